@@ -1,0 +1,320 @@
+//! What can be asked of Elevon, by whom.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::grant::Cause;
+use super::id::{ActivationId, AssignmentId, CommandId, EligibilityId, IdempotencyKey, RoleName, Uid};
+use super::settings::{Definitions, JsonObject};
+use super::text::{Digest, Text, Ticket};
+use super::time::{Duration, Timestamp};
+
+/// By what means a caller showed who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CredentialKind {
+    /// `Authorization: Dev …`, believed by a server started with `--dev` and by no other.
+    Dev,
+}
+
+impl CredentialKind {
+    /// The word that policies see in `context.credential`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Dev => "dev",
+        }
+    }
+}
+
+/// An authenticated caller and what its credential says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Caller {
+    /// Who it is.
+    pub principal: Uid,
+    /// How it was shown.
+    pub credential: CredentialKind,
+    /// Authentication methods (RFC 8176), sorted: `pwd`, `otp`, `mfa`, …
+    pub amr: Vec<String>,
+    /// When it authenticated, where the credential says.
+    pub auth_time: Option<Timestamp>,
+    /// Groups that the credential claims. They count for Elevon's own policies as `context.claims.groups` and are never membership.
+    pub groups: Vec<String>,
+}
+
+impl Caller {
+    /// Whether the credential shows more than one factor: `mfa`, or two methods of different kind.
+    #[must_use]
+    pub fn has_mfa(&self) -> bool {
+        self.amr.iter().any(|method| method == "mfa") || self.amr.len() >= 2
+    }
+}
+
+/// Who acts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Actor {
+    /// Elevon itself: a timer, or the policy folder it was told to watch.
+    System,
+    /// An authenticated caller.
+    Caller(Caller),
+}
+
+impl Actor {
+    /// The principal, unless it is Elevon itself.
+    #[must_use]
+    pub fn principal(&self) -> Option<&Uid> {
+        match self {
+            Self::System => None,
+            Self::Caller(caller) => Some(&caller.principal),
+        }
+    }
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System => out.write_str("elevon"),
+            Self::Caller(caller) => fmt::Display::fmt(&caller.principal, out),
+        }
+    }
+}
+
+/// Where a bundle came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BundleSource {
+    /// The folder, as it was when the server started.
+    Start,
+    /// The folder, after the watcher saw it change.
+    Watch,
+    /// The folder, after SIGHUP.
+    Signal,
+    /// The folder, after `POST /v1/policies/reload`.
+    Reload,
+}
+
+/// Something that is asked of Elevon. Ids are made by whoever submits it.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// Asks for a role for a while.
+    RequestActivation {
+        /// The id it gets.
+        id: ActivationId,
+        /// Who is to get the role.
+        principal: Uid,
+        /// The role.
+        role: RoleName,
+        /// Where.
+        scope: Option<Uid>,
+        /// How long; the role's default, where nothing is said.
+        duration: Option<Duration>,
+        /// Why.
+        justification: Option<Text>,
+        /// For which ticket.
+        ticket: Option<Ticket>,
+    },
+    /// Votes for a pending request.
+    Approve {
+        /// Which request.
+        id: ActivationId,
+        /// The hash of the request as it was shown.
+        request_hash: Digest,
+        /// Why.
+        justification: Option<Text>,
+    },
+    /// Votes against a pending request, which ends it.
+    Deny {
+        /// Which request.
+        id: ActivationId,
+        /// The hash of the request as it was shown.
+        request_hash: Digest,
+        /// Why.
+        justification: Option<Text>,
+    },
+    /// Takes a request back before it begins: its requester or its beneficiary.
+    Cancel {
+        /// Which request.
+        id: ActivationId,
+        /// Why.
+        reason: Option<Text>,
+    },
+    /// Ends an active activation: its holder.
+    Deactivate {
+        /// Which activation.
+        id: ActivationId,
+        /// Why.
+        reason: Option<Text>,
+    },
+    /// Ends an active activation: somebody else.
+    Revoke {
+        /// Which activation.
+        id: ActivationId,
+        /// Why.
+        reason: Option<Text>,
+    },
+    /// Makes a principal or a group eligible.
+    CreateEligibility {
+        /// The id it gets.
+        id: EligibilityId,
+        /// What is granted.
+        grant: GrantRequest,
+    },
+    /// Ends an eligibility.
+    RemoveEligibility {
+        /// Which.
+        id: EligibilityId,
+        /// Why.
+        reason: Option<Text>,
+    },
+    /// Gives a role without activation.
+    CreateAssignment {
+        /// The id it gets.
+        id: AssignmentId,
+        /// What is granted.
+        grant: GrantRequest,
+    },
+    /// Ends an assignment.
+    RemoveAssignment {
+        /// Which.
+        id: AssignmentId,
+        /// Why.
+        reason: Option<Text>,
+    },
+    /// Stores an entity, whole: what it was before is replaced.
+    PutEntity {
+        /// The entity.
+        uid: Uid,
+        /// Its parents.
+        parents: Vec<Uid>,
+        /// Its attributes.
+        attrs: JsonObject,
+    },
+    /// Deletes a stored entity.
+    DeleteEntity {
+        /// Which.
+        uid: Uid,
+        /// Why.
+        reason: Option<Text>,
+    },
+    /// Disables or enables an entity, whoever owns it.
+    SetDisabled {
+        /// Which.
+        uid: Uid,
+        /// Whether it is to be disabled.
+        disabled: bool,
+        /// Why.
+        reason: Option<Text>,
+    },
+    /// Makes a bundle the live one. It was validated before it came here.
+    ActivateBundle {
+        /// What it defines.
+        definitions: Arc<Definitions>,
+        /// Where it came from.
+        source: BundleSource,
+    },
+    /// Records what time has done already.
+    Settle(Due),
+    /// Records how often a caller ran into one rule within a minute, beyond the refusal that was recorded at once.
+    CoalesceRefusals {
+        /// The rule, by its word.
+        rule: String,
+        /// How many more.
+        count: u64,
+    },
+}
+
+impl Command {
+    /// The word for it in the journal, in metrics and in logs.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::RequestActivation { .. } => "request_activation",
+            Self::Approve { .. } => "approve",
+            Self::Deny { .. } => "deny",
+            Self::Cancel { .. } => "cancel",
+            Self::Deactivate { .. } => "deactivate",
+            Self::Revoke { .. } => "revoke",
+            Self::CreateEligibility { .. } => "create_eligibility",
+            Self::RemoveEligibility { .. } => "remove_eligibility",
+            Self::CreateAssignment { .. } => "create_assignment",
+            Self::RemoveAssignment { .. } => "remove_assignment",
+            Self::PutEntity { .. } => "put_entity",
+            Self::DeleteEntity { .. } => "delete_entity",
+            Self::SetDisabled { .. } => "set_disabled",
+            Self::ActivateBundle { .. } => "activate_bundle",
+            Self::Settle(_) => "settle",
+            Self::CoalesceRefusals { .. } => "coalesce_refusals",
+        }
+    }
+
+    /// The free texts that it carries.
+    #[must_use]
+    pub fn texts(&self) -> Vec<&Text> {
+        match self {
+            Self::RequestActivation { justification, ticket, .. } => {
+                let ticket = ticket.iter().flat_map(|ticket| [&ticket.system, &ticket.number]);
+                justification.iter().chain(ticket).collect()
+            }
+            Self::Approve { justification: text, .. }
+            | Self::Deny { justification: text, .. }
+            | Self::Cancel { reason: text, .. }
+            | Self::Deactivate { reason: text, .. }
+            | Self::Revoke { reason: text, .. }
+            | Self::RemoveEligibility { reason: text, .. }
+            | Self::RemoveAssignment { reason: text, .. }
+            | Self::DeleteEntity { reason: text, .. }
+            | Self::SetDisabled { reason: text, .. } => text.iter().collect(),
+            Self::CreateEligibility { grant, .. } | Self::CreateAssignment { grant, .. } => grant.justification.iter().collect(),
+            Self::PutEntity { .. } | Self::ActivateBundle { .. } | Self::Settle(_) | Self::CoalesceRefusals { .. } => Vec::new(),
+        }
+    }
+}
+
+/// What an administrator grants.
+#[derive(Debug, Clone)]
+pub struct GrantRequest {
+    /// The principal or group.
+    pub holder: Uid,
+    /// The role.
+    pub role: RoleName,
+    /// Where.
+    pub scope: Option<Uid>,
+    /// From when; from now, where nothing is said.
+    pub start: Option<Timestamp>,
+    /// Until when; for ever, where nothing is said and the role allows it.
+    pub end: Option<Timestamp>,
+    /// Why.
+    pub justification: Option<Text>,
+}
+
+/// Something that time does and a timer records afterwards. Idempotent: what is not due, or was recorded already, changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Due {
+    /// An activation's window ended.
+    ActivationEnd(ActivationId),
+    /// A stage of a pending request timed out.
+    StageTimeout(ActivationId),
+    /// An eligibility's window ended.
+    EligibilityEnd(EligibilityId),
+    /// An assignment's window ended.
+    AssignmentEnd(AssignmentId),
+    /// A cascade was too large for one record and goes on.
+    Cascade(Cause),
+}
+
+/// A command as it is submitted.
+#[derive(Debug, Clone)]
+pub struct Envelope {
+    /// Its id.
+    pub id: CommandId,
+    /// Who asks.
+    pub actor: Actor,
+    /// The key by which the caller may repeat it, and the digest of its body.
+    pub idempotency: Option<(IdempotencyKey, Digest)>,
+    /// What is asked.
+    pub command: Command,
+}

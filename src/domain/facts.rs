@@ -1,0 +1,294 @@
+//! What the domain asks of the rest: the facts as they stand, and permission.
+
+use std::sync::Arc;
+
+use super::command::Actor;
+use super::event::Remembered;
+use super::grant::{Activation, Assignment, Cause, Eligibility, EntityRow};
+use super::id::{ActivationId, AssignmentId, EligibilityId, IdempotencyKey, Incarnation, RoleName, Uid};
+use super::rejection::Rejection;
+use super::settings::{Definitions, JsonObject};
+use super::text::{Text, TextDigest};
+use super::time::{Duration, Timestamp};
+
+/// Facts could not be read. Whoever needs them denies or refuses; nothing is guessed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("stored facts cannot be read: {0}")]
+pub struct Unavailable(pub String);
+
+/// What is stored about names, as of one moment.
+pub trait Rows {
+    /// What is stored about a name; nothing, where nobody ever stored or granted anything.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn row(&self, uid: &Uid) -> Result<Option<Arc<EntityRow>>, Unavailable>;
+
+    /// How often a role has left the bundle.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn role_incarnation(&self, role: &RoleName) -> Result<Incarnation, Unavailable>;
+
+    /// An erasable text; nothing, where it was erased.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn text(&self, digest: &TextDigest) -> Result<Option<Text>, Unavailable>;
+}
+
+/// What a check reads: one bundle and what is stored about names, all as of one moment.
+pub trait Facts: Rows {
+    /// What the live bundle defines.
+    fn definitions(&self) -> &Definitions;
+}
+
+/// Everything that is stored, as a command reads it. Lists are sorted by id and hold at most `limit` items.
+pub trait Tables: Rows {
+    /// An activation.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn activation(&self, id: &ActivationId) -> Result<Option<Arc<Activation>>, Unavailable>;
+
+    /// An eligibility.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn eligibility(&self, id: &EligibilityId) -> Result<Option<Arc<Eligibility>>, Unavailable>;
+
+    /// An assignment.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn assignment(&self, id: &AssignmentId) -> Result<Option<Arc<Assignment>>, Unavailable>;
+
+    /// Open activations that rest on an eligibility.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn open_resting_on(&self, eligibility: &EligibilityId, limit: usize) -> Result<Vec<ActivationId>, Unavailable>;
+
+    /// Open activations for a role.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn open_for_role(&self, role: &RoleName, limit: usize) -> Result<Vec<ActivationId>, Unavailable>;
+
+    /// Open activations at a scope (at that very resource, not below it).
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn open_at_scope(&self, scope: &Uid, limit: usize) -> Result<Vec<ActivationId>, Unavailable>;
+
+    /// Open activations through a group's eligibilities.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn open_through(&self, holder: &Uid, limit: usize) -> Result<Vec<ActivationId>, Unavailable>;
+
+    /// Stored entities that name `parent` as a parent (whether or not the edge still counts), after `after`.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn stored_children(&self, parent: &Uid, after: Option<&Uid>, limit: usize) -> Result<Vec<Uid>, Unavailable>;
+
+    /// The stored entity of a case-insensitive type whose id has this fold.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn stored_by_fold(&self, kind: &str, fold: &str) -> Result<Option<Uid>, Unavailable>;
+
+    /// Whether a cascade waits to go on.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn cascade_waits(&self, cause: &Cause) -> Result<bool, Unavailable>;
+
+    /// What became of a caller's command with this key, and when.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn remembered(&self, caller: &Uid, key: &IdempotencyKey) -> Result<Option<(Timestamp, Remembered)>, Unavailable>;
+}
+
+/// What a command is decided on: the live bundle and everything that is stored.
+pub trait Records: Facts + Tables {}
+
+impl<T: Facts + Tables> Records for T {}
+
+/// One of Elevon's own actions, as Cedar knows them in the namespace `Elevon`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Action {
+    /// Ask for a role for oneself.
+    ActivateRole,
+    /// Ask for a role for somebody else.
+    ActivateRoleFor,
+    /// Make somebody eligible, assign a role, and take either back.
+    AssignRole,
+    /// Vote for a request.
+    ApproveActivation,
+    /// Vote against a request.
+    DenyActivation,
+    /// Take back somebody else's request.
+    CancelActivation,
+    /// End somebody else's activation.
+    RevokeActivation,
+    /// See somebody else's activation.
+    ReadActivation,
+    /// Ask for a decision about a subject of a kind.
+    CheckAccess,
+    /// Ask for the reasons of a decision.
+    ExplainAccess,
+    /// Store, delete, disable and read entities.
+    ManageEntity,
+    /// Put something into, or take it out of, a group or a container.
+    ManageMembership,
+    /// Reload and read policies.
+    ManageBundle,
+    /// Read the journal.
+    ReadAudit,
+    /// Read metrics.
+    ReadMetrics,
+}
+
+impl Action {
+    /// Every action, in the order of the generated schema.
+    pub const ALL: [Self; 15] = [
+        Self::ActivateRole,
+        Self::ActivateRoleFor,
+        Self::AssignRole,
+        Self::ApproveActivation,
+        Self::DenyActivation,
+        Self::CancelActivation,
+        Self::RevokeActivation,
+        Self::ReadActivation,
+        Self::CheckAccess,
+        Self::ExplainAccess,
+        Self::ManageEntity,
+        Self::ManageMembership,
+        Self::ManageBundle,
+        Self::ReadAudit,
+        Self::ReadMetrics,
+    ];
+
+    /// The id in `Elevon::Action::"…"`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ActivateRole => "activateRole",
+            Self::ActivateRoleFor => "activateRoleFor",
+            Self::AssignRole => "assignRole",
+            Self::ApproveActivation => "approveActivation",
+            Self::DenyActivation => "denyActivation",
+            Self::CancelActivation => "cancelActivation",
+            Self::RevokeActivation => "revokeActivation",
+            Self::ReadActivation => "readActivation",
+            Self::CheckAccess => "checkAccess",
+            Self::ExplainAccess => "explainAccess",
+            Self::ManageEntity => "manageEntity",
+            Self::ManageMembership => "manageMembership",
+            Self::ManageBundle => "manageBundle",
+            Self::ReadAudit => "readAudit",
+            Self::ReadMetrics => "readMetrics",
+        }
+    }
+}
+
+/// What an Elevon action is asked about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Object {
+    /// `Elevon::RoleGrant`: a role that is about to be asked for or granted. Its parents are the role and the scope.
+    RoleGrant {
+        /// The role.
+        role: RoleName,
+        /// Where.
+        scope: Option<Uid>,
+        /// Who gets it: a principal or a group.
+        beneficiary: Uid,
+        /// For how long; nothing for a grant without an end.
+        duration: Option<Duration>,
+    },
+    /// `Elevon::RoleActivation`: a request or an activation. Its parents are the role and the scope.
+    RoleActivation {
+        /// Its id.
+        id: ActivationId,
+        /// The role.
+        role: RoleName,
+        /// Where.
+        scope: Option<Uid>,
+        /// Who gets it.
+        beneficiary: Uid,
+        /// Who asked.
+        requester: Option<Uid>,
+    },
+    /// An entity of the author's.
+    Entity(Uid),
+    /// `Elevon::SubjectKind::"<type>"`: subjects of an entity type.
+    SubjectKind(String),
+    /// `Elevon::Sidecar::"self"`.
+    Sidecar,
+}
+
+/// A question to the authority: may this actor do this to that, as things stand?
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// Who wants to act.
+    pub actor: Actor,
+    /// What they want to do.
+    pub action: Action,
+    /// To what.
+    pub object: Object,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// Why the authority said no.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// No policy permits it, or one forbids it. The ids of the policies that forbade it.
+    Denied(Vec<String>),
+    /// The facts could not be read.
+    Unavailable(Unavailable),
+}
+
+/// Decides over Elevon's own actions. The policy room implements it with Cedar, over the same facts that the command is decided on.
+pub trait Authority {
+    /// Whether the policies permit it. [`Actor::System`] is never asked about.
+    ///
+    /// # Errors
+    /// They do not, or the facts could not be read.
+    fn permits(&self, facts: &dyn Facts, question: &Question) -> Result<(), Refusal>;
+
+    /// Whether an entity is as the schema wants it.
+    ///
+    /// # Errors
+    /// It is not; the text says what is wrong and where.
+    fn conforms(&self, uid: &Uid, parents: &[Uid], attrs: &JsonObject) -> Result<(), String>;
+}
+
+/// Proof that the authority permitted a question. Nothing else makes one.
+#[derive(Debug)]
+#[must_use]
+pub struct Permitted {
+    _asked: (),
+}
+
+impl Permitted {
+    /// Asks the authority. Elevon itself (timers, the watched folder) is permitted without asking.
+    ///
+    /// # Errors
+    /// [`Rejection::NotPermitted`], or the facts could not be read.
+    pub fn ask(authority: &dyn Authority, facts: &dyn Facts, question: &Question) -> Result<Self, Rejection> {
+        let Some(principal) = question.actor.principal() else {
+            return Ok(Self { _asked: () });
+        };
+        match authority.permits(facts, question) {
+            Ok(()) => Ok(Self { _asked: () }),
+            Err(Refusal::Denied(policies)) => {
+                Err(Rejection::NotPermitted { principal: principal.clone(), action: question.action.as_str().to_owned(), policies })
+            }
+            Err(Refusal::Unavailable(unavailable)) => Err(unavailable.into()),
+        }
+    }
+}

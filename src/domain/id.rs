@@ -1,0 +1,315 @@
+//! Names of things. Parsed once at the edge; whoever holds one of these holds a well-formed name.
+//!
+//! Ids compare byte for byte. Text that is not in Unicode normalisation form C is refused, so that two spellings of one
+//! visible name cannot stand beside each other (UAX #15).
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use unicode_normalization::{UnicodeNormalization as _, is_nfc};
+
+/// Longest entity id, role name or grant id, in bytes.
+pub const MAX_ID_BYTES: usize = 512;
+/// Longest entity type name, in bytes.
+pub const MAX_TYPE_BYTES: usize = 128;
+
+/// Why a name was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadName {
+    /// Nothing was given.
+    #[error("{what} is empty; give it at least one character")]
+    Empty {
+        /// Which name it was to be.
+        what: &'static str,
+    },
+    /// Longer than Elevon keeps.
+    #[error("{what} is {bytes} bytes long; at most {max} are kept")]
+    TooLong {
+        /// Which name it was to be.
+        what: &'static str,
+        /// Its length in bytes.
+        bytes: usize,
+        /// The most that is kept, in bytes.
+        max: usize,
+    },
+    /// Not in normalisation form C.
+    #[error("{what} `{text}` is not in Unicode normalisation form C; normalise it before you send it")]
+    NotNormalised {
+        /// Which name it was to be.
+        what: &'static str,
+        /// The text as given.
+        text: String,
+    },
+    /// Holds a control character.
+    #[error("{what} `{}` holds a control character", text.escape_debug())]
+    Control {
+        /// Which name it was to be.
+        what: &'static str,
+        /// The text as given.
+        text: String,
+    },
+    /// Not a Cedar type name.
+    #[error("`{text}` is not an entity type; write a name such as `User` or `Acme::User`")]
+    NotAType {
+        /// The text as given.
+        text: String,
+    },
+    /// Not of the form `Type::"id"`.
+    #[error("`{text}` is not an entity; write it as `User::\"alice\"`")]
+    NotAnEntity {
+        /// The text as given.
+        text: String,
+    },
+}
+
+fn text_in_order(what: &'static str, text: &str, max: usize) -> Result<(), BadName> {
+    if text.is_empty() {
+        return Err(BadName::Empty { what });
+    }
+    if text.len() > max {
+        return Err(BadName::TooLong { what, bytes: text.len(), max });
+    }
+    if !is_nfc(text) {
+        return Err(BadName::NotNormalised { what, text: text.to_owned() });
+    }
+    if text.chars().any(char::is_control) {
+        return Err(BadName::Control { what, text: text.to_owned() });
+    }
+    Ok(())
+}
+
+fn is_type_name(text: &str) -> bool {
+    text.len() <= MAX_TYPE_BYTES
+        && text.split("::").all(|part| {
+            let mut letters = part.chars();
+            letters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_') && letters.all(|c| c.is_ascii_alphanumeric() || c == '_')
+        })
+}
+
+/// An entity: a principal, a group, a resource or a scope. On the wire `{"type", "id"}` as in AuthZEN, in text `Type::"id"` as in Cedar.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "RawUid", into = "RawUid")]
+pub struct Uid {
+    kind: Arc<str>,
+    id: Arc<str>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawUid {
+    #[serde(rename = "type")]
+    kind: String,
+    id: String,
+}
+
+impl TryFrom<RawUid> for Uid {
+    type Error = BadName;
+    fn try_from(raw: RawUid) -> Result<Self, BadName> {
+        Self::new(&raw.kind, &raw.id)
+    }
+}
+
+impl From<Uid> for RawUid {
+    fn from(uid: Uid) -> Self {
+        Self { kind: uid.kind.as_ref().to_owned(), id: uid.id.as_ref().to_owned() }
+    }
+}
+
+impl Uid {
+    /// An entity of a type with an id.
+    ///
+    /// # Errors
+    /// The type is not a Cedar type name, or the id is empty, too long, not normalised, or holds a control character.
+    pub fn new(kind: &str, id: &str) -> Result<Self, BadName> {
+        if !is_type_name(kind) {
+            return Err(BadName::NotAType { text: kind.to_owned() });
+        }
+        text_in_order("the entity id", id, MAX_ID_BYTES)?;
+        Ok(Self { kind: kind.into(), id: id.into() })
+    }
+
+    /// Reads `Type::"id"`, with `\"` and `\\` as the only escapes.
+    ///
+    /// # Errors
+    /// The text is not of that form, or one of its halves is refused by [`Uid::new`].
+    pub fn parse(text: &str) -> Result<Self, BadName> {
+        let not = || BadName::NotAnEntity { text: text.to_owned() };
+        let (kind, rest) = text.split_once("::\"").ok_or_else(not)?;
+        let quoted = rest.strip_suffix('"').ok_or_else(not)?;
+        let mut id = String::with_capacity(quoted.len());
+        let mut letters = quoted.chars();
+        while let Some(letter) = letters.next() {
+            match letter {
+                '\\' => match letters.next() {
+                    Some(escaped @ ('"' | '\\')) => id.push(escaped),
+                    _ => return Err(not()),
+                },
+                '"' => return Err(not()),
+                plain => id.push(plain),
+            }
+        }
+        Self::new(kind, &id)
+    }
+
+    /// The type name, such as `User` or `Acme::User`.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// The id without its type.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The id under full case folding (Unicode 3.13, rule R4), for types whose ids may not differ by case only.
+    #[must_use]
+    pub fn fold(&self) -> String {
+        fold(&self.id)
+    }
+}
+
+/// A text under full case folding, in normalisation form C.
+#[must_use]
+pub fn fold(text: &str) -> String {
+    icu_casemap::CaseMapper::new().fold_string(text).nfc().collect()
+}
+
+impl fmt::Display for Uid {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}::\"{}\"", self.kind, self.id.replace('\\', "\\\\").replace('"', "\\\""))
+    }
+}
+
+impl fmt::Debug for Uid {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, out)
+    }
+}
+
+macro_rules! text_newtype {
+    ($(#[$doc:meta])* $name:ident, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            #[doc = concat!("Takes a text as ", $what, ".")]
+            ///
+            /// # Errors
+            /// The text is empty, too long, not normalised, or holds a control character.
+            pub fn new(text: &str) -> Result<Self, BadName> {
+                text_in_order($what, text, MAX_ID_BYTES)?;
+                Ok(Self(text.into()))
+            }
+
+            /// The text itself.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = BadName;
+            fn try_from(text: String) -> Result<Self, BadName> {
+                Self::new(&text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> Self {
+                name.0.as_ref().to_owned()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(out, "{:?}", &*self.0)
+            }
+        }
+    };
+}
+
+text_newtype!(
+    /// The name of a role, case-sensitive, as in `roles.toml` and in `Role::"…"`.
+    RoleName,
+    "the role name"
+);
+text_newtype!(
+    /// The id of an activation, request or active; `act_` and a UUID (RFC 9562, version 7) when Elevon makes it.
+    ActivationId,
+    "the activation id"
+);
+text_newtype!(
+    /// The id of an eligibility; `elg_` and a UUID when Elevon makes it.
+    EligibilityId,
+    "the eligibility id"
+);
+text_newtype!(
+    /// The id of an assignment; `asg_` and a UUID when Elevon makes it.
+    AssignmentId,
+    "the assignment id"
+);
+text_newtype!(
+    /// The id of one command as it was submitted; a UUID. It settles what became of a commit whose answer was lost.
+    CommandId,
+    "the command id"
+);
+text_newtype!(
+    /// What a caller chose to make a command safe to repeat (`Idempotency-Key`).
+    IdempotencyKey,
+    "the idempotency key"
+);
+text_newtype!(
+    /// The content address of a bundle: SHA-256 in lower-case hexadecimal over its files.
+    Revision,
+    "the revision"
+);
+
+/// How often a name has been deleted. A grant keeps those it was given under and counts only while all of them match,
+/// so that a name that comes back revives nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Incarnation(pub u32);
+
+impl Incarnation {
+    /// The one after a deletion.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entity_reads_back_as_it_was_printed() {
+        for id in ["alice", "a b", "quo\"te", "back\\slash", "Zoë", "::\"x"] {
+            let uid = Uid::new("Acme::User", id).unwrap();
+            assert_eq!(Uid::parse(&uid.to_string()).unwrap(), uid);
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_name_is_refused() {
+        for text in ["alice", "User::alice", "User::\"\"", "User::\"a", "9User::\"a\"", "Us er::\"a\"", "User::\"a\nb\"", "User::\"a\"b\""]
+        {
+            assert!(Uid::parse(text).is_err(), "{text}");
+        }
+        let decomposed = "Zoe\u{308}";
+        assert!(matches!(Uid::new("User", decomposed), Err(BadName::NotNormalised { .. })));
+        assert!(matches!(RoleName::new(&"x".repeat(513)), Err(BadName::TooLong { .. })));
+    }
+}

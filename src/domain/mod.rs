@@ -1,0 +1,31 @@
+//! What is kept, and every way it can change. Pure: no clock, no I/O, no async, no Cedar.
+//!
+//! [`decide`] looks at the facts, asks for permission and either refuses a command or says what happens;
+//! [`apply`] carries out what was said and cannot refuse. `now` and every id are arguments.
+
+pub mod apply;
+pub mod command;
+pub mod decide;
+pub mod event;
+pub mod facts;
+pub mod grant;
+pub mod id;
+pub mod overlay;
+pub mod rejection;
+pub mod settings;
+pub mod standing;
+pub mod text;
+pub mod time;
+
+pub use apply::apply;
+pub use command::{Actor, Caller, Command, CredentialKind, Envelope};
+pub use decide::{Decision, Outcome, decide};
+pub use event::{Event, Record};
+pub use facts::{Authority, Facts, Records, Rows, Tables, Unavailable};
+pub use grant::{Activation, ActivationState, Assignment, Eligibility, Grants};
+pub use id::{ActivationId, AssignmentId, EligibilityId, Incarnation, Revision, RoleName, Uid};
+pub use overlay::{Changes, MemoryRows, Overlay};
+pub use rejection::Rejection;
+pub use settings::{Definitions, EntityDef, RoleSettings};
+pub use text::{Text, TextDigest, Ticket};
+pub use time::{Duration, Timestamp, Window};

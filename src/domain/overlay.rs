@@ -1,0 +1,337 @@
+//! What a batch of commands has changed so far, laid over what is stored: command n sees the events of commands 1 to n-1.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::event::{Remembered, Timer};
+use super::facts::{Facts, Rows, Tables, Unavailable};
+use super::grant::{Activation, Assignment, Cause, Eligibility, EntityRow};
+use super::id::{ActivationId, AssignmentId, EligibilityId, IdempotencyKey, Incarnation, Revision, RoleName, Uid};
+use super::settings::Definitions;
+use super::text::{Text, TextDigest};
+use super::time::Timestamp;
+
+/// Rows that records changed, each whole as it is now. No row is ever removed; what ended says so.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Changes {
+    /// What is stored about names.
+    pub rows: BTreeMap<Uid, EntityRow>,
+    /// How often roles left the bundle.
+    pub roles: BTreeMap<RoleName, Incarnation>,
+    /// Activations.
+    pub activations: BTreeMap<ActivationId, Activation>,
+    /// Eligibilities.
+    pub eligibilities: BTreeMap<EligibilityId, Eligibility>,
+    /// Assignments.
+    pub assignments: BTreeMap<AssignmentId, Assignment>,
+    /// Cascades that wait to go on (`Some`: since when), or no longer do (`None`).
+    pub cascades: BTreeMap<Cause, Option<Timestamp>>,
+    /// What repeated commands get.
+    pub remembered: BTreeMap<(Uid, IdempotencyKey), (Timestamp, Remembered)>,
+    /// The live bundle.
+    pub revision: Option<Revision>,
+    /// Texts that came with the commands, by digest.
+    pub texts: BTreeMap<TextDigest, Text>,
+}
+
+impl Changes {
+    /// Takes later changes over these.
+    pub fn absorb(&mut self, later: Self) {
+        self.rows.extend(later.rows);
+        self.roles.extend(later.roles);
+        self.activations.extend(later.activations);
+        self.eligibilities.extend(later.eligibilities);
+        self.assignments.extend(later.assignments);
+        self.cascades.extend(later.cascades);
+        self.remembered.extend(later.remembered);
+        self.texts.extend(later.texts);
+        self.revision = later.revision.or(self.revision.take());
+    }
+
+    /// Whether nothing changed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The timer that belongs to an activation as it stands, where it has one.
+#[must_use]
+pub fn activation_timer(activation: &Activation) -> Option<Timer> {
+    use super::command::Due;
+    use super::grant::ActivationState as State;
+    match &activation.state {
+        State::Pending { timeout_at, .. } => Some(Timer { at: *timeout_at, due: Due::StageTimeout(activation.id.clone()) }),
+        State::Active { window } => window.end.map(|at| Timer { at, due: Due::ActivationEnd(activation.id.clone()) }),
+        State::Denied { .. }
+        | State::Cancelled { .. }
+        | State::TimedOut { .. }
+        | State::Failed { .. }
+        | State::Deactivated { .. }
+        | State::Revoked { .. }
+        | State::Expired { .. } => None,
+    }
+}
+
+/// The timer that belongs to an eligibility as it stands, where it has one.
+#[must_use]
+pub fn eligibility_timer(eligibility: &Eligibility) -> Option<Timer> {
+    let at = eligibility.window.end.filter(|_| eligibility.ended.is_none())?;
+    Some(Timer { at, due: super::command::Due::EligibilityEnd(eligibility.id.clone()) })
+}
+
+/// The timer that belongs to an assignment as it stands, where it has one.
+#[must_use]
+pub fn assignment_timer(assignment: &Assignment) -> Option<Timer> {
+    let at = assignment.window.end.filter(|_| assignment.ended.is_none())?;
+    Some(Timer { at, due: super::command::Due::AssignmentEnd(assignment.id.clone()) })
+}
+
+/// Changes over a base. It is itself a set of facts.
+pub struct Overlay<'a> {
+    base: &'a dyn Tables,
+    definitions: Arc<Definitions>,
+    /// What has changed so far.
+    pub changes: Changes,
+}
+
+impl<'a> Overlay<'a> {
+    /// Nothing changed yet.
+    #[must_use]
+    pub fn new(base: &'a dyn Tables, definitions: Arc<Definitions>) -> Self {
+        Self { base, definitions, changes: Changes::default() }
+    }
+
+    /// From now on another bundle is the live one.
+    pub fn switch(&mut self, definitions: Arc<Definitions>) {
+        self.definitions = definitions;
+    }
+
+    /// What stands now about a name, to be changed.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn row_mut(&mut self, uid: &Uid) -> Result<&mut EntityRow, Unavailable> {
+        if !self.changes.rows.contains_key(uid) {
+            let row = self.base.row(uid)?.map(|row| (*row).clone()).unwrap_or_default();
+            self.changes.rows.insert(uid.clone(), row);
+        }
+        Ok(self.changes.rows.entry(uid.clone()).or_default())
+    }
+
+    /// The base's open activations, less those that changes closed, and those that changes opened.
+    fn open(
+        &self,
+        limit: usize,
+        from_base: impl Fn(usize) -> Result<Vec<ActivationId>, Unavailable>,
+        of_interest: impl Fn(&Activation) -> bool,
+    ) -> Result<Vec<ActivationId>, Unavailable> {
+        let mut ids = from_base(limit.saturating_add(self.changes.activations.len()))?;
+        ids.retain(|id| !self.changes.activations.contains_key(id));
+        let changed = self.changes.activations.values().filter(|activation| activation.is_open() && of_interest(activation));
+        ids.extend(changed.map(|activation| activation.id.clone()));
+        ids.sort();
+        ids.truncate(limit);
+        Ok(ids)
+    }
+}
+
+impl Facts for Overlay<'_> {
+    fn definitions(&self) -> &Definitions {
+        &self.definitions
+    }
+}
+
+impl Rows for Overlay<'_> {
+    fn row(&self, uid: &Uid) -> Result<Option<Arc<EntityRow>>, Unavailable> {
+        match self.changes.rows.get(uid) {
+            Some(row) => Ok(Some(Arc::new(row.clone()))),
+            None => self.base.row(uid),
+        }
+    }
+
+    fn role_incarnation(&self, role: &RoleName) -> Result<Incarnation, Unavailable> {
+        match self.changes.roles.get(role) {
+            Some(incarnation) => Ok(*incarnation),
+            None => self.base.role_incarnation(role),
+        }
+    }
+
+    fn text(&self, digest: &TextDigest) -> Result<Option<Text>, Unavailable> {
+        match self.changes.texts.get(digest) {
+            Some(text) => Ok(Some(text.clone())),
+            None => self.base.text(digest),
+        }
+    }
+}
+
+impl Tables for Overlay<'_> {
+    fn activation(&self, id: &ActivationId) -> Result<Option<Arc<Activation>>, Unavailable> {
+        match self.changes.activations.get(id) {
+            Some(activation) => Ok(Some(Arc::new(activation.clone()))),
+            None => self.base.activation(id),
+        }
+    }
+
+    fn eligibility(&self, id: &EligibilityId) -> Result<Option<Arc<Eligibility>>, Unavailable> {
+        match self.changes.eligibilities.get(id) {
+            Some(eligibility) => Ok(Some(Arc::new(eligibility.clone()))),
+            None => self.base.eligibility(id),
+        }
+    }
+
+    fn assignment(&self, id: &AssignmentId) -> Result<Option<Arc<Assignment>>, Unavailable> {
+        match self.changes.assignments.get(id) {
+            Some(assignment) => Ok(Some(Arc::new(assignment.clone()))),
+            None => self.base.assignment(id),
+        }
+    }
+
+    fn open_resting_on(&self, eligibility: &EligibilityId, limit: usize) -> Result<Vec<ActivationId>, Unavailable> {
+        self.open(limit, |limit| self.base.open_resting_on(eligibility, limit), |a| a.basis.eligibility == *eligibility)
+    }
+
+    fn open_for_role(&self, role: &RoleName, limit: usize) -> Result<Vec<ActivationId>, Unavailable> {
+        self.open(limit, |limit| self.base.open_for_role(role, limit), |a| a.role == *role)
+    }
+
+    fn open_at_scope(&self, scope: &Uid, limit: usize) -> Result<Vec<ActivationId>, Unavailable> {
+        self.open(limit, |limit| self.base.open_at_scope(scope, limit), |a| a.scope.as_ref() == Some(scope))
+    }
+
+    fn open_through(&self, holder: &Uid, limit: usize) -> Result<Vec<ActivationId>, Unavailable> {
+        self.open(limit, |limit| self.base.open_through(holder, limit), |a| a.basis.holder == *holder)
+    }
+
+    fn stored_children(&self, parent: &Uid, after: Option<&Uid>, limit: usize) -> Result<Vec<Uid>, Unavailable> {
+        let mut children = self.base.stored_children(parent, after, limit.saturating_add(self.changes.rows.len()))?;
+        children.retain(|child| !self.changes.rows.contains_key(child));
+        let changed = self.changes.rows.values().filter_map(|row| row.stored.as_ref());
+        children.extend(
+            changed
+                .filter(|def| def.parents.iter().any(|edge| edge.parent == *parent))
+                .map(|def| def.uid.clone())
+                .filter(|uid| after.is_none_or(|after| after < uid)),
+        );
+        children.sort();
+        children.truncate(limit);
+        Ok(children)
+    }
+
+    fn stored_by_fold(&self, kind: &str, fold: &str) -> Result<Option<Uid>, Unavailable> {
+        let changed = self.changes.rows.values().filter_map(|row| row.stored.as_ref());
+        let found = changed.map(|def| &def.uid).find(|uid| uid.kind() == kind && uid.fold() == fold);
+        if let Some(uid) = found {
+            return Ok(Some(uid.clone()));
+        }
+        let found = self.base.stored_by_fold(kind, fold)?;
+        Ok(found.filter(|uid| !self.changes.rows.contains_key(uid)))
+    }
+
+    fn cascade_waits(&self, cause: &Cause) -> Result<bool, Unavailable> {
+        match self.changes.cascades.get(cause) {
+            Some(waits) => Ok(waits.is_some()),
+            None => self.base.cascade_waits(cause),
+        }
+    }
+
+    fn remembered(&self, caller: &Uid, key: &IdempotencyKey) -> Result<Option<(Timestamp, Remembered)>, Unavailable> {
+        match self.changes.remembered.get(&(caller.clone(), key.clone())) {
+            Some(remembered) => Ok(Some(remembered.clone())),
+            None => self.base.remembered(caller, key),
+        }
+    }
+}
+
+/// Everything in memory: for policy tests, for dry runs, and as the plain picture that the store is held against.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MemoryRows {
+    /// The live bundle.
+    pub definitions: Arc<Definitions>,
+    /// All rows.
+    pub all: Changes,
+}
+
+impl MemoryRows {
+    /// Nothing stored.
+    #[must_use]
+    pub fn new(definitions: Arc<Definitions>) -> Self {
+        Self { definitions, all: Changes::default() }
+    }
+
+    fn open(&self, limit: usize, of_interest: impl Fn(&Activation) -> bool) -> Vec<ActivationId> {
+        let open = self.all.activations.values().filter(|activation| activation.is_open() && of_interest(activation));
+        open.map(|activation| activation.id.clone()).take(limit).collect()
+    }
+
+    fn stored(&self) -> impl Iterator<Item = &super::settings::EntityDef> {
+        self.all.rows.values().filter_map(|row| row.stored.as_ref())
+    }
+}
+
+impl Facts for MemoryRows {
+    fn definitions(&self) -> &Definitions {
+        &self.definitions
+    }
+}
+
+impl Rows for MemoryRows {
+    fn row(&self, uid: &Uid) -> Result<Option<Arc<EntityRow>>, Unavailable> {
+        Ok(self.all.rows.get(uid).map(|row| Arc::new(row.clone())))
+    }
+
+    fn role_incarnation(&self, role: &RoleName) -> Result<Incarnation, Unavailable> {
+        Ok(self.all.roles.get(role).copied().unwrap_or_default())
+    }
+
+    fn text(&self, digest: &TextDigest) -> Result<Option<Text>, Unavailable> {
+        Ok(self.all.texts.get(digest).cloned())
+    }
+}
+
+impl Tables for MemoryRows {
+    fn activation(&self, id: &ActivationId) -> Result<Option<Arc<Activation>>, Unavailable> {
+        Ok(self.all.activations.get(id).map(|activation| Arc::new(activation.clone())))
+    }
+
+    fn eligibility(&self, id: &EligibilityId) -> Result<Option<Arc<Eligibility>>, Unavailable> {
+        Ok(self.all.eligibilities.get(id).map(|eligibility| Arc::new(eligibility.clone())))
+    }
+
+    fn assignment(&self, id: &AssignmentId) -> Result<Option<Arc<Assignment>>, Unavailable> {
+        Ok(self.all.assignments.get(id).map(|assignment| Arc::new(assignment.clone())))
+    }
+
+    fn open_resting_on(&self, eligibility: &EligibilityId, limit: usize) -> Result<Vec<ActivationId>, Unavailable> {
+        Ok(self.open(limit, |activation| activation.basis.eligibility == *eligibility))
+    }
+
+    fn open_for_role(&self, role: &RoleName, limit: usize) -> Result<Vec<ActivationId>, Unavailable> {
+        Ok(self.open(limit, |activation| activation.role == *role))
+    }
+
+    fn open_at_scope(&self, scope: &Uid, limit: usize) -> Result<Vec<ActivationId>, Unavailable> {
+        Ok(self.open(limit, |activation| activation.scope.as_ref() == Some(scope)))
+    }
+
+    fn open_through(&self, holder: &Uid, limit: usize) -> Result<Vec<ActivationId>, Unavailable> {
+        Ok(self.open(limit, |activation| activation.basis.holder == *holder))
+    }
+
+    fn stored_children(&self, parent: &Uid, after: Option<&Uid>, limit: usize) -> Result<Vec<Uid>, Unavailable> {
+        let children = self.stored().filter(|def| def.parents.iter().any(|edge| edge.parent == *parent));
+        Ok(children.map(|def| def.uid.clone()).filter(|uid| after.is_none_or(|after| after < uid)).take(limit).collect())
+    }
+
+    fn stored_by_fold(&self, kind: &str, fold: &str) -> Result<Option<Uid>, Unavailable> {
+        Ok(self.stored().map(|def| &def.uid).find(|uid| uid.kind() == kind && uid.fold() == fold).cloned())
+    }
+
+    fn cascade_waits(&self, cause: &Cause) -> Result<bool, Unavailable> {
+        Ok(self.all.cascades.get(cause).is_some_and(Option::is_some))
+    }
+
+    fn remembered(&self, caller: &Uid, key: &IdempotencyKey) -> Result<Option<(Timestamp, Remembered)>, Unavailable> {
+        Ok(self.all.remembered.get(&(caller.clone(), key.clone())).cloned())
+    }
+}

@@ -1,0 +1,501 @@
+//! Where a principal stands at an instant: which groups it is in, which roles it holds, and for each of its holdings why it
+//! counts or does not. One function for checks, for Elevon's own authority and for explanations, so that they cannot differ.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::facts::{Facts, Unavailable};
+use super::grant::{ActivationGrant, Basis, EligibilityGrant, EntityRow, TicketDigest, Under};
+use super::id::{ActivationId, AssignmentId, EligibilityId, RoleName, Uid};
+use super::settings::{EdgeSource, EntityDef, UnknownRule};
+use super::time::{Timestamp, Window};
+
+/// An instant, and whether the clock that gave it can be believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// The instant.
+    pub now: Timestamp,
+    /// False while the clock stands before a time already seen: what is bound to time does not count then.
+    pub trusted: bool,
+}
+
+impl Moment {
+    /// An instant of a clock that is believed.
+    #[must_use]
+    pub fn trusted(now: Timestamp) -> Self {
+        Self { now, trusted: true }
+    }
+}
+
+/// What is known of a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// The bundle defines it or the API stored it.
+    Known,
+    /// Known and disabled.
+    Disabled,
+    /// Neither; and what its type says about that.
+    Unknown(UnknownRule),
+}
+
+/// How a holding came about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "via", content = "id", rename_all = "snake_case")]
+pub enum Via {
+    /// An activation.
+    Activation(ActivationId),
+    /// An assignment.
+    Assignment(AssignmentId),
+}
+
+/// Why a holding does not count for this question at this instant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum WhyNot {
+    /// Its window begins later.
+    NotYet {
+        /// When.
+        start: Timestamp,
+    },
+    /// Its window is over, or the role's settings clamp it to less than it was granted.
+    Ended {
+        /// Since when.
+        end: Timestamp,
+    },
+    /// The eligibility that it rests on is over or was removed.
+    EligibilityEnded {
+        /// Which.
+        eligibility: EligibilityId,
+    },
+    /// The principal is no longer in the group through which it was eligible.
+    NotAMember {
+        /// Which group.
+        group: Uid,
+    },
+    /// The resource is neither its scope nor below it.
+    OutOfScope {
+        /// Its scope.
+        scope: Uid,
+    },
+    /// The bundle no longer defines the role, or defines one that came back under the same name.
+    RoleGone {
+        /// Which.
+        role: RoleName,
+    },
+    /// The holder was deleted since it was given.
+    HolderGone {
+        /// Which.
+        holder: Uid,
+    },
+    /// The scope was deleted since it was given.
+    ScopeGone {
+        /// Which.
+        scope: Uid,
+    },
+    /// The clock cannot be believed, and it is bound to time.
+    TimeUntrusted,
+}
+
+impl fmt::Display for WhyNot {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotYet { start } => write!(out, "it begins at {start}"),
+            Self::Ended { end } => write!(out, "it ended at {end}"),
+            Self::EligibilityEnded { eligibility } => write!(out, "the eligibility {eligibility} that it rests on ended"),
+            Self::NotAMember { group } => write!(out, "it was activated through {group}, and the principal is not in it"),
+            Self::OutOfScope { scope } => write!(out, "it holds on {scope} and below, and the resource is not there"),
+            Self::RoleGone { role } => write!(out, "the bundle no longer defines the role `{role}` that was granted"),
+            Self::HolderGone { holder } => write!(out, "{holder} was deleted since it was granted"),
+            Self::ScopeGone { scope } => write!(out, "{scope} was deleted since it was granted"),
+            Self::TimeUntrusted => out.write_str("the clock cannot be believed at the moment, and it is bound to time"),
+        }
+    }
+}
+
+/// An activation or an assignment, and whether it counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holding {
+    /// How it came about.
+    pub via: Via,
+    /// The principal itself, or the group that was assigned the role.
+    pub holder: Uid,
+    /// The role.
+    pub role: RoleName,
+    /// Where: there and below; `None`: everywhere.
+    pub scope: Option<Uid>,
+    /// From when.
+    pub start: Timestamp,
+    /// Until when in effect: the least of its own end, its eligibility's end and what the role's settings allow.
+    pub end: Option<Timestamp>,
+    /// How many persons approved it.
+    pub approvals: u32,
+    /// Its ticket.
+    pub ticket: Option<TicketDigest>,
+    /// Whether it counts, or why not.
+    pub counts: Result<(), WhyNot>,
+}
+
+/// Where a principal stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Whether it is known.
+    pub presence: Presence,
+    /// Every group it is in, directly or through others, in the order found.
+    pub groups: Vec<Uid>,
+    /// Every holding of it and of its groups.
+    pub holdings: Vec<Holding>,
+    /// The next instant at which time alone could change any of this.
+    pub next_change: Option<Timestamp>,
+}
+
+impl Standing {
+    /// The holdings that count.
+    pub fn in_force(&self) -> impl Iterator<Item = &Holding> {
+        self.holdings.iter().filter(|holding| holding.counts.is_ok())
+    }
+
+    /// The roles that are held, each once, sorted.
+    #[must_use]
+    pub fn roles(&self) -> Vec<RoleName> {
+        let mut roles: Vec<_> = self.in_force().map(|holding| holding.role.clone()).collect();
+        roles.sort();
+        roles.dedup();
+        roles
+    }
+
+    /// The holding that a tag shows for a role: the latest end, then the lowest id.
+    #[must_use]
+    pub fn shown_for(&self, role: &RoleName) -> Option<&Holding> {
+        let end = |holding: &Holding| holding.end.map_or(i64::MAX, Timestamp::millis);
+        let id = |holding: &Holding| match &holding.via {
+            Via::Activation(id) => id.to_string(),
+            Via::Assignment(id) => id.to_string(),
+        };
+        self.in_force().filter(|holding| holding.role == *role).min_by_key(|holding| (std::cmp::Reverse(end(holding)), id(holding)))
+    }
+}
+
+/// The definition of a name that is in force: the bundle's over the stored one.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn definition(facts: &dyn Facts, uid: &Uid) -> Result<Option<Arc<EntityDef>>, Unavailable> {
+    if let Some(def) = facts.definitions().entities.get(uid) {
+        return Ok(Some(Arc::clone(def)));
+    }
+    Ok(facts.row(uid)?.and_then(|row| row.stored.clone()).map(Arc::new))
+}
+
+/// What is known of a name.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn presence(facts: &dyn Facts, uid: &Uid) -> Result<Presence, Unavailable> {
+    let row = facts.row(uid)?;
+    let known = facts.definitions().entities.contains_key(uid) || row.as_ref().is_some_and(|row| row.stored.is_some());
+    Ok(if !known {
+        Presence::Unknown(facts.definitions().type_settings(uid.kind()).unknown)
+    } else if row.is_some_and(|row| row.disabled) {
+        Presence::Disabled
+    } else {
+        Presence::Known
+    })
+}
+
+/// The direct parents of a name that count: edges of the bundle, and stored edges whose parent is the one they were written to.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn parents(facts: &dyn Facts, uid: &Uid) -> Result<Vec<Uid>, Unavailable> {
+    let Some(def) = definition(facts, uid)? else { return Ok(Vec::new()) };
+    let mut found = Vec::with_capacity(def.parents.len());
+    for edge in &def.parents {
+        let counts = match edge.source {
+            EdgeSource::Bundle => true,
+            EdgeSource::Api => {
+                let incarnation = facts.row(&edge.parent)?.map(|row| row.incarnation).unwrap_or_default();
+                incarnation == edge.incarnation && definition(facts, &edge.parent)?.is_some()
+            }
+        };
+        if counts {
+            found.push(edge.parent.clone());
+        }
+    }
+    Ok(found)
+}
+
+/// Everything above a name, each once, nearest first.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn ancestors(facts: &dyn Facts, uid: &Uid) -> Result<Vec<Uid>, Unavailable> {
+    let mut found = parents(facts, uid)?;
+    let mut seen: HashSet<Uid> = found.iter().cloned().collect();
+    let mut next = 0;
+    while let Some(above) = found.get(next).cloned() {
+        next += 1;
+        for parent in parents(facts, &above)? {
+            if seen.insert(parent.clone()) {
+                found.push(parent);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// A resource and everything above it: where a holding may be scoped to count for it.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn path(facts: &dyn Facts, resource: &Uid) -> Result<Vec<Uid>, Unavailable> {
+    let mut path = vec![resource.clone()];
+    path.extend(ancestors(facts, resource)?);
+    Ok(path)
+}
+
+/// Whether the names that a grant was given under are still those of today.
+fn still_stands(
+    facts: &dyn Facts,
+    holder: &Uid,
+    role: &RoleName,
+    scope: Option<&Uid>,
+    under: &Under,
+) -> Result<Result<(), WhyNot>, Unavailable> {
+    let incarnation = |uid: &Uid| Ok::<_, Unavailable>(facts.row(uid)?.map(|row| row.incarnation).unwrap_or_default());
+    if incarnation(holder)? != under.holder {
+        return Ok(Err(WhyNot::HolderGone { holder: holder.clone() }));
+    }
+    if !facts.definitions().roles.contains_key(role) || facts.role_incarnation(role)? != under.role {
+        return Ok(Err(WhyNot::RoleGone { role: role.clone() }));
+    }
+    match (scope, under.scope) {
+        (Some(scope), Some(under)) if incarnation(scope)? != under => Ok(Err(WhyNot::ScopeGone { scope: scope.clone() })),
+        _ => Ok(Ok(())),
+    }
+}
+
+fn within(scope: Option<&Uid>, path: Option<&[Uid]>) -> Result<(), WhyNot> {
+    match scope {
+        None => Ok(()),
+        Some(scope) if path.is_some_and(|path| path.contains(scope)) => Ok(()),
+        Some(scope) => Err(WhyNot::OutOfScope { scope: scope.clone() }),
+    }
+}
+
+fn in_window(window: Window, moment: Moment) -> Result<(), WhyNot> {
+    if window.start > moment.now {
+        return Err(WhyNot::NotYet { start: window.start });
+    }
+    match window.end {
+        Some(end) if end <= moment.now => Err(WhyNot::Ended { end }),
+        Some(_) if !moment.trusted => Err(WhyNot::TimeUntrusted),
+        _ => Ok(()),
+    }
+}
+
+fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+/// The eligibility that an activation rests on, where it is still there to rest on.
+fn basis_eligibility(
+    facts: &dyn Facts,
+    principal: &Uid,
+    groups: &[Uid],
+    own: &EntityRow,
+    basis: &Basis,
+) -> Result<Result<EligibilityGrant, WhyNot>, Unavailable> {
+    let find = |row: &EntityRow| row.grants.eligibilities.iter().find(|grant| grant.id == basis.eligibility).cloned();
+    let found = if basis.holder == *principal {
+        find(own)
+    } else if groups.contains(&basis.holder) {
+        facts.row(&basis.holder)?.as_deref().and_then(find)
+    } else {
+        return Ok(Err(WhyNot::NotAMember { group: basis.holder.clone() }));
+    };
+    Ok(found.ok_or_else(|| WhyNot::EligibilityEnded { eligibility: basis.eligibility.clone() }))
+}
+
+struct Asked<'a> {
+    facts: &'a dyn Facts,
+    principal: &'a Uid,
+    groups: &'a [Uid],
+    path: Option<&'a [Uid]>,
+    moment: Moment,
+}
+
+impl Asked<'_> {
+    fn judge_activation(&self, own: &EntityRow, grant: &ActivationGrant) -> Result<Holding, Unavailable> {
+        let mut window = grant.window;
+        if let Some(settings) = self.facts.definitions().roles.get(&grant.role) {
+            window.end = earlier(window.end, Some(window.start.plus(settings.max_duration)));
+        }
+        let rests_on = basis_eligibility(self.facts, self.principal, self.groups, own, &grant.basis)?;
+        if let Ok(eligibility) = &rests_on {
+            window.end = earlier(window.end, eligibility.window.end);
+        }
+        let counts = match rests_on {
+            Err(why) => Err(why),
+            Ok(eligibility) => self.judge(self.principal, &grant.role, grant.scope.as_ref(), &grant.under, window)?.and_then_ok(|| {
+                let under =
+                    still_stands(self.facts, &grant.basis.holder, &eligibility.role, eligibility.scope.as_ref(), &eligibility.under)?;
+                Ok(match under {
+                    Ok(()) if eligibility.window.start > self.moment.now => Err(WhyNot::EligibilityEnded { eligibility: eligibility.id }),
+                    other => other,
+                })
+            })?,
+        };
+        Ok(Holding {
+            via: Via::Activation(grant.id.clone()),
+            holder: self.principal.clone(),
+            role: grant.role.clone(),
+            scope: grant.scope.clone(),
+            start: window.start,
+            end: window.end,
+            approvals: grant.approvals,
+            ticket: grant.ticket,
+            counts,
+        })
+    }
+
+    fn judge(
+        &self,
+        holder: &Uid,
+        role: &RoleName,
+        scope: Option<&Uid>,
+        under: &Under,
+        window: Window,
+    ) -> Result<Result<(), WhyNot>, Unavailable> {
+        if let Err(why) = in_window(window, self.moment) {
+            return Ok(Err(why));
+        }
+        if let Err(why) = still_stands(self.facts, holder, role, scope, under)? {
+            return Ok(Err(why));
+        }
+        Ok(within(scope, self.path))
+    }
+
+    fn judge_assignments(&self, holder: &Uid, row: &EntityRow, into: &mut Vec<Holding>) -> Result<(), Unavailable> {
+        for grant in &row.grants.assignments {
+            let counts = self.judge(holder, &grant.role, grant.scope.as_ref(), &grant.under, grant.window)?;
+            into.push(Holding {
+                via: Via::Assignment(grant.id.clone()),
+                holder: holder.clone(),
+                role: grant.role.clone(),
+                scope: grant.scope.clone(),
+                start: grant.window.start,
+                end: grant.window.end,
+                approvals: 0,
+                ticket: None,
+                counts,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// `Result<Result<(), WhyNot>, _>` steps, one after the other, as long as each counts.
+trait AndThenOk {
+    fn and_then_ok(self, next: impl FnOnce() -> Result<Result<(), WhyNot>, Unavailable>) -> Result<Result<(), WhyNot>, Unavailable>;
+}
+
+impl AndThenOk for Result<(), WhyNot> {
+    fn and_then_ok(self, next: impl FnOnce() -> Result<Result<(), WhyNot>, Unavailable>) -> Result<Result<(), WhyNot>, Unavailable> {
+        match self {
+            Ok(()) => next(),
+            Err(why) => Ok(Err(why)),
+        }
+    }
+}
+
+/// Where a principal stands at a moment, for a resource with everything above it (`path`), or for no resource at all.
+/// An unknown or disabled principal holds nothing.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn standing(facts: &dyn Facts, principal: &Uid, path: Option<&[Uid]>, moment: Moment) -> Result<Standing, Unavailable> {
+    let presence = presence(facts, principal)?;
+    if presence != Presence::Known {
+        return Ok(Standing { presence, groups: Vec::new(), holdings: Vec::new(), next_change: None });
+    }
+    let groups = ancestors(facts, principal)?;
+    let asked = Asked { facts, principal, groups: &groups, path, moment };
+    let mut holdings = Vec::new();
+    if let Some(own) = facts.row(principal)? {
+        for grant in &own.grants.activations {
+            holdings.push(asked.judge_activation(&own, grant)?);
+        }
+        asked.judge_assignments(principal, &own, &mut holdings)?;
+    }
+    for group in &groups {
+        if let Some(row) = facts.row(group)? {
+            asked.judge_assignments(group, &row, &mut holdings)?;
+        }
+    }
+    let instants = holdings.iter().flat_map(|holding| [Some(holding.start), holding.end]).flatten();
+    let next_change = instants.filter(|instant| *instant > moment.now).min();
+    Ok(Standing { presence, groups, holdings, next_change })
+}
+
+/// An eligibility of a principal, its own or one of its groups', that is in force at an instant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EligibleThrough {
+    /// The eligibility.
+    pub grant: EligibilityGrant,
+    /// Who holds it.
+    pub holder: Uid,
+}
+
+/// Every eligibility of a known, enabled principal that is in force: its own first, then those of its groups, nearest first.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn eligibilities(facts: &dyn Facts, principal: &Uid, now: Timestamp) -> Result<Vec<EligibleThrough>, Unavailable> {
+    let mut found = Vec::new();
+    if presence(facts, principal)? != Presence::Known {
+        return Ok(found);
+    }
+    let mut holders = vec![principal.clone()];
+    holders.extend(ancestors(facts, principal)?);
+    for holder in holders {
+        let Some(row) = facts.row(&holder)? else { continue };
+        for grant in &row.grants.eligibilities {
+            let stands = still_stands(facts, &holder, &grant.role, grant.scope.as_ref(), &grant.under)?;
+            if grant.window.holds(now) && stands.is_ok() {
+                found.push(EligibleThrough { grant: grant.clone(), holder: holder.clone() });
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The eligibility under which a role may be activated at a scope: of those that cover it, the one that lasts longest, then the nearest.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn eligible_for(
+    facts: &dyn Facts,
+    principal: &Uid,
+    role: &RoleName,
+    scope: Option<&Uid>,
+    now: Timestamp,
+) -> Result<Option<EligibleThrough>, Unavailable> {
+    let path = scope.map(|scope| path(facts, scope)).transpose()?;
+    let mut best: Option<EligibleThrough> = None;
+    for candidate in eligibilities(facts, principal, now)? {
+        if candidate.grant.role != *role || within(candidate.grant.scope.as_ref(), path.as_deref()).is_err() {
+            continue;
+        }
+        let lasts = |through: &EligibleThrough| through.grant.window.end.map_or(i64::MAX, Timestamp::millis);
+        if best.as_ref().is_none_or(|best| lasts(best) < lasts(&candidate)) {
+            best = Some(candidate);
+        }
+    }
+    Ok(best)
+}

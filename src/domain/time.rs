@@ -1,0 +1,327 @@
+//! Instants, durations and windows. All in UTC, to the millisecond; a day is 24 hours and there are no months.
+
+use std::fmt;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::de::{self, Deserializer};
+use serde::ser::Serializer;
+use serde::{Deserialize, Serialize};
+
+/// An instant: milliseconds since the Unix epoch, UTC. RFC 3339 in JSON, a number on disk.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The instant so many milliseconds after the Unix epoch.
+    #[must_use]
+    pub fn from_millis(millis: i64) -> Self {
+        Self(millis)
+    }
+
+    /// Milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn millis(self) -> i64 {
+        self.0
+    }
+
+    /// This instant and a duration; the last instant there is, where it would lie past it.
+    #[must_use]
+    pub fn plus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(duration.millis()))
+    }
+
+    /// From `earlier` to this instant; nothing, where that lies in the future.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        let millis = self.0.saturating_sub(earlier.0).max(0);
+        Duration(u64::try_from(millis).unwrap_or(0) / 1000)
+    }
+
+    /// Reads RFC 3339, such as `2030-01-31T09:00:00Z`.
+    ///
+    /// # Errors
+    /// The text is not RFC 3339.
+    pub fn parse(text: &str) -> Result<Self, BadTime> {
+        DateTime::parse_from_rfc3339(text)
+            .map(|time| Self(time.timestamp_millis()))
+            .map_err(|_| BadTime::NotAnInstant { text: text.to_owned() })
+    }
+}
+
+impl From<DateTime<Utc>> for Timestamp {
+    fn from(time: DateTime<Utc>) -> Self {
+        Self(time.timestamp_millis())
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match DateTime::<Utc>::from_timestamp_millis(self.0) {
+            Some(time) => out.write_str(&time.to_rfc3339_opts(SecondsFormat::Millis, true)),
+            None => write!(out, "{} ms", self.0),
+        }
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, out)
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() { serializer.collect_str(self) } else { serializer.serialize_i64(self.0) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            let text = String::deserialize(deserializer)?;
+            Self::parse(&text).map_err(de::Error::custom)
+        } else {
+            i64::deserialize(deserializer).map(Self)
+        }
+    }
+}
+
+/// A length of time in whole seconds, never negative. ISO 8601 in text (`PT8H`, `P365D`, `P2W`), a number of seconds on disk.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Duration(u64);
+
+/// The longest duration that is taken: a thousand years of 365 days, in seconds.
+const LONGEST_SECONDS: u64 = 1000 * 365 * 86_400;
+
+impl Duration {
+    /// So many seconds.
+    #[must_use]
+    pub const fn from_secs(seconds: u64) -> Self {
+        Self(seconds)
+    }
+
+    /// So many minutes.
+    #[must_use]
+    pub const fn from_mins(minutes: u64) -> Self {
+        Self(minutes * 60)
+    }
+
+    /// So many hours.
+    #[must_use]
+    pub const fn from_hours(hours: u64) -> Self {
+        Self(hours * 3600)
+    }
+
+    /// So many days of 24 hours.
+    #[must_use]
+    pub const fn from_days(days: u64) -> Self {
+        Self(days * 86_400)
+    }
+
+    /// Its length in seconds.
+    #[must_use]
+    pub const fn secs(self) -> u64 {
+        self.0
+    }
+
+    /// Its length in milliseconds.
+    #[must_use]
+    pub fn millis(self) -> i64 {
+        i64::try_from(self.0).unwrap_or(i64::MAX).saturating_mul(1000)
+    }
+
+    /// Reads ISO 8601: weeks, days, hours, minutes and whole seconds. Years and months are refused, for they have no fixed length.
+    ///
+    /// # Errors
+    /// The text is not of that form, uses years or months, or is longer than a thousand years.
+    pub fn parse(text: &str) -> Result<Self, BadTime> {
+        let bad = || BadTime::NotADuration { text: text.to_owned() };
+        let body = text.strip_prefix('P').ok_or_else(bad)?;
+        let (date, time) = match body.split_once('T') {
+            Some((_, "")) => return Err(bad()),
+            Some((date, time)) => (date, time),
+            None => (body, ""),
+        };
+        if date.is_empty() && time.is_empty() {
+            return Err(bad());
+        }
+        if date.contains(['Y', 'M']) {
+            return Err(BadTime::YearOrMonth { text: text.to_owned() });
+        }
+        let days = units(date, &[('W', 7 * 86_400), ('D', 86_400)]).ok_or_else(bad)?;
+        let rest = units(time, &[('H', 3600), ('M', 60), ('S', 1)]).ok_or_else(bad)?;
+        days.checked_add(rest)
+            .filter(|seconds| *seconds <= LONGEST_SECONDS)
+            .map(Self)
+            .ok_or_else(|| BadTime::TooLong { text: text.to_owned() })
+    }
+}
+
+/// Sums `12H30M` by the seconds of its units, each at most once and in that order.
+fn units(mut text: &str, known: &[(char, u64)]) -> Option<u64> {
+    let mut sum = 0_u64;
+    for (letter, seconds) in known {
+        let Some((number, rest)) = text.split_once(*letter) else { continue };
+        if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        sum = sum.checked_add(number.parse::<u64>().ok()?.checked_mul(*seconds)?)?;
+        text = rest;
+    }
+    text.is_empty().then_some(sum)
+}
+
+impl fmt::Display for Duration {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 == 0 {
+            return out.write_str("PT0S");
+        }
+        let (days, rest) = (self.0 / 86_400, self.0 % 86_400);
+        out.write_str("P")?;
+        if days > 0 {
+            write!(out, "{days}D")?;
+        }
+        if rest > 0 {
+            out.write_str("T")?;
+            for (amount, unit) in [(rest / 3600, 'H'), (rest % 3600 / 60, 'M'), (rest % 60, 'S')] {
+                if amount > 0 {
+                    write!(out, "{amount}{unit}")?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Duration {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, out)
+    }
+}
+
+impl Serialize for Duration {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() { serializer.collect_str(self) } else { serializer.serialize_u64(self.0) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Duration {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            let text = String::deserialize(deserializer)?;
+            Self::parse(&text).map_err(de::Error::custom)
+        } else {
+            u64::deserialize(deserializer).map(Self)
+        }
+    }
+}
+
+/// Why a text is no time.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadTime {
+    /// Not RFC 3339.
+    #[error("`{text}` is not an RFC 3339 time; write one such as `2030-01-31T09:00:00Z`")]
+    NotAnInstant {
+        /// The text as given.
+        text: String,
+    },
+    /// Not ISO 8601.
+    #[error("`{text}` is not an ISO 8601 duration; write one such as `PT1H30M` or `P7D`")]
+    NotADuration {
+        /// The text as given.
+        text: String,
+    },
+    /// Years and months have no fixed length.
+    #[error("`{text}` uses years or months, which have no fixed length; write it in weeks, days, hours, minutes and seconds")]
+    YearOrMonth {
+        /// The text as given.
+        text: String,
+    },
+    /// Past a thousand years.
+    #[error("`{text}` is longer than a thousand years")]
+    TooLong {
+        /// The text as given.
+        text: String,
+    },
+}
+
+/// From `start` up to, and not including, `end`; for ever where there is no end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Window {
+    /// The first instant that is inside.
+    pub start: Timestamp,
+    /// The first instant that is no longer inside.
+    pub end: Option<Timestamp>,
+}
+
+impl Window {
+    /// From `start` for as long as `duration`.
+    #[must_use]
+    pub fn lasting(start: Timestamp, duration: Duration) -> Self {
+        Self { start, end: Some(start.plus(duration)) }
+    }
+
+    /// Whether it holds this instant.
+    #[must_use]
+    pub fn holds(&self, now: Timestamp) -> bool {
+        self.start <= now && !self.ended(now)
+    }
+
+    /// Whether it is over at this instant.
+    #[must_use]
+    pub fn ended(&self, now: Timestamp) -> bool {
+        self.end.is_some_and(|end| end <= now)
+    }
+
+    /// Whether the two share an instant.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.end.is_none_or(|end| other.start < end) && other.end.is_none_or(|end| self.start < end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_as_iso_8601() {
+        let rows: [(&str, Option<u64>); 14] = [
+            ("PT1H", Some(3600)),
+            ("PT90M", Some(5400)),
+            ("PT1H30M5S", Some(5405)),
+            ("P7D", Some(604_800)),
+            ("P2W", Some(1_209_600)),
+            ("P1DT12H", Some(129_600)),
+            ("PT0S", Some(0)),
+            ("P", None),
+            ("PT", None),
+            ("1H", None),
+            ("P1M", None),
+            ("PT1.5H", None),
+            ("PT5M1H", None),
+            ("PT-5M", None),
+        ];
+        for (text, seconds) in rows {
+            assert_eq!(Duration::parse(text).ok().map(Duration::secs), seconds, "{text}");
+        }
+        assert!(matches!(Duration::parse("P1Y"), Err(BadTime::YearOrMonth { .. })));
+        assert!(matches!(Duration::parse("PT99999999999999H"), Err(BadTime::TooLong { .. })));
+    }
+
+    #[test]
+    fn durations_print_what_they_read() {
+        for text in ["PT1H", "P365D", "P1DT12H", "PT30M", "PT1H30M5S", "PT0S"] {
+            assert_eq!(Duration::parse(text).unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_window_is_half_open() {
+        let at = Timestamp::from_millis;
+        let window = Window { start: at(10), end: Some(at(20)) };
+        assert_eq!([9, 10, 19, 20].map(|now| window.holds(at(now))), [false, true, true, false]);
+        assert!(!window.overlaps(&Window { start: at(20), end: None }));
+        assert!(window.overlaps(&Window { start: at(19), end: None }));
+    }
+}

@@ -1,0 +1,5 @@
+//! Elevon: an authorization sidecar for privileged identity management.
+//!
+//! It decides with Cedar over time-bound role activations kept in RocksDB. `ARCHITECTURE.md` is the map.
+
+pub mod domain;

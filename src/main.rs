@@ -1,0 +1,2 @@
+//! Elevon.
+fn main() {}
