@@ -162,6 +162,9 @@ fn reads_now(condition: &Expr) -> bool {
     mentions > harmless.count()
 }
 
+/// An error of Cedar's: whether it comes without help, its text, and itself.
+type Found<'a> = (bool, String, &'a ValidationError);
+
 /// Most errors that are shown for one place: an attribute can be missing on every type that an open scope lets in.
 const SHOWN_AT_ONE_PLACE: usize = 2;
 
@@ -174,7 +177,7 @@ pub(super) fn validate(policies: &Policies, schema: &Schema, texts: &BTreeMap<St
         Some((placed, texts.get(&placed.file).map(Arc::as_ref).unwrap_or_default()))
     };
     // Cedar goes through types in no order; people want to read from top to bottom, and the same thing every time
-    let mut found: BTreeMap<(&str, usize), Vec<(bool, String, &ValidationError)>> = BTreeMap::new();
+    let mut found: BTreeMap<(&str, usize), Vec<Found<'_>>> = BTreeMap::new();
     for error in result.validation_errors() {
         let Some((placed, _)) = place(error.policy_id()) else {
             problems.push(Problem::general(error.to_string()));

@@ -111,3 +111,9 @@ ask = { principal = 'User::\"ann\"', action = \"manageBundle\" }\n";
     ]);
     assert!(bundle.is_ok(), "{}", bundle.unwrap_err());
 }
+
+#[test]
+fn a_bundle_is_shared_by_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Bundle>();
+}
