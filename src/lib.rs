@@ -3,3 +3,4 @@
 //! It decides with Cedar over time-bound role activations kept in RocksDB. `ARCHITECTURE.md` is the map.
 
 pub mod domain;
+pub mod engine;
