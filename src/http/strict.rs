@@ -10,6 +10,8 @@ use serde::Deserialize;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use crate::domain::Uid;
+
 use super::limits::MAX_JSON_DEPTH;
 use super::problem::Problem;
 
@@ -131,6 +133,15 @@ fn about(rule: &'static str, title: &'static str, member: &str, detail: String) 
     Problem::new(StatusCode::BAD_REQUEST, rule, title, detail).with("member", member)
 }
 
+/// An entity as `{"type", "id"}`. A list of two texts is not one, though serde would take it.
+fn entity(name: &'static str, value: Value) -> Result<Uid, Problem> {
+    let wrong = |detail: String| about("malformed_member", "a member is not as it should be", name, format!("`{name}`: {detail}"));
+    if !value.is_object() {
+        return Err(wrong("write an entity as `{\"type\": …, \"id\": …}`".to_owned()));
+    }
+    serde_json::from_value(value).map_err(|error| wrong(error.to_string()))
+}
+
 /// The members of a command, to be taken out one by one.
 #[derive(Debug, Default)]
 pub struct Members {
@@ -173,6 +184,39 @@ impl Members {
                 .map(Some)
                 .map_err(|error| about("malformed_member", "a member is not as it should be", name, format!("`{name}`: {error}"))),
         }
+    }
+
+    /// Takes an entity that may be left out.
+    ///
+    /// # Errors
+    /// It is there and is not `{"type", "id"}`.
+    pub fn optional_entity(&mut self, name: &'static str) -> Result<Option<Uid>, Problem> {
+        self.optional::<Value>(name)?.map(|value| entity(name, value)).transpose()
+    }
+
+    /// Takes an entity that has to be there.
+    ///
+    /// # Errors
+    /// It is not there, or is not `{"type", "id"}`.
+    pub fn entity(&mut self, name: &'static str) -> Result<Uid, Problem> {
+        entity(name, self.required::<Value>(name)?)
+    }
+
+    /// Takes a list of entities that may be left out.
+    ///
+    /// # Errors
+    /// It is there, and something in it is not `{"type", "id"}`.
+    pub fn entities(&mut self, name: &'static str) -> Result<Vec<Uid>, Problem> {
+        let values = self.optional::<Vec<Value>>(name)?.unwrap_or_default();
+        values.into_iter().map(|value| entity(name, value)).collect()
+    }
+
+    /// Takes an object that may be left out, to be read member by member.
+    ///
+    /// # Errors
+    /// It is there and is no object.
+    pub fn optional_object(&mut self, name: &'static str) -> Result<Option<Self>, Problem> {
+        Ok(self.optional::<Map<String, Value>>(name)?.map(|left| Self { left, taken: Vec::new() }))
     }
 
     /// Takes a member that has to be there.
