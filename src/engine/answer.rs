@@ -1,9 +1,7 @@
 //! What the engine answers, and how it fails.
 
-use std::time::Duration;
-
 use crate::domain::standing::{Holding, Moment};
-use crate::domain::{Outcome, Rejection, Revision, Timestamp, Unavailable};
+use crate::domain::{Duration, Outcome, Rejection, Revision, Timestamp, Unavailable};
 use crate::policy::{BundleError, Verdict};
 
 use super::ports::Head;

@@ -124,6 +124,23 @@ pub trait Reader: Tables + Send + Sync {
     /// The store cannot be read.
     fn bundle(&self, revision: &Revision) -> Result<Option<Vec<u8>>, Unavailable>;
 
+    /// Since when the live bundle has been live; nothing before the first one.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn live_since(&self) -> Result<Option<Timestamp>, Unavailable> {
+        let filter = AuditFilter { kind: Some("bundle_activated".to_owned()), ..AuditFilter::default() };
+        let (mut page, mut since) = (Page::first(MAX_PAGE), None);
+        loop {
+            let listing = self.journal(&filter, &page)?;
+            since = listing.items.last().map(|record| record.at).or(since);
+            match listing.next {
+                Some(next) => page.after = Some(next),
+                None => return Ok(since),
+            }
+        }
+    }
+
     /// When the next timer is due.
     ///
     /// # Errors
@@ -257,4 +274,9 @@ pub struct AuditFilter {
 pub trait Clock: Send + Sync {
     /// What the clock shows.
     fn now(&self) -> Timestamp;
+
+    /// Asks to be called when the clock was set, where it is one that can be; timers would sleep past it otherwise.
+    fn on_move(&self, hook: Box<dyn Fn() + Send + Sync>) {
+        drop(hook);
+    }
 }
