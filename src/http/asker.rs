@@ -180,6 +180,11 @@ pub(super) struct Sent {
 }
 
 impl Sent {
+    /// The body as it came.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// The members of the body, which has to be there.
     pub(super) fn members(&self) -> Result<Members, Problem> {
         Members::read(&self.bytes)

@@ -116,6 +116,7 @@ impl Problem {
     pub fn to_json(&self) -> Value {
         let mut document = self.members.clone();
         document.insert("type".into(), format!("{TYPE_PREFIX}{}", self.rule).into());
+        document.insert("rule".into(), self.rule.clone().into());
         document.insert("title".into(), self.title.into());
         document.insert("status".into(), self.status.as_u16().into());
         document.insert("detail".into(), self.detail.clone().into());

@@ -24,12 +24,18 @@ pub(super) struct Answer {
     body: Value,
     location: Option<String>,
     repeated: bool,
+    bare: bool,
 }
 
 impl Answer {
     /// 200, as of a journal sequence. Where the body is an object, it gets the member `seq`.
     pub(super) fn ok(seq: u64, body: Value) -> Self {
-        Self { status: StatusCode::OK, seq, body, location: None, repeated: false }
+        Self { status: StatusCode::OK, seq, body, location: None, repeated: false, bare: false }
+    }
+
+    /// 200, with a body that is exactly as given: its form is another specification's.
+    pub(super) fn bare(seq: u64, body: Value) -> Self {
+        Self { bare: true, ..Self::ok(seq, body) }
     }
 
     /// With another status.
@@ -54,7 +60,9 @@ impl Answer {
 
 impl IntoResponse for Answer {
     fn into_response(mut self) -> Response {
-        if let Value::Object(members) = &mut self.body {
+        if let Value::Object(members) = &mut self.body
+            && !self.bare
+        {
             members.insert("seq".to_owned(), self.seq.into());
         }
         let mut response = (self.status, self.body.to_string()).into_response();

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::domain::decide::{asked_stage, voted_hash};
 use crate::domain::grant::{ActivationState, ActivationStatus, Cause, EntityRow, GrantEnd, Vote};
-use crate::domain::settings::{EdgeSource, Requirement, Stage};
+use crate::domain::settings::{EdgeSource, Requirement};
 use crate::domain::standing::{self, Holding, Moment, Via};
 use crate::domain::{
     Activation, Actor, Assignment, Eligibility, EntityDef, Facts, RoleSettings, TextDigest, Timestamp, Uid, Unavailable, Window,
@@ -83,7 +84,8 @@ fn vote(facts: &dyn Facts, vote: &Vote) -> Result<Value, Unavailable> {
     Ok(json!({ "principal": who(&vote.voter), "at": vote.at, "justification": text(facts, vote.justification.as_ref())? }))
 }
 
-fn approval(facts: &dyn Facts, activation: &Activation, stages: &[Stage]) -> Result<Value, Unavailable> {
+fn approval(facts: &dyn Facts, activation: &Activation, settings: Option<&RoleSettings>) -> Result<Value, Unavailable> {
+    let stages = settings.map(|settings| settings.stages.as_slice()).unwrap_or_default();
     let voted = activation.votes.iter().map(|vote| vote.stage as usize + 1).max().unwrap_or(0);
     let count = stages.len().max(voted);
     if count == 0 {
@@ -102,7 +104,10 @@ fn approval(facts: &dyn Facts, activation: &Activation, stages: &[Stage]) -> Res
         }));
     }
     let (stage, expires_at) = match &activation.state {
-        ActivationState::Pending { stage, timeout_at } => (Some(stage.saturating_add(1)), Some(*timeout_at)),
+        ActivationState::Pending { stage, timeout_at } => {
+            let asked = settings.and_then(|settings| asked_stage(settings, *stage)).map_or(*stage, |(asked, _)| asked);
+            (Some(asked.saturating_add(1)), Some(*timeout_at))
+        }
         _decided => (None, None),
     };
     Ok(json!({ "stages": shown, "stage": stage, "expires_at": expires_at }))
@@ -127,7 +132,7 @@ pub(super) fn activation(facts: &dyn Facts, activation: &Activation, moment: Mom
         "justification": text(facts, activation.justification.as_ref())?,
         "ticket": Value::Null,
         "eligibility": { "id": activation.basis.eligibility, "principal": activation.basis.holder },
-        "approval": approval(facts, activation, settings.map(|settings| settings.stages.as_slice()).unwrap_or_default())?,
+        "approval": approval(facts, activation, settings.map(|settings| &**settings))?,
         "ended": ended(facts, &activation.state)?,
         "revision": facts.definitions().revision,
     });
@@ -139,8 +144,8 @@ pub(super) fn activation(facts: &dyn Facts, activation: &Activation, moment: Mom
     if let Some(ticket) = &activation.ticket {
         put("ticket", json!({ "system": text(facts, Some(&ticket.system))?, "number": text(facts, Some(&ticket.number))? }));
     }
-    if let (ActivationStatus::Pending, ActivationState::Pending { stage, .. }, Some(settings)) = (status, &activation.state, settings) {
-        put("request_hash", json!(activation.request_hash(*stage, &settings.digest)));
+    if let (ActivationStatus::Pending, Some(hash)) = (status, voted_hash(facts.definitions(), activation)) {
+        put("request_hash", json!(hash));
     }
     if status == ActivationStatus::Active {
         let via = Via::Activation(activation.id.clone());

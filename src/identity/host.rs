@@ -1,6 +1,6 @@
 //! Names of this machine to itself.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Whether a `Host` header (with or without a port) names a loopback address. A web page that points a name of its own at
 /// 127.0.0.1 sends that name, and is refused.
