@@ -8,15 +8,13 @@ use std::time::Duration;
 use crate::domain::command::Due;
 use crate::domain::event::{Record, Remembered, Timer};
 use crate::domain::grant::{Cause, EntityRow};
+use crate::domain::id::IdempotencyKey;
 use crate::domain::overlay::{activation_timer, assignment_timer, eligibility_timer};
 use crate::domain::{
-    Activation, ActivationId, Assignment, AssignmentId, Changes, Definitions, Eligibility, EligibilityId, Incarnation, MemoryRows, Revision,
-    RoleName, Rows, Tables, Text, TextDigest, Timestamp, Uid, Unavailable,
+    Activation, ActivationId, Assignment, AssignmentId, Changes, Definitions, Eligibility, EligibilityId, Incarnation, MemoryRows,
+    Revision, RoleName, Rows, Tables, Text, TextDigest, Timestamp, Uid, Unavailable,
 };
-use crate::domain::id::IdempotencyKey;
-use crate::engine::ports::{
-    ActivationFilter, AuditFilter, Batch, Committed, GrantFilter, Head, Journal, Listing, Page, Reader, Sealed,
-};
+use crate::engine::ports::{ActivationFilter, AuditFilter, Batch, Committed, GrantFilter, Head, Journal, Listing, Page, Reader, Sealed};
 
 /// What the next commit does instead of committing.
 #[derive(Debug, Clone, Copy)]

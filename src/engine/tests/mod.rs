@@ -45,7 +45,14 @@ async fn commands_that_wait_together_share_a_commit() {
     world.memory.before.close();
     let before = world.memory.commits();
     let answers = {
-        let opener = { let memory = Arc::clone(&world.memory); move || { memory.before.wait_for(2); std::thread::sleep(std::time::Duration::from_millis(100)); memory.before.open(); } };
+        let opener = {
+            let memory = Arc::clone(&world.memory);
+            move || {
+                memory.before.wait_for(2);
+                std::thread::sleep(std::time::Duration::from_millis(100));
+                memory.before.open();
+            }
+        };
         let opener = std::thread::spawn(opener);
         let answers = at_once(&world, many(64)).await;
         opener.join().unwrap();
@@ -149,7 +156,14 @@ async fn a_full_queue_is_said_to_be_busy() {
     let world = World::new();
     world.memory.before.close();
     let engine = Arc::clone(&world.engine);
-    let opener = { let memory = Arc::clone(&world.memory); std::thread::spawn(move || { memory.before.wait_for(2); std::thread::sleep(std::time::Duration::from_millis(300)); memory.before.open(); }) };
+    let opener = {
+        let memory = Arc::clone(&world.memory);
+        std::thread::spawn(move || {
+            memory.before.wait_for(2);
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            memory.before.open();
+        })
+    };
     let answers = at_once(&world, many(QUEUE + 600)).await;
     opener.join().unwrap();
     let busy = answers.iter().filter(|answer| **answer == Err(SubmitError::Busy)).count();
@@ -240,9 +254,7 @@ async fn texts_are_kept_beside_the_record_that_names_them() {
     assert_eq!(texts(&world), ["needed"], "a refused command leaves no text behind");
     world.done(&alice, activate(&alice, "writer", 5)).await;
     assert!(texts(&world).contains(&"the orders are stuck".to_owned()));
-    let journal = world.memory.stored.read().unwrap().records.iter().any(|record| {
-        String::from_utf8_lossy(&record.bytes).contains("stuck")
-    });
+    let journal = world.memory.stored.read().unwrap().records.iter().any(|record| String::from_utf8_lossy(&record.bytes).contains("stuck"));
     assert!(!journal, "free text is never in the journal");
 }
 
@@ -328,7 +340,14 @@ async fn stopping_answers_everybody_who_waits() {
     let world = World::new();
     world.memory.before.close();
     let reached = world.memory.before.reached.load(Ordering::SeqCst);
-    let opener = { let memory = Arc::clone(&world.memory); std::thread::spawn(move || { memory.before.wait_for(reached + 1); std::thread::sleep(std::time::Duration::from_millis(100)); memory.before.open(); }) };
+    let opener = {
+        let memory = Arc::clone(&world.memory);
+        std::thread::spawn(move || {
+            memory.before.wait_for(reached + 1);
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            memory.before.open();
+        })
+    };
     let stopped = AtomicBool::new(false);
     let (answers, ()) = tokio::join!(at_once(&world, many(300)), async {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
