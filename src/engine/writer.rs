@@ -274,7 +274,8 @@ fn result_of(answer: &Answer) -> CommandResult {
             | Outcome::EntityCreated(_)
             | Outcome::EntityChanged(_)
             | Outcome::EntityDeleted(_)
-            | Outcome::BundleActivated(_) => CommandResult::Done,
+            | Outcome::BundleActivated(_)
+            | Outcome::Settled => CommandResult::Done,
         },
         Err(SubmitError::Rejected { rejection, .. }) => CommandResult::Refused(rejection.rule()),
         Err(SubmitError::Busy) => CommandResult::Busy,
