@@ -2,4 +2,5 @@
 //!
 //! It decides with Cedar over time-bound role activations kept in RocksDB. `ARCHITECTURE.md` is the map.
 
+pub mod cli;
 pub mod domain;
