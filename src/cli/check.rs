@@ -84,7 +84,7 @@ fn holding(one: &Value, now: crate::domain::time::Timestamp) -> Vec<Cell> {
         plain(text(one, "/role")),
         super::reply::scope(one),
         plain(left(instant(one, "/end"), now)),
-        plain(text(one, "/why_not")),
+        plain(text(one, "/why_not/detail")),
         plain(text(one, "/id")),
     ]
 }

@@ -8,6 +8,7 @@ use super::output::{Cell, Look, Output, looking, plain};
 use super::reply::{entity, instant, list, now, scope, text, wire};
 use super::words::left;
 use super::{Done, Outcome};
+use crate::domain::time::Timestamp;
 
 /// Adds, lists or removes.
 pub(super) fn eligibility(client: &Client, out: &Output, what: &Eligibility) -> Outcome {
@@ -33,8 +34,8 @@ fn add(client: &Client, out: &Output, asked: &EligibilityAdd) -> Outcome {
     body.insert("role".to_owned(), json!(asked.role.as_str()));
     let mut put = |name: &str, value: Option<Value>| value.map(|value| body.insert(name.to_owned(), value));
     put("scope", asked.scope.as_ref().map(wire));
-    put("duration", asked.duration.map(|duration| json!(duration)));
-    put("end", asked.until.map(|until| json!(until)));
+    let until = asked.until.or_else(|| asked.duration.map(|duration| Timestamp::from(chrono::Utc::now()).plus(duration)));
+    put("end", until.map(|until| json!(until)));
     put("justification", asked.reason.as_ref().map(|reason| json!(reason)));
     let reply = client.post("/v1/eligibilities", &Value::Object(body))?;
     if out.json {

@@ -69,15 +69,13 @@ fn through(one: &Value, me: &Value) -> String {
 /// `stage 1 of 2, 0 of 1 approved`.
 fn progress(one: &Value) -> String {
     let stages = list(one, "/approval/stages");
-    let waiting = stages.iter().enumerate().find_map(|(place, stage)| {
-        let quorum = at(stage, "/quorum").and_then(Value::as_u64).unwrap_or(1);
-        let votes = list(stage, "/votes").len();
-        (u64::try_from(votes).unwrap_or(u64::MAX) < quorum).then(|| (place + 1, votes, quorum))
-    });
-    match (waiting, stages.len()) {
-        (Some((_, votes, quorum)), 1) => format!("{votes} of {quorum} approved"),
-        (Some((stage, votes, quorum)), stages) => format!("stage {stage} of {stages}, {votes} of {quorum} approved"),
-        (None, _) => "approved".to_owned(),
+    let number = at(one, "/approval/stage").and_then(Value::as_u64).and_then(|number| usize::try_from(number).ok()).unwrap_or(1);
+    let Some(stage) = stages.get(number.saturating_sub(1)) else { return String::new() };
+    let votes = list(stage, "/votes").len();
+    let quorum = at(stage, "/quorum").and_then(Value::as_u64).unwrap_or(1);
+    match stages.len() {
+        1 => format!("{votes} of {quorum} approved"),
+        stages => format!("stage {number} of {stages}, {votes} of {quorum} approved"),
     }
 }
 
@@ -186,7 +184,7 @@ fn describe(out: &Output, activation: &Value) -> Result<(), Failure> {
         }
     }
     for vote in stages.iter().flat_map(|stage| list(stage, "/votes")) {
-        rows.push(("approved by", plain(entity(vote, "/voter"))));
+        rows.push(("approved by", plain(entity(vote, "/principal"))));
     }
     out.fields(&rows)?;
     Ok(())
