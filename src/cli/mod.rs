@@ -7,6 +7,7 @@ mod audit;
 mod check;
 mod client;
 mod grants;
+mod local;
 mod output;
 mod people;
 mod reply;
