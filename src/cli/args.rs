@@ -11,10 +11,10 @@ use crate::domain::text::Digest;
 use crate::domain::time::{BadTime, Duration, Timestamp};
 
 const EXAMPLES: &str = r#"Examples:
-  elevon serve --policies policies --data data --dev     start a server on 127.0.0.1:8181
-  export ELEVON_TOKEN='Dev User::"alice"'                say who you are (a server started with --dev believes it)
-  elevon status                                          what you may activate, what is active, what waits
-  elevon activate db-admin --scope 'Environment::"prod"' --for PT30M --reason "restore the orders table"
+  elevon serve --policies policies --data data --dev
+  export ELEVON_TOKEN='Dev User::"alice"'
+  elevon status
+  elevon activate db-admin --scope 'Environment::"prod"' --for PT30M --reason "restore orders"
   elevon check 'User::"alice"' 'Action::"write"' 'Database::"orders"'
 
 Exit codes: 0 done or allowed, 1 refused or denied, 2 wrong usage or no server."#;
