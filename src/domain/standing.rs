@@ -169,13 +169,20 @@ impl Standing {
     /// The holding that a tag shows for a role: the latest end, then the lowest id.
     #[must_use]
     pub fn shown_for(&self, role: &RoleName) -> Option<&Holding> {
-        let end = |holding: &Holding| holding.end.map_or(i64::MAX, Timestamp::millis);
-        let id = |holding: &Holding| match &holding.via {
-            Via::Activation(id) => id.to_string(),
-            Via::Assignment(id) => id.to_string(),
-        };
-        self.in_force().filter(|holding| holding.role == *role).min_by_key(|holding| (std::cmp::Reverse(end(holding)), id(holding)))
+        shown(&self.holdings, role)
     }
+}
+
+/// Of the holdings that count for a role, the one that a tag shows: the latest end, then the lowest id.
+#[must_use]
+pub fn shown<'a>(holdings: &'a [Holding], role: &RoleName) -> Option<&'a Holding> {
+    let end = |holding: &Holding| holding.end.map_or(i64::MAX, Timestamp::millis);
+    let id = |holding: &Holding| match &holding.via {
+        Via::Activation(id) => id.to_string(),
+        Via::Assignment(id) => id.to_string(),
+    };
+    let counting = holdings.iter().filter(|holding| holding.counts.is_ok() && holding.role == *role);
+    counting.min_by_key(|holding| (std::cmp::Reverse(end(holding)), id(holding)))
 }
 
 /// The definition of a name that is in force: the bundle's over the stored one.

@@ -1,0 +1,32 @@
+//! The policies: files in, verdicts out. The only room that names Cedar.
+//!
+//! A [`Bundle`] is a folder's content, parsed, strictly validated and tested, and never changed afterwards; its [`Revision`] is the digest of
+//! that content. [`Bundle::check`] is the one evaluator: for the data plane, for Elevon's own actions ([`Authority`]) and for policy tests, so
+//! that the three cannot differ. A [`Watcher`] says when the folder has become something else.
+//!
+//! [`Revision`]: crate::domain::Revision
+//! [`Authority`]: crate::domain::Authority
+
+mod ask;
+mod authority;
+mod bundle;
+mod catalog;
+mod entities;
+mod evaluate;
+mod files;
+mod generated;
+mod policies;
+mod problem;
+mod roles;
+mod schema;
+mod settings_file;
+mod trial;
+mod value;
+mod watch;
+
+pub use ask::{Ask, Effect, PolicyError, Reason, Verdict};
+pub use bundle::Bundle;
+pub use files::{FileInfo, MAX_BUNDLE_BYTES, MAX_DEPTH, MAX_FILE_BYTES, MAX_FILES, digest_of};
+pub use problem::{BundleError, MAX_PROBLEMS, Problem};
+pub use trial::{MAX_TESTS, TestOutcome};
+pub use watch::Watcher;

@@ -1,0 +1,205 @@
+//! `*.cedar`: parsed file by file, named, and strictly validated as one set.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
+use std::str::FromStr as _;
+use std::sync::Arc;
+
+use cedar_policy::{Policy, PolicyId, PolicySet, Schema, ValidationMode, ValidationWarning, Validator};
+use cedar_policy_core::ast::{self, BinaryOp, Expr, ExprKind, Var};
+use cedar_policy_core::parser::Loc;
+use miette::Diagnostic as _;
+
+use super::ask::Effect;
+use super::problem::{Problem, Problems};
+use super::value::Shared;
+
+/// How far policies may follow attributes of entities: with one step, only the entities of the question itself have to be there.
+const MAX_LEVEL: u32 = 1;
+
+/// A policy and where it stands.
+struct Placed {
+    file: String,
+    span: Range<usize>,
+}
+
+/// All policies of a bundle.
+pub(super) struct Policies {
+    pub(super) set: PolicySet,
+    effects: HashMap<String, Effect>,
+    places: HashMap<String, Placed>,
+    /// Whether any policy looks at tags.
+    pub(super) reads_tags: bool,
+    /// Policies that read `context.now`.
+    time_readers: Vec<Policy>,
+}
+
+impl Policies {
+    /// What a policy is for.
+    pub(super) fn effect(&self, id: &str) -> Effect {
+        // a policy that nobody knows cannot be assumed to be harmless
+        self.effects.get(id).copied().unwrap_or(Effect::Forbid)
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.effects.len()
+    }
+
+    /// The ids of all policies, sorted.
+    pub(super) fn ids(&self) -> BTreeSet<&str> {
+        self.effects.keys().map(String::as_str).collect()
+    }
+
+    /// Forgets the places of policies in their files, once problems have been shown. Every evaluation would count references to them, and
+    /// threads on one bundle would wait for each other's counts.
+    pub(super) fn strip_places(&mut self) {
+        if let Ok(set) = self.set.clone().to_json().and_then(PolicySet::from_json_value) {
+            self.set = set;
+        }
+    }
+
+    /// Whether a policy that could apply to this action reads `context.now`.
+    pub(super) fn read_now_for(&self, action: &ast::Entity) -> bool {
+        self.time_readers.iter().any(|policy| {
+            let inner: &ast::Policy = policy.as_ref();
+            let is_or_in = |uid: &ast::EntityUID| uid == action.uid() || action.is_descendant_of(uid);
+            match inner.action_constraint() {
+                ast::ActionConstraint::Any => true,
+                ast::ActionConstraint::In(uids) => uids.iter().any(|uid| is_or_in(uid)),
+                ast::ActionConstraint::Eq(uid) => **uid == *action.uid(),
+            }
+        })
+    }
+}
+
+/// Parses all files. What cannot be parsed is among the problems, and missing from the set.
+pub(super) fn parse<'a>(files: impl Iterator<Item = (&'a String, &'a Shared)>, problems: &mut Problems) -> Policies {
+    let mut policies =
+        Policies { set: PolicySet::new(), effects: HashMap::new(), places: HashMap::new(), reads_tags: false, time_readers: Vec::new() };
+    let mut texts: BTreeMap<&str, &Shared> = BTreeMap::new();
+    for (file, text) in files {
+        texts.insert(file, text);
+        match PolicySet::from_str(text) {
+            Err(errors) => errors.iter().for_each(|error| problems.push_cedar(file, text, error)),
+            Ok(set) => {
+                for template in set.templates() {
+                    let inner: &ast::Template = template.as_ref();
+                    let message = "templates are not taken: roles that are active take their place";
+                    let problem = Problem::at(file, text, span_of(inner.loc()), message);
+                    problems.push(problem.help("write the principal or resource out, or `principal in Role::\"…\"`"));
+                }
+                let mut found: Vec<&Policy> = set.policies().collect();
+                found.sort_by_key(|policy| place_of(policy).start);
+                for (nth, policy) in found.into_iter().enumerate() {
+                    add(&mut policies, &texts, file, nth + 1, policy, problems);
+                }
+            }
+        }
+    }
+    policies
+}
+
+fn span_of(loc: Option<&Loc>) -> Range<usize> {
+    loc.map_or(0..0, |loc| loc.start()..loc.end())
+}
+
+fn place_of(policy: &Policy) -> Range<usize> {
+    let inner: &ast::Policy = policy.as_ref();
+    span_of(inner.loc())
+}
+
+fn add(policies: &mut Policies, texts: &BTreeMap<&str, &Shared>, file: &str, number: usize, policy: &Policy, problems: &mut Problems) {
+    let text = texts.get(file).map(|text| text.as_ref()).unwrap_or_default();
+    let span = place_of(policy);
+    let id = match policy.annotation("id") {
+        Some("") => {
+            problems.push(Problem::at(file, text, span, "the policy's `@id` is empty").help("write `@id(\"…\")`, or leave it out"));
+            return;
+        }
+        Some(id) => id.to_owned(),
+        None => format!("{file}#{number}"),
+    };
+    if let Some(first) = policies.places.get(&id) {
+        let first_text = texts.get(first.file.as_str()).map(|text| text.as_ref()).unwrap_or_default();
+        let at = Problem::at(&first.file, first_text, first.span.clone(), "");
+        let place = format!("{}:{}:{}", first.file, at.line.unwrap_or(1), at.column.unwrap_or(1));
+        let problem = Problem::at(file, text, span, format!("there are two policies with the id `{id}`"));
+        problems.push(problem.help(format!("the other one is at {place}; rename one of them")));
+        return;
+    }
+    let policy = policy.new_id(PolicyId::new(&id));
+    let effect = match policy.effect() {
+        cedar_policy::Effect::Permit => Effect::Permit,
+        cedar_policy::Effect::Forbid => Effect::Forbid,
+    };
+    let inner: &ast::Policy = policy.as_ref();
+    if let Some(condition) = inner.non_scope_constraints() {
+        policies.reads_tags |= condition.subexpressions().any(looks_at_tags);
+        if reads_now(condition) {
+            policies.time_readers.push(policy.clone());
+        }
+    }
+    if let Err(error) = policies.set.add(policy) {
+        problems.push(Problem::at(file, text, span, error.to_string()));
+        return;
+    }
+    policies.effects.insert(id.clone(), effect);
+    policies.places.insert(id, Placed { file: file.to_owned(), span });
+}
+
+fn looks_at_tags(expr: &Expr) -> bool {
+    matches!(expr.expr_kind(), ExprKind::BinaryApp { op: BinaryOp::GetTag | BinaryOp::HasTag, .. })
+}
+
+/// Whether a condition reads `context.now`, or the context as a whole.
+fn reads_now(condition: &Expr) -> bool {
+    let is_context = |expr: &Expr| matches!(expr.expr_kind(), ExprKind::Var(Var::Context));
+    let mentions = condition.subexpressions().filter(|expr| is_context(expr)).count();
+    let harmless = condition.subexpressions().filter(|expr| {
+        matches!(expr.expr_kind(), ExprKind::GetAttr { expr, attr } | ExprKind::HasAttr { expr, attr } if is_context(expr) && attr != "now")
+    });
+    mentions > harmless.count()
+}
+
+/// Validates strictly. Policies that can never apply are errors, too; lesser warnings are handed back.
+pub(super) fn validate(policies: &Policies, schema: &Schema, texts: &BTreeMap<String, Shared>, problems: &mut Problems) -> Vec<String> {
+    let result = Validator::new(schema.clone()).validate_with_level(&policies.set, ValidationMode::Strict, MAX_LEVEL);
+    let place = |id: &PolicyId| {
+        let id: &str = id.as_ref();
+        let placed = policies.places.get(id)?;
+        Some((placed, texts.get(&placed.file).map(Arc::as_ref).unwrap_or_default()))
+    };
+    for error in result.validation_errors() {
+        match place(error.policy_id()) {
+            Some((placed, text)) => problems.push_cedar(&placed.file, text, error),
+            None => problems.push(Problem::general(error.to_string())),
+        }
+    }
+    let mut warnings = Vec::new();
+    for warning in result.validation_warnings() {
+        let Some((placed, text)) = place(warning.policy_id()) else { continue };
+        let span = warning.labels().and_then(|mut labels| labels.next());
+        let span = span.map_or_else(|| placed.span.clone(), |label| label.offset()..label.offset() + label.len());
+        match warning {
+            ValidationWarning::ImpossiblePolicy(_) | ValidationWarning::InvalidActionApplication(_) => {
+                let message = format!("the policy can never apply: {warning}");
+                let help = "no question that the schema allows can match it; check the types of its principal, action and resource";
+                problems.push(Problem::at(&placed.file, text, span, message).help(help));
+            }
+            ValidationWarning::MixedScriptString(_)
+            | ValidationWarning::BidiCharsInString(_)
+            | ValidationWarning::BidiCharsInIdentifier(_)
+            | ValidationWarning::MixedScriptIdentifier(_)
+            | ValidationWarning::ConfusableIdentifier(_) => warnings.push(one_line(&placed.file, text, span, warning)),
+            // Cedar may add kinds of warnings; a new one is shown and stops nothing
+            _ => warnings.push(one_line(&placed.file, text, span, warning)),
+        }
+    }
+    warnings
+}
+
+fn one_line(file: &str, text: &str, span: Range<usize>, warning: &ValidationWarning) -> String {
+    let at = Problem::at(file, text, span, "");
+    format!("{file}:{}:{}: {warning}", at.line.unwrap_or(1), at.column.unwrap_or(1))
+}
