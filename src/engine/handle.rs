@@ -194,6 +194,9 @@ impl Engine {
 
     /// Notes that the folder holds a bundle that cannot go live, or that it no longer does.
     pub fn set_bundle_error(&self, message: Option<String>) {
+        if message.is_some() {
+            self.shared.observer.swap(false);
+        }
         let at = self.shared.clock.now();
         self.shared.bundle_error.store(message.map(|message| Arc::new(BundleFailure { message, at })));
     }

@@ -1,7 +1,7 @@
 //! A journal in memory that can be made to fail.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, RwLock};
 use std::time::Duration;
 
@@ -79,6 +79,8 @@ pub(super) struct Memory {
     pub(super) commits: AtomicUsize,
     /// Before anything is written.
     pub(super) before: Gate,
+    /// Whether single rows cannot be read.
+    pub(super) broken: AtomicBool,
     /// Between what is written and what is published.
     pub(super) after: Gate,
 }
@@ -99,6 +101,7 @@ impl Memory {
             commits: AtomicUsize::new(0),
             before: Gate::default(),
             after: Gate::default(),
+            broken: AtomicBool::new(false),
         })
     }
 
@@ -183,6 +186,9 @@ impl Journal for MemoryJournal {
 
 impl Rows for Memory {
     fn row(&self, uid: &Uid) -> Result<Option<Arc<EntityRow>>, Unavailable> {
+        if self.broken.load(Ordering::SeqCst) {
+            return Err(Unavailable("the disk is on fire".to_owned()));
+        }
         self.read(|rows| rows.row(uid))
     }
 
