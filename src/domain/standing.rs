@@ -257,7 +257,10 @@ pub fn path(facts: &dyn Facts, resource: &Uid) -> Result<Vec<Uid>, Unavailable> 
 }
 
 /// Whether the names that a grant was given under are still those of today.
-fn still_stands(
+///
+/// # Errors
+/// The store cannot be read.
+pub fn still_stands(
     facts: &dyn Facts,
     holder: &Uid,
     role: &RoleName,
