@@ -122,13 +122,14 @@ pub(super) fn rebuild(out: &Output, what: &Rebuild) -> Outcome {
         let families: Vec<Value> =
             report.families.iter().map(|(name, rows, same)| json!({"family": name, "rows": rows, "same": same})).collect();
         let head = json!({"seq": report.head.seq, "hash": report.head.hash, "at": report.head.at, "revision": report.head.revision});
-        out.value(&json!({"equal": report.equal, "records": report.records, "head": head, "families": families}))?;
+        out.value(&json!({"equal": report.equal, "records": report.records, "differences": report.differences, "head": head, "families": families}))?;
     } else {
-        let row = |(name, rows, same): &(_, _, bool)| -> Vec<super::output::Cell> {
-            let (name, rows): (&_, &_) = (name, rows);
-            vec![plain(format!("{name}")), plain(format!("{rows}")), if *same { looking(Look::Good, "the same") } else { looking(Look::Bad, "differs") }]
+        let row = |(name, rows, same): &(&'static str, u64, bool)| {
+            let verdict = if *same { looking(Look::Good, "the same") } else { looking(Look::Bad, "differs") };
+            vec![plain(*name), plain(rows.to_string()), verdict]
         };
         out.table(&["family", "rows", ""], report.families.iter().map(row).collect(), "Nothing is stored.")?;
+        report.differences.iter().try_for_each(|difference| out.line(difference))?;
         let verdict = if report.equal {
             looking(Look::Good, "what is stored is exactly what the journal says")
         } else {
