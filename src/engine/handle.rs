@@ -86,9 +86,7 @@ impl Engine {
     /// The facts could not be read. Whoever asked denies.
     pub fn check(&self, ask: &Ask) -> Result<Checked, Unavailable> {
         let began = Instant::now();
-        let read = self.shared.read(|facts, view, moment| {
-            Ok(Checked { verdict: view.bundle.check(facts, ask, moment)?, seq: view.seq })
-        });
+        let read = self.shared.read(|facts, view, moment| Ok(Checked { verdict: view.bundle.check(facts, ask, moment)?, seq: view.seq }));
         let checked = match read {
             Ok(checked) => Ok(checked),
             Err(Unread::Stale) => Ok(self.stale()),
@@ -113,7 +111,8 @@ impl Engine {
             let counting = || holdings.iter().filter(|holding| holding.counts.is_ok());
             let elevated = counting().next().is_some();
             // the union of windows that all hold now ends where the last of them does
-            let until = if counting().any(|holding| holding.end.is_none()) { None } else { counting().filter_map(|holding| holding.end).max() };
+            let until =
+                if counting().any(|holding| holding.end.is_none()) { None } else { counting().filter_map(|holding| holding.end).max() };
             Ok(Elevated { elevated, until, holdings, revision: view.bundle.revision().clone(), seq: view.seq, moment })
         })
     }
@@ -195,6 +194,9 @@ impl Engine {
 
     /// Notes that the folder holds a bundle that cannot go live, or that it no longer does.
     pub fn set_bundle_error(&self, message: Option<String>) {
+        if message.is_some() {
+            self.shared.observer.swap(false);
+        }
         let at = self.shared.clock.now();
         self.shared.bundle_error.store(message.map(|message| Arc::new(BundleFailure { message, at })));
     }

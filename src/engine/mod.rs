@@ -22,9 +22,9 @@ mod writer;
 mod tests;
 
 pub use answer::{BundleFailure, Checked, Elevated, Health, Reply, StartError, SubmitError};
+pub use clock::SystemClock;
 #[cfg(any(test, feature = "test-clock"))]
 pub use clock::TestClock;
-pub use clock::SystemClock;
 pub use handle::{Engine, EngineConfig, Parts};
 pub use observe::{CheckOutcome, CommandResult, NoObserver, Observer};
 pub use view::{Pinned, View};

@@ -91,7 +91,9 @@ impl Shared {
             if !pinned.is_stale() {
                 return result.map_err(Unread::Unavailable);
             }
-            if Instant::now() >= *until.get_or_insert_with(|| Instant::now() + STALE_WAIT) {
+            // after a commit that failed no newer view comes
+            let waited = Instant::now() >= *until.get_or_insert_with(|| Instant::now() + STALE_WAIT);
+            if waited || self.poisoned().is_some() {
                 return Err(Unread::Stale);
             }
             std::thread::yield_now();

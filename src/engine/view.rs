@@ -19,9 +19,7 @@ use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
 use crate::domain::grant::EntityRow;
-use crate::domain::{
-    Changes, Definitions, Facts, Incarnation, RoleName, Rows, Text, TextDigest, Timestamp, Uid, Unavailable,
-};
+use crate::domain::{Changes, Definitions, Facts, Incarnation, RoleName, Rows, Text, TextDigest, Timestamp, Uid, Unavailable};
 use crate::policy::Bundle;
 
 use super::bounds::{MEMO, SHARDS};
@@ -46,8 +44,7 @@ impl View {
         for (uid, row) in reader.inner_rows()? {
             graph.put(uid, Some(row));
         }
-        let mut view =
-            Self { seq: reader.head().seq, bundle, activated_at, graph, roles: Arc::new(reader.role_incarnations()?) };
+        let mut view = Self { seq: reader.head().seq, bundle, activated_at, graph, roles: Arc::new(reader.role_incarnations()?) };
         view.keep_inner_of_bundle(&Changes::default(), reader)?;
         Ok(view)
     }
@@ -62,8 +59,7 @@ impl View {
         reader: &dyn Reader,
     ) -> Result<Self, Unavailable> {
         let swapped = !Arc::ptr_eq(bundle, &self.bundle);
-        let mut view =
-            Self { seq, bundle: Arc::clone(bundle), activated_at, graph: self.graph.clone(), roles: Arc::clone(&self.roles) };
+        let mut view = Self { seq, bundle: Arc::clone(bundle), activated_at, graph: self.graph.clone(), roles: Arc::clone(&self.roles) };
         if !changes.roles.is_empty() {
             Arc::make_mut(&mut view.roles).extend(changes.roles.iter().map(|(role, incarnation)| (role.clone(), *incarnation)));
         }

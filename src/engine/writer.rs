@@ -176,10 +176,11 @@ impl Writer {
                     };
                 }
                 Committed::Failed(why) => return Step::Lost(Lost::NotDone(why)),
-                Committed::Unknown(why) => return Step::Lost(Lost::Unknown(why)),
+                Committed::Unknown(why) => return Step::Lost(Lost::Unknown(why, answers.len())),
             }
+            let took = began.elapsed();
             self.shared.publish(next);
-            self.shared.observer.commit(began.elapsed(), number);
+            self.shared.observer.commit(took, number);
         }
         self.live = live;
         self.refusals.absorb(noted);
@@ -233,12 +234,11 @@ impl Writer {
 
     /// Answers everybody who waits with why nothing can be relied on any more.
     fn give_up(&mut self, lost: &Lost) -> Flow {
-        let (Lost::NotDone(why) | Lost::Unknown(why)) = lost;
+        let (Lost::NotDone(why) | Lost::Unknown(why, _)) = lost;
         self.shared.poison(why);
-        let group = self.waiting.len().min(BATCH);
         let answer = |place| match lost {
-            Lost::Unknown(why) if place < group => Err(SubmitError::Unknown(why.clone())),
-            Lost::Unknown(why) | Lost::NotDone(why) => Err(SubmitError::Poisoned(why.clone())),
+            Lost::Unknown(why, group) if place < *group => Err(SubmitError::Unknown(why.clone())),
+            Lost::Unknown(why, _) | Lost::NotDone(why) => Err(SubmitError::Poisoned(why.clone())),
         };
         self.answer((0..self.waiting.len()).map(answer).collect());
         Flow::Stop
@@ -256,8 +256,8 @@ enum Step {
 enum Lost {
     /// It is not known to be done, and what follows is not done.
     NotDone(String),
-    /// No answer came for the group that was committed.
-    Unknown(String),
+    /// No answer came for the group that was committed: why, and how many commands it has.
+    Unknown(String, usize),
 }
 
 fn result_of(answer: &Answer) -> CommandResult {

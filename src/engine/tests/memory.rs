@@ -1,22 +1,20 @@
 //! A journal in memory that can be made to fail.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, RwLock};
 use std::time::Duration;
 
 use crate::domain::command::Due;
 use crate::domain::event::{Record, Remembered, Timer};
 use crate::domain::grant::{Cause, EntityRow};
+use crate::domain::id::IdempotencyKey;
 use crate::domain::overlay::{activation_timer, assignment_timer, eligibility_timer};
 use crate::domain::{
-    Activation, ActivationId, Assignment, AssignmentId, Changes, Definitions, Eligibility, EligibilityId, Incarnation, MemoryRows, Revision,
-    RoleName, Rows, Tables, Text, TextDigest, Timestamp, Uid, Unavailable,
+    Activation, ActivationId, Assignment, AssignmentId, Changes, Definitions, Eligibility, EligibilityId, Incarnation, MemoryRows,
+    Revision, RoleName, Rows, Tables, Text, TextDigest, Timestamp, Uid, Unavailable,
 };
-use crate::domain::id::IdempotencyKey;
-use crate::engine::ports::{
-    ActivationFilter, AuditFilter, Batch, Committed, GrantFilter, Head, Journal, Listing, Page, Reader, Sealed,
-};
+use crate::engine::ports::{ActivationFilter, AuditFilter, Batch, Committed, GrantFilter, Head, Journal, Listing, Page, Reader, Sealed};
 
 /// What the next commit does instead of committing.
 #[derive(Debug, Clone, Copy)]
@@ -81,6 +79,8 @@ pub(super) struct Memory {
     pub(super) commits: AtomicUsize,
     /// Before anything is written.
     pub(super) before: Gate,
+    /// Whether single rows cannot be read.
+    pub(super) broken: AtomicBool,
     /// Between what is written and what is published.
     pub(super) after: Gate,
 }
@@ -101,6 +101,7 @@ impl Memory {
             commits: AtomicUsize::new(0),
             before: Gate::default(),
             after: Gate::default(),
+            broken: AtomicBool::new(false),
         })
     }
 
@@ -185,6 +186,9 @@ impl Journal for MemoryJournal {
 
 impl Rows for Memory {
     fn row(&self, uid: &Uid) -> Result<Option<Arc<EntityRow>>, Unavailable> {
+        if self.broken.load(Ordering::SeqCst) {
+            return Err(Unavailable("the disk is on fire".to_owned()));
+        }
         self.read(|rows| rows.row(uid))
     }
 

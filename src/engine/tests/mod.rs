@@ -35,6 +35,18 @@ async fn at_once(world: &World, commands: Vec<Command>) -> Vec<Result<Reply, Sub
     answers
 }
 
+/// Holds the next commit back until commands had that many milliseconds to queue up behind it.
+fn hold_commits(world: &World, millis: u64) -> std::thread::JoinHandle<()> {
+    let memory = Arc::clone(&world.memory);
+    memory.before.close();
+    let reached = memory.before.reached.load(Ordering::SeqCst);
+    std::thread::spawn(move || {
+        memory.before.wait_for(reached + 1);
+        std::thread::sleep(std::time::Duration::from_millis(millis));
+        memory.before.open();
+    })
+}
+
 fn many(number: usize) -> Vec<Command> {
     (0..number).map(|n| put(&user(&format!("u{n}")), &[])).collect()
 }
@@ -42,15 +54,10 @@ fn many(number: usize) -> Vec<Command> {
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_that_wait_together_share_a_commit() {
     let world = World::new();
-    world.memory.before.close();
     let before = world.memory.commits();
-    let answers = {
-        let opener = { let memory = Arc::clone(&world.memory); move || { memory.before.wait_for(2); std::thread::sleep(std::time::Duration::from_millis(100)); memory.before.open(); } };
-        let opener = std::thread::spawn(opener);
-        let answers = at_once(&world, many(64)).await;
-        opener.join().unwrap();
-        answers
-    };
+    let opener = hold_commits(&world, 100);
+    let answers = at_once(&world, many(64)).await;
+    opener.join().unwrap();
     assert!(answers.iter().all(Result::is_ok), "{answers:?}");
     let commits = world.memory.commits() - before;
     assert!(commits <= 8, "64 commands took {commits} commits");
@@ -147,15 +154,13 @@ async fn after_a_failed_commit_nothing_is_said_to_be_done() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_queue_is_said_to_be_busy() {
     let world = World::new();
-    world.memory.before.close();
-    let engine = Arc::clone(&world.engine);
-    let opener = { let memory = Arc::clone(&world.memory); std::thread::spawn(move || { memory.before.wait_for(2); std::thread::sleep(std::time::Duration::from_millis(300)); memory.before.open(); }) };
+    let opener = hold_commits(&world, 300);
     let answers = at_once(&world, many(QUEUE + 600)).await;
     opener.join().unwrap();
     let busy = answers.iter().filter(|answer| **answer == Err(SubmitError::Busy)).count();
     assert!(busy > 0);
     assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count() + busy, QUEUE + 600);
-    assert!(engine.submit(envelope(&user("root"), put(&user("zoe"), &[]))).await.is_ok());
+    world.done(&user("root"), put(&user("zoe"), &[])).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -169,14 +174,15 @@ async fn refusals_of_a_minute_become_one_record_and_a_number() {
     assert_eq!(world.refused(&user("alice"), activate(&user("alice"), "writer", 5)).await, "not_eligible");
     let counts = || {
         let records = world.memory.records();
-        let events = records.into_iter().skip(before).flat_map(|record| {
-            let who = record.actor.to_string();
-            record.events.into_iter().filter_map(move |event| match event {
-                Event::CommandRefused { rule, count, .. } => Some((who.clone(), rule, count)),
-                _ => None,
-            })
-        });
-        events.collect::<Vec<_>>()
+        let mut found = Vec::new();
+        for record in records.into_iter().skip(before) {
+            for event in &record.events {
+                if let Event::CommandRefused { rule, count, .. } = event {
+                    found.push((record.actor.to_string(), rule.clone(), *count));
+                }
+            }
+        }
+        found
     };
     let row = |who: &str, rule: &str, count| (user(who).to_string(), rule.to_owned(), count);
     let at_once = vec![row("alice", "not_permitted", 1), row("bob", "not_permitted", 1), row("alice", "not_eligible", 1)];
@@ -218,6 +224,24 @@ async fn a_repeated_command_gets_what_the_first_got() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_keyed_refusal_is_remembered_and_only_the_first_is_an_event() {
+    let world = World::new();
+    let before = world.memory.records().len();
+    for key in ["k1", "k2", "k3"] {
+        let refused = world.engine.submit(keyed(envelope(&user("alice"), put(&user("zoe"), &[])), key, "body")).await;
+        assert!(matches!(refused, Err(SubmitError::Rejected { .. })), "{refused:?}");
+    }
+    let events: Vec<usize> = world.memory.records()[before..].iter().map(|record| record.events.len()).collect();
+    assert_eq!(events, [1, 0, 0]);
+    assert_eq!(memory::rows_of(&world.memory).remembered.len(), 3);
+    world.clock.advance(crate::domain::Duration::from_mins(1));
+    eventually("the other two are counted", || {
+        world.memory.kinds().last() == Some(&"command_refused") && world.memory.records().len() == before + 4
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_changes_nothing_is_not_journaled() {
     let world = World::new();
     let root = user("root");
@@ -240,9 +264,7 @@ async fn texts_are_kept_beside_the_record_that_names_them() {
     assert_eq!(texts(&world), ["needed"], "a refused command leaves no text behind");
     world.done(&alice, activate(&alice, "writer", 5)).await;
     assert!(texts(&world).contains(&"the orders are stuck".to_owned()));
-    let journal = world.memory.stored.read().unwrap().records.iter().any(|record| {
-        String::from_utf8_lossy(&record.bytes).contains("stuck")
-    });
+    let journal = world.memory.stored.read().unwrap().records.iter().any(|record| String::from_utf8_lossy(&record.bytes).contains("stuck"));
     assert!(!journal, "free text is never in the journal");
 }
 
@@ -326,9 +348,7 @@ async fn a_proposal_goes_live_or_is_noted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn stopping_answers_everybody_who_waits() {
     let world = World::new();
-    world.memory.before.close();
-    let reached = world.memory.before.reached.load(Ordering::SeqCst);
-    let opener = { let memory = Arc::clone(&world.memory); std::thread::spawn(move || { memory.before.wait_for(reached + 1); std::thread::sleep(std::time::Duration::from_millis(100)); memory.before.open(); }) };
+    let opener = hold_commits(&world, 100);
     let stopped = AtomicBool::new(false);
     let (answers, ()) = tokio::join!(at_once(&world, many(300)), async {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;

@@ -17,15 +17,15 @@ async fn the_next_check_sees_what_was_answered() {
     // each step changes another kind of row: a leaf, a group that has members, a group above it, the membership
     world.done(&root, put(&all, &[])).await;
     world.done(&root, put(&ops, &[])).await;
-    world.done(&root, put(&zoe, &[ops.clone()])).await;
+    world.done(&root, put(&zoe, std::slice::from_ref(&ops))).await;
     assert!(!world.allowed(&zoe));
     world.done(&root, assign(&all, "writer")).await;
     assert!(!world.allowed(&zoe));
-    world.done(&root, put(&ops, &[all.clone()])).await;
+    world.done(&root, put(&ops, std::slice::from_ref(&all))).await;
     assert!(world.allowed(&zoe), "through a group of a group");
     world.done(&root, put(&zoe, &[])).await;
     assert!(!world.allowed(&zoe), "no longer a member");
-    world.done(&root, put(&zoe, &[ops.clone()])).await;
+    world.done(&root, put(&zoe, std::slice::from_ref(&ops))).await;
     assert!(world.allowed(&zoe));
     world.done(&root, crate::domain::Command::DeleteEntity { uid: all.clone(), reason: None }).await;
     assert!(!world.allowed(&zoe), "the group is gone");
@@ -81,6 +81,57 @@ async fn a_check_that_meets_a_newer_row_starts_over() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_check_whose_view_stays_too_old_denies() {
     assert_eq!(check_while_unpublished(Duration::from_millis(400)).await, (false, Reason::Stale));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_from_one_group_to_another_is_never_seen_half_done() {
+    let world = World::new();
+    let (root, zoe, groups) = (user("root"), user("zoe"), [group("days"), group("nights")]);
+    for group in &groups {
+        world.done(&root, put(group, &[])).await;
+        world.done(&root, assign(group, "writer")).await;
+    }
+    world.done(&root, put(&zoe, &groups[..1])).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let checkers: Vec<_> = (0..2)
+        .map(|_| {
+            let (engine, stop, zoe) = (Arc::clone(&world.engine), Arc::clone(&stop), zoe.clone());
+            std::thread::spawn(move || {
+                let mut last = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    let checked = engine.check(&write(&zoe)).unwrap();
+                    assert!(checked.verdict.allowed && checked.seq >= last, "{checked:?}");
+                    last = checked.seq;
+                }
+            })
+        })
+        .collect();
+    for round in 0..500 {
+        world.done(&root, put(&zoe, std::slice::from_ref(&groups[(round + 1) % 2]))).await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    for checker in checkers {
+        checker.join().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn facts_that_cannot_be_read_are_not_guessed() {
+    let world = World::new();
+    let (root, zoe) = (user("root"), user("zoe"));
+    let (site, db) = (Uid::new("Site", "far").unwrap(), Uid::new("Db", "logs").unwrap());
+    world.done(&root, put(&zoe, &[])).await;
+    world.done(&root, put(&site, &[])).await;
+    world.memory.broken.store(true, Ordering::SeqCst);
+    assert!(world.engine.check(&write(&zoe)).is_err());
+    assert!(world.engine.elevated(&zoe, &role("writer"), None).is_err());
+    // what would have to be read to publish the next view cannot be
+    let records = world.memory.records().len();
+    assert_eq!(world.refused(&root, put(&db, std::slice::from_ref(&site))).await, "unavailable");
+    assert_eq!(world.memory.records().len(), records);
+    world.memory.broken.store(false, Ordering::SeqCst);
+    world.done(&root, put(&db, std::slice::from_ref(&site))).await;
+    assert!(!world.allowed(&zoe));
 }
 
 #[tokio::test(flavor = "multi_thread")]

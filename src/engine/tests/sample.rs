@@ -9,8 +9,8 @@ use crate::domain::id::{CommandId, IdempotencyKey};
 use crate::domain::settings::JsonObject;
 use crate::domain::text::Digest;
 use crate::domain::{
-    ActivationId, Actor, AssignmentId, Caller, Command, CredentialKind, Duration, EligibilityId, Envelope, Outcome, Rejection, RoleName, Text,
-    Timestamp, Uid,
+    ActivationId, Actor, AssignmentId, Caller, Command, CredentialKind, Duration, EligibilityId, Envelope, Outcome, Rejection, RoleName,
+    Text, Timestamp, Uid,
 };
 use crate::engine::{Engine, EngineConfig, Parts, StartError, SubmitError, TestClock};
 use crate::policy::{Ask, Bundle};
@@ -120,8 +120,7 @@ fn unique() -> u64 {
 
 /// A command of somebody's.
 pub(super) fn envelope(who: &Uid, command: Command) -> Envelope {
-    let caller =
-        Caller { principal: who.clone(), credential: CredentialKind::Dev, amr: Vec::new(), auth_time: None, groups: Vec::new() };
+    let caller = Caller { principal: who.clone(), credential: CredentialKind::Dev, amr: Vec::new(), auth_time: None, groups: Vec::new() };
     let id = CommandId::new(&format!("cmd-{}", unique())).unwrap();
     Envelope { id, actor: Actor::Caller(caller), idempotency: None, command }
 }

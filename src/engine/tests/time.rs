@@ -3,7 +3,7 @@
 use crate::domain::Duration;
 
 use super::super::ports::Reader as _;
-use super::sample::{World, activate, assign, at, eventually, make_eligible, put, role, user, write};
+use super::sample::{World, activate, assign, at, bundle, eventually, make_eligible, put, role, user, write};
 use crate::policy::Reason;
 
 async fn alice_active(world: &World, minutes: u64) {
@@ -74,6 +74,20 @@ async fn a_clock_that_goes_back_revives_nothing() {
     world.clock.set(at(1000));
     assert!(world.allowed(&alice) && world.engine.health().time_trusted);
     assert!(world.submit(&root, put(&user("zoe"), &[])).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_with_a_clock_behind_serves_what_was_live() {
+    let mut world = World::new();
+    let one = world.engine.view().bundle.revision().clone();
+    world.clock.set(at(5000));
+    assert!(world.engine.moment().trusted);
+    world.engine.stop();
+    world.clock.set(at(4000));
+    world.restart(Some(bundle("two")), true).unwrap();
+    let health = world.engine.health();
+    assert_eq!((&health.revision, health.time_trusted, health.degraded), (&one, false, true));
+    assert!(!health.ready());
 }
 
 #[tokio::test(flavor = "multi_thread")]
