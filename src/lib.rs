@@ -3,6 +3,10 @@
 //! It decides with Cedar over time-bound role activations kept in RocksDB. `ARCHITECTURE.md` is the map.
 
 pub mod cli;
+pub mod config;
 pub mod domain;
 pub mod engine;
+pub mod http;
+pub mod identity;
 pub mod policy;
+pub mod telemetry;
