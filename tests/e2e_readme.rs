@@ -86,7 +86,8 @@ fn the_walk_through_does_what_it_says() {
     let script = script.replace("$PWD/target/release", &bin);
     let path = home.path().join("walk-through.sh");
     fs::write(&path, script).unwrap();
-    let ran = run(Command::new("bash").arg("-c").arg("exec bash \"$0\" 2>&1").arg(&path).current_dir(home.path()).env_remove("ELEVON_TOKEN"));
+    let ran =
+        run(Command::new("bash").arg("-c").arg("exec bash \"$0\" 2>&1").arg(&path).current_dir(home.path()).env_remove("ELEVON_TOKEN"));
 
     let mut shown: Vec<Vec<&str>> = vec![Vec::new(); steps.len()];
     let mut at = 0;
@@ -120,6 +121,7 @@ fn what_is_shown_is_really_compared() {
     for (pattern, lines, expected) in rows {
         assert_eq!(fits(pattern, lines), *expected, "{pattern:?} {lines:?}");
     }
-    let read = steps("x <!-- walk-through -->\n```sh\none\n```\ntext\n```text\ntwo\n```\n<!-- end of the walk-through -->\n```sh\nthree\n```\n");
+    let read =
+        steps("x <!-- walk-through -->\n```sh\none\n```\ntext\n```text\ntwo\n```\n<!-- end of the walk-through -->\n```sh\nthree\n```\n");
     assert_eq!(read, [Step { script: "one\n".to_owned(), shows: "two\n".to_owned() }]);
 }

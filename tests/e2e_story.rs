@@ -57,7 +57,8 @@ fn alice_is_denied_then_allowed_on_prod_and_denied_when_her_time_is_over() {
     approve(&server, &id);
     assert_eq!(server.check(ALICE, "write", PROD_DB), (true, "permitted".to_owned()));
     assert!(!server.check(ALICE, "write", OTHER_DB).0);
-    let query = format!("/v1/elevated?principal_type=User&principal_id={ALICE}&role={ROLE}&resource_type={}&resource_id={}", PROD_DB.0, PROD_DB.1);
+    let query =
+        format!("/v1/elevated?principal_type=User&principal_id={ALICE}&role={ROLE}&resource_type={}&resource_id={}", PROD_DB.0, PROD_DB.1);
     let elevated = server.get(ALICE, &query);
     assert_eq!((&elevated["elevated"], &elevated["holdings"][0]["id"]), (&json!(true), &json!(id)), "{elevated}");
 

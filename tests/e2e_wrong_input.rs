@@ -64,7 +64,15 @@ fn a_server_that_cannot_start_says_why() {
     refused(&with(&["--dev", "--listen", &address]), 2, &[&address, "in use"]);
 
     let nowhere = home.path().join("nowhere");
-    let ran = serve(&["--policies", nowhere.to_str().unwrap(), "--data", home.path().join("other").to_str().unwrap(), "--dev", "--listen", "127.0.0.1:0"]);
+    let ran = serve(&[
+        "--policies",
+        nowhere.to_str().unwrap(),
+        "--data",
+        home.path().join("other").to_str().unwrap(),
+        "--dev",
+        "--listen",
+        "127.0.0.1:0",
+    ]);
     refused(&ran, 2, &["nowhere"]);
 }
 
@@ -75,7 +83,11 @@ fn a_bundle_that_is_not_in_order_is_shown_with_its_place() {
         ("role.cedar", "\npermit(principal in Role::\"db-admim\", action, resource);", &["role.cedar:2:", "db-admin"]),
         ("type.cedar", "permit(principal, action, resource) when { principal.age > 3 };", &["type.cedar:1:", "age"]),
         ("roles.toml", "[roles.\"reader\"]\nmax_durations = \"PT1H\"\n", &["roles.toml:2:", "max_duration"]),
-        ("entities.json", "[{\"uid\": {\"type\": \"User\", \"id\": \"x\"}, \"parents\": [{\"type\": \"Role\", \"id\": \"reader\"}]}]", &["entities.json", "role"]),
+        (
+            "entities.json",
+            "[{\"uid\": {\"type\": \"User\", \"id\": \"x\"}, \"parents\": [{\"type\": \"Role\", \"id\": \"reader\"}]}]",
+            &["entities.json", "role"],
+        ),
         ("entities.json", "{", &["entities.json"]),
         ("tests/more.toml", "[[test]]\nname = \"x\"\n", &["more.toml"]),
         ("schema.cedarschema", "entity User", &["schema.cedarschema"]),
@@ -180,8 +192,20 @@ fn the_api_refuses_and_changes_nothing() {
         (ALICE, "/v1/activations", ask(json!({})), 403, "not_eligible"),
         (ALICE, "/v1/eligibilities", json!({"principal": uid(("User", ALICE)), "role": ROLE, "scope": uid(PROD)}), 403, ""),
         (CAROL, "/v1/eligibilities", json!({"principal": uid(("User", CAROL)), "role": ROLE, "scope": uid(PROD)}), 403, "self_grant"),
-        (CAROL, "/v1/eligibilities", json!({"principal": uid(("User", "nobody")), "role": ROLE, "scope": uid(PROD)}), 422, "unknown_principal"),
-        (CAROL, "/v1/eligibilities", json!({"principal": uid(("User", ALICE)), "role": ROLE, "scope": uid(("Environment", "moon"))}), 422, "unknown_scope"),
+        (
+            CAROL,
+            "/v1/eligibilities",
+            json!({"principal": uid(("User", "nobody")), "role": ROLE, "scope": uid(PROD)}),
+            422,
+            "unknown_principal",
+        ),
+        (
+            CAROL,
+            "/v1/eligibilities",
+            json!({"principal": uid(("User", ALICE)), "role": ROLE, "scope": uid(("Environment", "moon"))}),
+            422,
+            "unknown_scope",
+        ),
         (BOB, "/v1/activations/act_nothing/revoke", json!({}), 404, "not_found"),
     ];
     for (caller, path, body, expected, rule) in rows {
@@ -191,7 +215,13 @@ fn the_api_refuses_and_changes_nothing() {
         assert!(reply["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{reply}");
     }
     let events = server.get(CAROL, "/v1/audit/events?limit=1000");
-    let kinds: Vec<String> = events["items"].as_array().unwrap().iter().flat_map(|item| item["record"]["events"].as_array().unwrap().clone()).map(|event| event["kind"].as_str().unwrap().to_owned()).collect();
+    let kinds: Vec<String> = events["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|item| item["record"]["events"].as_array().unwrap().clone())
+        .map(|event| event["kind"].as_str().unwrap().to_owned())
+        .collect();
     assert!(kinds.iter().all(|kind| kind == "bundle_activated" || kind == "command_refused"), "{kinds:?}");
     assert!(!server.check(ALICE, "write", PROD_DB).0);
 }

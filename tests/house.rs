@@ -290,7 +290,8 @@ fn faults(file: &str, source: &str) -> Vec<String> {
     if PURE.contains(&room.name) {
         let named = IMPURE_WORDS.iter().filter(|word| words.contains(**word));
         faults.extend(named.map(|word| format!("{file} names `{word}`, and {} is pure", room.name)));
-        let reads_clock = tokens.windows(3).any(|three| ["Utc", "Local"].contains(&three[0].as_str()) && three[1] == "::" && three[2] == "now");
+        let reads_clock =
+            tokens.windows(3).any(|three| ["Utc", "Local"].contains(&three[0].as_str()) && three[1] == "::" && three[2] == "now");
         if reads_clock {
             faults.push(format!("{file} reads the clock, and {} is pure", room.name));
         }
@@ -301,9 +302,10 @@ fn faults(file: &str, source: &str) -> Vec<String> {
 }
 
 fn begins_a_path(tokens: &[String], name: &str) -> bool {
-    tokens.iter().enumerate().any(|(at, word)| {
-        word == name && tokens.get(at + 1).is_some_and(|sign| sign == "::") && (at == 0 || tokens[at - 1] != "::")
-    })
+    tokens
+        .iter()
+        .enumerate()
+        .any(|(at, word)| word == name && tokens.get(at + 1).is_some_and(|sign| sign == "::") && (at == 0 || tokens[at - 1] != "::"))
 }
 
 fn import_fault(file: &str, room: &Room, other: &str) -> Option<String> {

@@ -149,9 +149,7 @@ impl Client {
         }
         let bad = |error: ureq::http::Error| Failure::Usage(format!("`{url}` is no address: {error}"));
         let reply = match body {
-            Some(body) => {
-                self.agent.run(request.header(header::CONTENT_TYPE, "application/json").body(body.to_string()).map_err(bad)?)
-            }
+            Some(body) => self.agent.run(request.header(header::CONTENT_TYPE, "application/json").body(body.to_string()).map_err(bad)?),
             None => self.agent.run(request.body(()).map_err(bad)?),
         };
         let reply = reply.map_err(|error| Failure::Unreachable { url: self.base.clone(), why: error.to_string() })?;

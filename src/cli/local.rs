@@ -111,7 +111,11 @@ fn schema(out: &Output, dir: &Path) -> Outcome {
         Err(done) => return Ok(done),
     };
     let text = bundle.schema_text();
-    if out.json { out.value(&json!({"schema": text}))? } else { out.block(&text)? }
+    if out.json {
+        out.value(&json!({"schema": text}))?
+    } else {
+        out.block(&text)?
+    }
     Ok(Done::Yes)
 }
 
