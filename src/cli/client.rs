@@ -41,6 +41,9 @@ pub(super) enum Failure {
     /// Something on this machine said no: a folder, a bundle.
     #[error("{0}")]
     Local(String),
+    /// A server could not start.
+    #[error("{0}")]
+    NotStarted(String),
     /// Nothing more can be written.
     #[error("cannot write: {0}")]
     Output(#[from] io::Error),
@@ -88,6 +91,7 @@ impl Failure {
             Self::NotElevon { .. } => json!({"error": "not_elevon", "detail": self.to_string()}),
             Self::Usage(text) => json!({"error": "usage", "detail": text}),
             Self::Local(text) => json!({"error": "local", "detail": text}),
+            Self::NotStarted(text) => json!({"error": "not_started", "detail": text}),
             Self::Output(error) => json!({"error": "output", "detail": error.to_string()}),
         }
     }

@@ -4,12 +4,35 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::args::{Policy, Rebuild};
+use super::args::{LogFormat, Policy, Rebuild, Serve};
 use super::client::Failure;
 use super::output::{Look, Output, looking, plain};
 use super::{Done, Outcome};
+use crate::app::{self, LogConfig, ServeConfig};
 use crate::policy::{Bundle, BundleError, TestOutcome};
 use crate::store;
+
+/// Serves until the process is told to stop.
+pub(super) fn serve(asked: &Serve) -> Outcome {
+    let format = match asked.log_format {
+        LogFormat::Text => app::LogFormat::Text,
+        LogFormat::Json => app::LogFormat::Json,
+    };
+    let config = ServeConfig {
+        policies: asked.policies.clone(),
+        data: asked.data.clone(),
+        listen: asked.listen,
+        dev: asked.dev,
+        log: LogConfig { format, filter: asked.log.clone() },
+        #[cfg(feature = "test-clock")]
+        test_clock: asked.test_clock,
+        #[cfg(not(feature = "test-clock"))]
+        test_clock: false,
+        port_file: asked.port_file.clone(),
+    };
+    app::run(config).map_err(|error| Failure::NotStarted(error.to_string()))?;
+    Ok(Done::Yes)
+}
 
 /// Validates, tests or prints the schema of a policy folder.
 pub(super) fn policy(out: &Output, what: &Policy) -> Outcome {
