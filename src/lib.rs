@@ -2,6 +2,7 @@
 //!
 //! It decides with Cedar over time-bound role activations kept in RocksDB. `ARCHITECTURE.md` is the map.
 
+pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod domain;
@@ -9,4 +10,5 @@ pub mod engine;
 pub mod http;
 pub mod identity;
 pub mod policy;
+pub mod store;
 pub mod telemetry;
