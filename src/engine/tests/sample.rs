@@ -51,9 +51,7 @@ const GUARD: &str = r#"
 [[test]]
 name = "root keeps the bundle"
 guard = true
-principal = 'User::"root"'
-action = 'Elevon::Action::"manageBundle"'
-resource = 'Elevon::Sidecar::"self"'
+ask = { principal = 'User::"root"', action = "manageBundle" }
 expect = "allow"
 "#;
 
