@@ -103,7 +103,7 @@ async fn evaluation(server: &Server, parts: &Parts, body: Incoming) -> Result<Re
     }
     let ask = question(&collect(body, MAX_BODY_BYTES).await?)?;
     server.wait_for_seq(&parts.headers).await?;
-    server.demand(&caller, Action::CheckAccess, subject_kind(&ask.subject))?;
+    server.demand(&caller, Action::CheckAccess, Subject::Subject(ask.subject.clone()))?;
     let checked = server.engine.check(&ask).map_err(|unavailable| {
         tracing::error!(error = %unavailable, "a check could not read its facts");
         problem::internal()
@@ -118,11 +118,6 @@ async fn evaluation(server: &Server, parts: &Parts, body: Incoming) -> Result<Re
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response.headers_mut().insert(SEQ, HeaderValue::from(checked.seq));
     Ok(response)
-}
-
-/// What Cedar is asked about before somebody learns of a subject's rights.
-pub(super) fn subject_kind(subject: &Uid) -> Subject {
-    Subject::SubjectKind { kind: subject.kind().to_owned(), subject: Some(subject.clone()) }
 }
 
 fn malformed(detail: impl Into<String>) -> Problem {
@@ -190,7 +185,7 @@ async fn elevated(server: &Server, parts: &Parts) -> Result<Answer, Problem> {
     let resource = params.entity("resource_type", "resource_id")?;
     params.finish()?;
     if caller.principal != principal {
-        server.demand(&caller, Action::CheckAccess, subject_kind(&principal))?;
+        server.demand(&caller, Action::CheckAccess, Subject::Subject(principal.clone()))?;
     }
     if !server.engine.view().bundle.definitions().roles.contains_key(&role) {
         return Err(Rejection::UnknownRole { role, nearest: None }.into());

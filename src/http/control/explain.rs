@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::domain::facts::Action;
+use crate::domain::facts::{Action, Object};
 use crate::domain::standing::Presence;
 use crate::http::asker::{Asker, Params, Sent};
 use crate::http::data;
@@ -22,7 +22,7 @@ fn presence(presence: Presence) -> &'static str {
 pub(super) async fn explain(asker: Asker, params: Params, sent: Sent) -> Result<Answer, Problem> {
     params.finish()?;
     let ask = data::question(sent.bytes())?;
-    asker.demand(Action::ExplainAccess, data::subject_kind(&ask.subject))?;
+    asker.demand(Action::ExplainAccess, Object::Subject(ask.subject.clone()))?;
     let checked = asker.clone().read(move |asker| Ok(asker.server.engine.check(&ask)?)).await?;
     let verdict = checked.verdict;
     let holdings: Vec<Value> = verdict.holdings.iter().map(views::holding).collect();
