@@ -20,7 +20,9 @@ use elevon::domain::facts::Unavailable;
 use elevon::domain::grant::{ActivationGrant, Basis, EligibilityGrant, EntityRow, Under};
 use elevon::domain::id::CommandId;
 use elevon::domain::settings::{EdgeSource, JsonObject, ParentEdge};
-use elevon::domain::{ActivationId, Actor, Changes, EligibilityId, EntityDef, Event, Grants, Incarnation, Revision, RoleName, Timestamp, Uid, Window};
+use elevon::domain::{
+    ActivationId, Actor, Changes, EligibilityId, EntityDef, Event, Grants, Incarnation, Revision, RoleName, Timestamp, Uid, Window,
+};
 use elevon::engine::ports::{Batch, Committed, Journal as _, Sealed};
 use elevon::engine::{Engine, EngineConfig, Parts, SystemClock};
 use elevon::policy::{Ask, Bundle};
@@ -56,7 +58,10 @@ fn main() {
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
-    println!("{:>10}  {:>10}  {:>12}  {:>12}  {:>12}  {:>10}", "policies", "principals", "allow p50 ns", "allow p99 ns", "deny p50 ns", "start ms");
+    println!(
+        "{:>10}  {:>10}  {:>12}  {:>12}  {:>12}  {:>10}",
+        "policies", "principals", "allow p50 ns", "allow p99 ns", "deny p50 ns", "start ms"
+    );
     for principals in PRINCIPALS {
         let folder = tempfile::tempdir().unwrap();
         load(folder.path(), principals);
@@ -167,7 +172,13 @@ fn bundle(policies: usize) -> Bundle {
         entities.push(serde_json::json!({"uid": database(number), "attrs": {}, "parents": [above]}));
     }
     let entities = serde_json::Value::Array(entities).to_string();
-    let files = [("schema.cedarschema", SCHEMA), ("main.cedar", &cedar), ("roles.toml", &roles), ("entities.json", &entities), ("tests/guard.toml", GUARD)];
+    let files = [
+        ("schema.cedarschema", SCHEMA),
+        ("main.cedar", &cedar),
+        ("roles.toml", &roles),
+        ("entities.json", &entities),
+        ("tests/guard.toml", GUARD),
+    ];
     let files: BTreeMap<_, _> = files.into_iter().map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec())).collect();
     Bundle::from_files(files).unwrap_or_else(|error| panic!("{error}"))
 }
@@ -219,7 +230,13 @@ fn row(number: usize, changed: u64, now: Timestamp) -> EntityRow {
     let eligibility = EligibilityId::new(&format!("elg_{number}")).unwrap();
     let window = Window { start: now, end: Some(now.plus(elevon::domain::Duration::from_hours(8))) };
     let role = role(number % SPREAD);
-    let eligible = EligibilityGrant { id: eligibility.clone(), role: role.clone(), scope: Some(scope.clone()), window: Window { start: now, end: None }, under };
+    let eligible = EligibilityGrant {
+        id: eligibility.clone(),
+        role: role.clone(),
+        scope: Some(scope.clone()),
+        window: Window { start: now, end: None },
+        under,
+    };
     let active = ActivationGrant {
         id: ActivationId::new(&format!("act_{number}")).unwrap(),
         role,

@@ -59,7 +59,11 @@ pub(super) fn explain(client: &Client, out: &Output, asked: &Check) -> Outcome {
     }
     headline(out, asked, allowed, &text(&reply, "/reason"))?;
     let policies: Vec<String> = list(&reply, "/policies").iter().map(|one| text(one, "")).collect();
-    let mut rows = vec![("policies", if policies.is_empty() { looking(Look::Quiet, "none matched") } else { plain(policies.join(", ")) })];
+    let mut rows = Vec::new();
+    if let Some(detail) = at(&reply, "/detail") {
+        rows.push(("detail", plain(text(detail, ""))));
+    }
+    rows.push(("policies", if policies.is_empty() { looking(Look::Quiet, "none matched") } else { plain(policies.join(", ")) }));
     let groups: Vec<String> = list(&reply, "/groups").iter().map(|one| entity(one, "")).collect();
     rows.push(("groups", if groups.is_empty() { looking(Look::Quiet, "none") } else { plain(groups.join(", ")) }));
     rows.push(("revision", plain(text(&reply, "/revision").chars().take(12).collect::<String>())));

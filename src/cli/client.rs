@@ -41,6 +41,9 @@ pub(super) enum Failure {
     /// Something on this machine said no: a folder, a bundle.
     #[error("{0}")]
     Local(String),
+    /// A server could not start.
+    #[error("{0}")]
+    NotStarted(String),
     /// Nothing more can be written.
     #[error("cannot write: {0}")]
     Output(#[from] io::Error),
@@ -88,6 +91,7 @@ impl Failure {
             Self::NotElevon { .. } => json!({"error": "not_elevon", "detail": self.to_string()}),
             Self::Usage(text) => json!({"error": "usage", "detail": text}),
             Self::Local(text) => json!({"error": "local", "detail": text}),
+            Self::NotStarted(text) => json!({"error": "not_started", "detail": text}),
             Self::Output(error) => json!({"error": "output", "detail": error.to_string()}),
         }
     }
@@ -149,9 +153,7 @@ impl Client {
         }
         let bad = |error: ureq::http::Error| Failure::Usage(format!("`{url}` is no address: {error}"));
         let reply = match body {
-            Some(body) => {
-                self.agent.run(request.header(header::CONTENT_TYPE, "application/json").body(body.to_string()).map_err(bad)?)
-            }
+            Some(body) => self.agent.run(request.header(header::CONTENT_TYPE, "application/json").body(body.to_string()).map_err(bad)?),
             None => self.agent.run(request.body(()).map_err(bad)?),
         };
         let reply = reply.map_err(|error| Failure::Unreachable { url: self.base.clone(), why: error.to_string() })?;

@@ -4,12 +4,35 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::args::{Policy, Rebuild};
+use super::args::{LogFormat, Policy, Rebuild, Serve};
 use super::client::Failure;
 use super::output::{Look, Output, looking, plain};
 use super::{Done, Outcome};
+use crate::app::{self, LogConfig, ServeConfig};
 use crate::policy::{Bundle, BundleError, TestOutcome};
 use crate::store;
+
+/// Serves until the process is told to stop.
+pub(super) fn serve(asked: &Serve) -> Outcome {
+    let format = match asked.log_format {
+        LogFormat::Text => app::LogFormat::Text,
+        LogFormat::Json => app::LogFormat::Json,
+    };
+    let config = ServeConfig {
+        policies: asked.policies.clone(),
+        data: asked.data.clone(),
+        listen: asked.listen,
+        dev: asked.dev,
+        log: LogConfig { format, filter: asked.log.clone() },
+        #[cfg(feature = "test-clock")]
+        test_clock: asked.test_clock,
+        #[cfg(not(feature = "test-clock"))]
+        test_clock: false,
+        port_file: asked.port_file.clone(),
+    };
+    app::run(config).map_err(|error| Failure::NotStarted(error.to_string()))?;
+    Ok(Done::Yes)
+}
 
 /// Validates, tests or prints the schema of a policy folder.
 pub(super) fn policy(out: &Output, what: &Policy) -> Outcome {
@@ -111,7 +134,11 @@ fn schema(out: &Output, dir: &Path) -> Outcome {
         Err(done) => return Ok(done),
     };
     let text = bundle.schema_text();
-    if out.json { out.value(&json!({"schema": text}))? } else { out.block(&text)? }
+    if out.json {
+        out.value(&json!({"schema": text}))?
+    } else {
+        out.block(&text)?
+    }
     Ok(Done::Yes)
 }
 
@@ -122,13 +149,14 @@ pub(super) fn rebuild(out: &Output, what: &Rebuild) -> Outcome {
         let families: Vec<Value> =
             report.families.iter().map(|(name, rows, same)| json!({"family": name, "rows": rows, "same": same})).collect();
         let head = json!({"seq": report.head.seq, "hash": report.head.hash, "at": report.head.at, "revision": report.head.revision});
-        out.value(&json!({"equal": report.equal, "records": report.records, "head": head, "families": families}))?;
+        out.value(&json!({"equal": report.equal, "records": report.records, "differences": report.differences, "head": head, "families": families}))?;
     } else {
-        let row = |(name, rows, same): &(_, _, bool)| -> Vec<super::output::Cell> {
-            let (name, rows): (&_, &_) = (name, rows);
-            vec![plain(format!("{name}")), plain(format!("{rows}")), if *same { looking(Look::Good, "the same") } else { looking(Look::Bad, "differs") }]
+        let row = |(name, rows, same): &(&'static str, u64, bool)| {
+            let verdict = if *same { looking(Look::Good, "the same") } else { looking(Look::Bad, "differs") };
+            vec![plain(*name), plain(rows.to_string()), verdict]
         };
         out.table(&["family", "rows", ""], report.families.iter().map(row).collect(), "Nothing is stored.")?;
+        report.differences.iter().try_for_each(|difference| out.line(difference))?;
         let verdict = if report.equal {
             looking(Look::Good, "what is stored is exactly what the journal says")
         } else {

@@ -56,7 +56,11 @@ fn exit_code(failure: &Failure) -> u8 {
     match failure {
         Failure::Refused(problem) if problem.is_fault() => NOT_DONE,
         Failure::Refused(_) | Failure::Local(_) => REFUSED,
-        Failure::Unreachable { .. } | Failure::NotElevon { .. } | Failure::Usage(_) | Failure::Output(_) => NOT_DONE,
+        Failure::Unreachable { .. }
+        | Failure::NotElevon { .. }
+        | Failure::Usage(_)
+        | Failure::NotStarted(_)
+        | Failure::Output(_) => NOT_DONE,
     }
 }
 
@@ -76,7 +80,9 @@ fn dispatch(shared: &Shared, command: &Command, out: &Output) -> Outcome {
         Command::Eligibility(what) => grants::eligibility(&client()?, out, what),
         Command::Audit(Audit::List(filter)) => audit::listed(&client()?, out, filter),
         Command::Completion { shell } => completion(*shell, out),
-        Command::Serve(_) | Command::Policy(_) | Command::Rebuild(_) => Err(Failure::Usage("soon".to_owned())),
+        Command::Serve(serve) => local::serve(serve),
+        Command::Policy(what) => local::policy(out, what),
+        Command::Rebuild(what) => local::rebuild(out, what),
     }
 }
 

@@ -163,7 +163,8 @@ fn style(look: Look) -> Style {
 
 /// Whether a character could change what the rest of the screen looks like: controls, and marks that turn the reading direction or have no width.
 fn meddles(letter: char) -> bool {
-    let marks = ['\u{200b}'..='\u{200f}', '\u{2028}'..='\u{202e}', '\u{2060}'..='\u{206f}', '\u{feff}'..='\u{feff}', '\u{e0000}'..='\u{e007f}'];
+    let marks =
+        ['\u{200b}'..='\u{200f}', '\u{2028}'..='\u{202e}', '\u{2060}'..='\u{206f}', '\u{feff}'..='\u{feff}', '\u{e0000}'..='\u{e007f}'];
     letter.is_control() || marks.iter().any(|marks| marks.contains(&letter))
 }
 

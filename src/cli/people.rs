@@ -48,9 +48,9 @@ pub(super) fn status_of_me(client: &Client, out: &Output) -> Outcome {
     out.table(&["role", "scope", "approval", "time", "id"], pending.collect(), "  nothing waits")?;
     out.line("")?;
     out.line("You may activate")?;
-    let eligible = list(&me, "/eligible").iter().map(|one| {
-        vec![plain(text(one, "/role")), scope(one), plain(left(instant(one, "/end"), now)), plain(through(one, &me))]
-    });
+    let eligible = list(&me, "/eligible")
+        .iter()
+        .map(|one| vec![plain(text(one, "/role")), scope(one), plain(left(instant(one, "/end"), now)), plain(through(one, &me))]);
     out.table(&["role", "scope", "time", "through"], eligible.collect(), "  nothing; an administrator grants eligibilities")?;
     Ok(Done::Yes)
 }
@@ -146,7 +146,9 @@ fn show(out: &Output, activation: &Value) -> Outcome {
     describe(out, activation)?;
     let id = text(activation, "/id");
     match text(activation, "/status").as_str() {
-        "pending" => out.remark(&format!("It waits for approval. `elevon status` shows how it stands; `elevon cancel {id}` takes it back."))?,
+        "pending" => {
+            out.remark(&format!("It waits for approval. `elevon status` shows how it stands; `elevon cancel {id}` takes it back."))?
+        }
         "active" => out.remark(&format!("`elevon deactivate {id}` gives it up early."))?,
         _ => {}
     }
@@ -156,7 +158,8 @@ fn show(out: &Output, activation: &Value) -> Outcome {
 fn describe(out: &Output, activation: &Value) -> Result<(), Failure> {
     let now = now(activation);
     out.cells(&[plain(text(activation, "/id")), plain("  "), status(activation)])?;
-    let mut rows = vec![("role", plain(text(activation, "/role"))), ("scope", scope(activation)), ("who", plain(entity(activation, "/principal")))];
+    let mut rows =
+        vec![("role", plain(text(activation, "/role"))), ("scope", scope(activation)), ("who", plain(entity(activation, "/principal")))];
     let requester = entity(activation, "/requester");
     if !requester.is_empty() && requester != entity(activation, "/principal") {
         rows.push(("asked by", plain(requester)));

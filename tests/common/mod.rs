@@ -18,6 +18,28 @@ pub const ELEVON: &str = env!("CARGO_BIN_EXE_elevon");
 /// Longest wait for a server to be ready.
 const START_WAIT: Duration = Duration::from_secs(60);
 
+/// Who and what stands in the sample bundle.
+pub mod names {
+    /// A database administrator.
+    pub const ALICE: &str = "alice";
+    /// Leads the database administrators, and approves.
+    pub const BOB: &str = "bob";
+    /// Of security: grants and audits.
+    pub const CAROL: &str = "carol";
+    /// Needs one approval.
+    pub const ROLE: &str = "db-admin";
+    pub const PROD: (&str, &str) = ("Environment", "prod");
+    /// A database below prod.
+    pub const PROD_DB: (&str, &str) = ("Database", "orders");
+    /// One that is not.
+    pub const OTHER_DB: (&str, &str) = ("Database", "orders-staging");
+}
+
+/// An entity as JSON.
+pub fn uid(entity: (&str, &str)) -> Value {
+    json!({"type": entity.0, "id": entity.1})
+}
+
 /// The policy folder of the repository.
 pub fn sample() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("policies")
@@ -59,6 +81,12 @@ impl Home {
 
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
+    }
+
+    /// Lets carol manage the bundle without activating anything.
+    pub fn let_carol_manage_the_bundle(&self) {
+        let permit = "@id(\"e2e-manage\")\npermit(principal == User::\"carol\", action == Elevon::Action::\"manageBundle\", resource);\n";
+        fs::write(self.policies().join("e2e.cedar"), permit).unwrap();
     }
 
     /// Starts a server on this home's folders, and waits until it is ready.
