@@ -2,6 +2,7 @@
 //!
 //! It decides with Cedar over time-bound role activations kept in RocksDB. `ARCHITECTURE.md` is the map.
 
+pub mod app;
 pub mod audit;
 pub mod cli;
 pub mod config;
