@@ -2,6 +2,8 @@
 //!
 //! It decides with Cedar over time-bound role activations kept in RocksDB. `ARCHITECTURE.md` is the map.
 
+pub mod audit;
 pub mod domain;
 pub mod engine;
 pub mod policy;
+pub mod store;

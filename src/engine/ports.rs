@@ -214,6 +214,60 @@ impl Page {
     pub fn bounded(&self) -> usize {
         self.limit.clamp(1, MAX_PAGE)
     }
+
+    /// The cursor of [`Reader::journal`]: the last sequence.
+    ///
+    /// # Errors
+    /// It is not one. Callers ask this first, to tell a bad cursor from a store that cannot be read.
+    pub fn after_record(&self) -> Result<Option<u64>, BadCursor> {
+        self.read(|cursor| cursor.parse().ok())
+    }
+
+    /// The cursor of [`Reader::entities`]: the last name.
+    ///
+    /// # Errors
+    /// It is not one.
+    pub fn after_uid(&self) -> Result<Option<Uid>, BadCursor> {
+        self.read(|cursor| Uid::parse(cursor).ok())
+    }
+
+    /// The cursor of [`Reader::eligibilities`] and [`Reader::assignments`]: the last id.
+    ///
+    /// # Errors
+    /// It is not one.
+    pub fn after_id<T: TryFrom<String>>(&self) -> Result<Option<T>, BadCursor> {
+        self.read(|cursor| T::try_from(cursor.to_owned()).ok())
+    }
+
+    /// The cursor of [`Reader::activations`] and [`Reader::pending`]: when the last one was asked for, and its id.
+    ///
+    /// # Errors
+    /// It is not one.
+    pub fn after_activation(&self) -> Result<Option<(Timestamp, ActivationId)>, BadCursor> {
+        self.read(|cursor| {
+            let (millis, id) = cursor.split_once('.')?;
+            Some((Timestamp::from_millis(millis.parse().ok()?), ActivationId::new(id).ok()?))
+        })
+    }
+
+    fn read<T>(&self, parse: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, BadCursor> {
+        let Some(cursor) = &self.after else { return Ok(None) };
+        parse(cursor).map(Some).ok_or_else(|| BadCursor { cursor: cursor.clone() })
+    }
+}
+
+/// A cursor that no page of this list gave.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{cursor}` is not a cursor of this list; send the one that the page before gave, or none to begin again")]
+pub struct BadCursor {
+    /// As it was sent.
+    pub cursor: String,
+}
+
+impl From<BadCursor> for Unavailable {
+    fn from(bad: BadCursor) -> Self {
+        Self(bad.to_string())
+    }
 }
 
 /// Part of a list. At most [`MAX_EXAMINED`] rows were looked at for it, so `next` may be set even with few items, or none.

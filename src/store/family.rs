@@ -13,9 +13,10 @@ use super::value::{Raw, Value};
 use crate::domain::command::Due;
 use crate::domain::event::Remembered;
 use crate::domain::grant::{Cause, EntityRow};
+use crate::domain::id::IdempotencyKey;
 use crate::domain::{
-    Activation, ActivationId, Assignment, AssignmentId, Eligibility, EligibilityId, IdempotencyKey, Incarnation, Revision, RoleName, Text,
-    TextDigest, Timestamp, Uid, Unavailable,
+    Activation, ActivationId, Assignment, AssignmentId, Eligibility, EligibilityId, Incarnation, Revision, RoleName, Text, TextDigest,
+    Timestamp, Uid, Unavailable,
 };
 
 /// The truth: canonical records by sequence.

@@ -6,9 +6,9 @@
 
 use crate::domain::command::Due;
 use crate::domain::grant::Cause;
-use crate::domain::{
-    ActivationId, AssignmentId, EligibilityId, IdempotencyKey, Revision, RoleName, TextDigest, Timestamp, Uid, text::Digest,
-};
+use crate::domain::id::IdempotencyKey;
+use crate::domain::text::Digest;
+use crate::domain::{ActivationId, AssignmentId, EligibilityId, Revision, RoleName, TextDigest, Timestamp, Uid};
 
 /// A key, or a part of one.
 pub(super) trait Key: Sized {

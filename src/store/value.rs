@@ -56,12 +56,17 @@ fn encode_versioned(version: u8, value: &impl Serialize) -> Result<Vec<u8>, Stri
     postcard::to_extend(value, vec![version]).map_err(|error| error.to_string())
 }
 
-fn decode_versioned<T: DeserializeOwned>(known: u8, bytes: &[u8]) -> Result<T, String> {
-    let Some((version, body)) = bytes.split_first() else { return Err("nothing stands there".to_owned()) };
-    if *version != known {
-        return Err(format!("version {version} of a value of which this Elevon knows {known}"));
+/// What follows the version byte.
+fn body(known: u8, bytes: &[u8]) -> Result<&[u8], String> {
+    match bytes.split_first() {
+        None => Err("nothing stands there".to_owned()),
+        Some((version, body)) if *version == known => Ok(body),
+        Some((version, _)) => Err(format!("version {version} of a value of which this Elevon knows {known}")),
     }
-    match postcard::take_from_bytes(body) {
+}
+
+fn decode_versioned<T: DeserializeOwned>(known: u8, bytes: &[u8]) -> Result<T, String> {
+    match postcard::take_from_bytes(body(known, bytes)?) {
         Ok((value, [])) => Ok(value),
         Ok((_, rest)) => Err(format!("{} bytes too many", rest.len())),
         Err(error) => Err(error.to_string()),
@@ -90,9 +95,24 @@ versioned! {
     Assignment = 1,
     Timestamp = 1,
     Text = 1,
-    (Timestamp, Remembered) = 1,
     HeadRow = 1,
     u64 = 1,
+}
+
+/// The version of remembered results. Their body is JSON, as in the journal: what a caller was told has many forms, and none of them is
+/// read often enough for a compact one to pay for telling them apart by number.
+const REMEMBERED_VERSION: u8 = 1;
+
+impl Value for (Timestamp, Remembered) {
+    fn encode(&self) -> Result<Vec<u8>, String> {
+        let mut bytes = vec![REMEMBERED_VERSION];
+        serde_json::to_writer(&mut bytes, self).map_err(|error| error.to_string())?;
+        Ok(bytes)
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, String> {
+        serde_json::from_slice(body(REMEMBERED_VERSION, bytes)?).map_err(|error| error.to_string())
+    }
 }
 
 /// Where the journal ends, as it is kept.
