@@ -6,13 +6,13 @@ use std::sync::Arc;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use crate::domain::facts::{Action, Object};
 use crate::domain::id::IdempotencyKey;
 use crate::domain::text::Digest;
-use crate::domain::{Actor, Caller, Command, Envelope, Timestamp, Uid, Unavailable};
+use crate::domain::{Actor, Caller, Command, Envelope, Rejection, Timestamp, Uid, Unavailable};
 use crate::engine::ports::{MAX_PAGE, Page};
 use crate::engine::{Reply, SubmitError};
 
@@ -62,11 +62,20 @@ impl Asker {
         Actor::Caller(self.caller.clone())
     }
 
-    /// Submits a command of the caller's.
-    pub(super) async fn submit(&self, sent: &Sent, command: Command) -> Result<Reply, SubmitError> {
-        let id = ids::command().map_err(|problem| SubmitError::Unknown(problem.detail().to_owned()))?;
+    /// Submits a command of the caller's. That the caller itself is not known is a matter of rights; that somebody named in the
+    /// command is not known is a matter of the command.
+    pub(super) async fn submit(&self, sent: &Sent, command: Command) -> Result<Reply, Problem> {
+        let id = ids::command()?;
         let idempotency = sent.idempotency.clone();
-        self.server.engine.submit(Envelope { id, actor: self.actor(), idempotency, command }).await
+        let submitted = self.server.engine.submit(Envelope { id, actor: self.actor(), idempotency, command }).await;
+        submitted.map_err(|error| {
+            let unknown_caller = match &error {
+                SubmitError::Rejected { rejection: Rejection::UnknownPrincipal { principal }, .. } => self.is(principal),
+                _other => false,
+            };
+            let problem = Problem::from(error);
+            if unknown_caller { problem.as_status(StatusCode::FORBIDDEN) } else { problem }
+        })
     }
 
     /// Reads on a thread that may wait for the disk.

@@ -26,13 +26,24 @@ pub struct Problem {
     members: Map<String, Value>,
     headers: Vec<(HeaderName, HeaderValue)>,
     seq: Option<u64>,
+    /// A member for those who may read what it is about, and for nobody else.
+    withheld: Option<(&'static str, Value)>,
 }
 
 impl Problem {
     /// A problem with a rule's word, a title that is the same for all problems of that rule, and what is to be said about this one.
     #[must_use]
     pub fn new(status: StatusCode, rule: &str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, rule: rule.to_owned(), title, detail: detail.into(), members: Map::new(), headers: Vec::new(), seq: None }
+        Self {
+            status,
+            rule: rule.to_owned(),
+            title,
+            detail: detail.into(),
+            members: Map::new(),
+            headers: Vec::new(),
+            seq: None,
+            withheld: None,
+        }
     }
 
     /// With a member of its own.
@@ -57,6 +68,28 @@ impl Problem {
     #[must_use]
     pub fn at(mut self, seq: u64) -> Self {
         self.seq = Some(seq);
+        self
+    }
+
+    /// Whether it withholds something from those who may not read what it is about.
+    #[must_use]
+    pub fn withholds(&self) -> bool {
+        self.withheld.is_some()
+    }
+
+    /// With what it withheld.
+    #[must_use]
+    pub fn revealed(mut self) -> Self {
+        if let Some((name, value)) = self.withheld.take() {
+            self.members.insert(name.to_owned(), value);
+        }
+        self
+    }
+
+    /// With another status.
+    #[must_use]
+    pub fn as_status(mut self, status: StatusCode) -> Self {
+        self.status = status;
         self
     }
 
@@ -375,6 +408,9 @@ impl From<Rejection> for Problem {
         let mut problem = Self::new(status, rejection.rule(), title, detail);
         if let Value::Object(members) = members_of(&rejection) {
             problem.members = members.into_iter().filter(|(_, value)| !value.is_null()).collect();
+        }
+        if let Rejection::RequestChanged { expected } = &rejection {
+            problem.withheld = Some(("expected", json!(expected)));
         }
         if status == StatusCode::SERVICE_UNAVAILABLE { problem.header(RETRY_AFTER, "1") } else { problem }
     }

@@ -79,7 +79,7 @@ fn the_form_of_a_request_decides_its_status() {
 fn a_deny_is_an_answer_with_its_reason() {
     let api = Api::start();
     let rows = [
-        ("alice", "list", ("Database", "orders"), true, "permitted"),
+        ("alice", "list", ("Database", "orders-staging"), true, "permitted"),
         ("alice", "write", ("Database", "orders"), false, "no_permit"),
         ("nobody", "list", ("Database", "orders"), false, "unknown_principal"),
         ("alice", "list", ("Database", "none"), false, "unknown_resource"),

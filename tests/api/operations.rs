@@ -19,7 +19,7 @@ fn a_reload_takes_the_folder_whole_or_not_at_all() {
     let before = api.get("carol", "/v1/policies");
     assert_eq!((&before["degraded"], &before["last_error"]), (&json!(false), &json!(null)), "{before}");
     assert_eq!(api.post("carol", "/v1/policies/reload", &json!({}), 200)["outcome"], "unchanged");
-    assert!(api.decides("alice", "list", ("Database", "orders")).0);
+    assert!(api.decides("alice", "list", ("Database", "orders-staging")).0);
 
     // The policy tests of the sample expect what this forbids, so that it is refused for them.
     fs::write(api.policies().join("zz.cedar"), FREEZE).unwrap();
@@ -33,7 +33,7 @@ fn a_reload_takes_the_folder_whole_or_not_at_all() {
     let ready = api.send(&call("GET", "/readyz"));
     assert_eq!((ready.status, &ready.json()["degraded"]), (200, &json!(true)));
     assert!(!ready.text.contains("zz.cedar"));
-    assert!(api.decides("alice", "list", ("Database", "orders")).0);
+    assert!(api.decides("alice", "list", ("Database", "orders-staging")).0);
 
     fs::write(api.policies().join("zz.cedar"), "@id(\"zz\")\nforbid(principal == User::\"nobody-at-all\", action, resource);\n").unwrap();
     let taken = api.send(&call("POST", "/v1/policies/reload").by("carol"));
@@ -90,7 +90,7 @@ fn a_broken_folder_at_start_leaves_the_last_good_bundle_serving() {
     assert_eq!(api.get("carol", "/v1/policies")["revision"], revision);
     let ready = api.send(&call("GET", "/readyz"));
     assert_eq!((ready.status, &ready.json()["degraded"]), (200, &json!(true)));
-    assert!(api.decides("alice", "list", ("Database", "orders")).0);
+    assert!(api.decides("alice", "list", ("Database", "orders-staging")).0);
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn nonsense_on_a_connection_harms_nobody_else() {
     let mut stream = TcpStream::connect(("127.0.0.1", api.port())).unwrap();
     stream.write_all(short).unwrap();
     drop(stream);
-    assert!(!api.decides("alice", "write", ("Database", "orders")).0);
+    assert!(!api.decides("alice", "write", ("Database", "orders-staging")).0);
 }
 
 #[test]

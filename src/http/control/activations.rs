@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use crate::domain::grant::ActivationStatus;
 use crate::domain::id::BadName;
 use crate::domain::{Activation, ActivationId, Command, Duration, Outcome, Rejection, RoleName, Text, Ticket, Unavailable};
+use crate::engine::Reply;
 use crate::engine::ports::{ActivationFilter, Listing, Page};
-use crate::engine::{Reply, SubmitError};
 use crate::http::asker::{Asker, Params, Sent};
 use crate::http::ids::{self, take_text};
 use crate::http::limits::MAX_PAGES_READ;
@@ -201,13 +201,10 @@ pub(super) async fn revoke(asker: Asker, Path(id): Path<String>, sent: Sent) -> 
 }
 
 /// A refusal of a vote: who may read the request is told the hash to vote on.
-pub(super) async fn refused(asker: Asker, id: ActivationId, error: SubmitError) -> Problem {
-    let expected = match &error {
-        SubmitError::Rejected { rejection: Rejection::RequestChanged { expected }, .. } => Some(*expected),
-        _other => None,
-    };
-    let problem = Problem::from(error);
-    let Some(expected) = expected else { return problem };
+pub(super) async fn refused(asker: Asker, id: ActivationId, problem: Problem) -> Problem {
+    if !problem.withholds() {
+        return problem;
+    }
     let readable = asker.read(move |asker| Ok(asker.may_read(&*load(asker, &id)?)?)).await;
-    if matches!(readable, Ok(true)) { problem.with("expected", expected) } else { problem }
+    if matches!(readable, Ok(true)) { problem.revealed() } else { problem }
 }
