@@ -47,8 +47,9 @@ async fn a_new_start_reads_the_same_as_the_one_before() {
     assert_eq!((before.seq, before.verdict), (after.seq, after.verdict));
 }
 
-/// Leaves a commit written and not published, and checks meanwhile. Whether the check was allowed, and why.
-async fn check_while_unpublished(publish_after: Duration) -> (bool, Reason) {
+/// Leaves a commit written and not published, and checks meanwhile. Why the check came out as it did, and whether it
+/// was answered as of that commit.
+async fn check_while_unpublished(publish_after: Duration) -> (Reason, bool) {
     let world = World::new();
     let (root, zoe) = (user("root"), user("zoe"));
     world.done(&root, put(&zoe, &[])).await;
@@ -66,21 +67,22 @@ async fn check_while_unpublished(publish_after: Duration) -> (bool, Reason) {
             memory.after.open();
         })
     };
-    let verdict = tokio::task::block_in_place(|| world.engine.check(&write(&zoe))).unwrap().verdict;
+    let checked = tokio::task::block_in_place(|| world.engine.check(&write(&zoe))).unwrap();
     opener.join().unwrap();
-    submit.await.unwrap().unwrap();
+    let committed = submit.await.unwrap().unwrap().seq;
     assert!(world.allowed(&zoe));
-    (verdict.allowed, verdict.reason)
+    assert_eq!(checked.verdict.allowed, checked.verdict.reason == Reason::Permitted);
+    (checked.verdict.reason, checked.seq == committed)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_check_that_meets_a_newer_row_starts_over() {
-    assert_eq!(check_while_unpublished(Duration::from_millis(10)).await, (true, Reason::Permitted));
+    assert_eq!(check_while_unpublished(Duration::from_millis(10)).await, (Reason::Permitted, true));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_check_whose_view_stays_too_old_denies() {
-    assert_eq!(check_while_unpublished(Duration::from_millis(400)).await, (false, Reason::Stale));
+    assert_eq!(check_while_unpublished(Duration::from_millis(400)).await, (Reason::Stale, false));
 }
 
 #[tokio::test(flavor = "multi_thread")]
