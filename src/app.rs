@@ -12,8 +12,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinError;
 
-use crate::domain::{Actor, Revision};
 use crate::domain::command::BundleSource;
+use crate::domain::{Actor, Revision};
 use crate::engine::ports::Clock;
 use crate::engine::{Engine, EngineConfig, Observer, Parts, Reply, StartError, SubmitError, SystemClock};
 use crate::http::{Metrics, PolicyFolder, ReloadError, Reloading, Server, limits};
@@ -188,9 +188,7 @@ pub fn start(config: ServeConfig) -> Result<Running, AppError> {
         .map_err(system("threads cannot be started"))?;
     let folder = Arc::new(Folder { dir: config.policies.clone(), engine: Arc::clone(&engine), reading: Semaphore::new(1) });
     let watcher = runtime.block_on(async { watch(&folder, known) })?;
-    let listener = runtime
-        .block_on(TcpListener::bind(config.listen))
-        .map_err(|error| AppError::Listen { listen: config.listen, error })?;
+    let listener = runtime.block_on(TcpListener::bind(config.listen)).map_err(|error| AppError::Listen { listen: config.listen, error })?;
     let address = listener.local_addr().map_err(|error| AppError::Listen { listen: config.listen, error })?;
     let server = Arc::new(Server {
         engine: Arc::clone(&engine),

@@ -56,11 +56,9 @@ fn exit_code(failure: &Failure) -> u8 {
     match failure {
         Failure::Refused(problem) if problem.is_fault() => NOT_DONE,
         Failure::Refused(_) | Failure::Local(_) => REFUSED,
-        Failure::Unreachable { .. }
-        | Failure::NotElevon { .. }
-        | Failure::Usage(_)
-        | Failure::NotStarted(_)
-        | Failure::Output(_) => NOT_DONE,
+        Failure::Unreachable { .. } | Failure::NotElevon { .. } | Failure::Usage(_) | Failure::NotStarted(_) | Failure::Output(_) => {
+            NOT_DONE
+        }
     }
 }
 

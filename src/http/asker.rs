@@ -70,7 +70,10 @@ impl Asker {
     }
 
     /// Reads on a thread that may wait for the disk.
-    pub(super) async fn read<T: Send + 'static>(self, read: impl FnOnce(&Self) -> Result<T, Problem> + Send + 'static) -> Result<T, Problem> {
+    pub(super) async fn read<T: Send + 'static>(
+        self,
+        read: impl FnOnce(&Self) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
         let span = tracing::Span::current();
         let reading = tokio::task::spawn_blocking(move || span.in_scope(|| read(&self)));
         reading.await.unwrap_or_else(|error| {
@@ -315,7 +318,8 @@ mod tests {
         let (who, page) = read("principal_type=User&principal_id=a%20b&limit=7&cursor=x").unwrap();
         assert_eq!(who.unwrap().to_string(), "User::\"a b\"");
         assert_eq!(page, Page { after: Some("x".into()), limit: 7 });
-        for bad in ["limit=0", "limit=1001", "limit=x", "limit=1&limit=2", "principal_type=User", "principal_id=a", "other=1", "cursor=%ff"] {
+        for bad in ["limit=0", "limit=1001", "limit=x", "limit=1&limit=2", "principal_type=User", "principal_id=a", "other=1", "cursor=%ff"]
+        {
             assert_eq!(read(bad).unwrap_err().rule(), "bad_parameter", "{bad}");
         }
     }

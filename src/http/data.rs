@@ -147,7 +147,9 @@ fn object(body: &mut Map<String, Value>, name: &str) -> Result<Option<Map<String
     match body.remove(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Object(members)) => Ok(Some(members)),
-        Some(Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => Err(malformed(format!("`{name}` is to be an object"))),
+        Some(Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
+            Err(malformed(format!("`{name}` is to be an object")))
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::{Method, StatusCode};
-use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder, text};
+use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -20,8 +20,7 @@ use crate::engine::{CheckOutcome, CommandResult, Engine, Observer};
 use crate::policy::Reason;
 
 /// Upper bounds of check latencies, in seconds.
-const CHECK_SECONDS: [f64; 14] =
-    [1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 5e-3, 2e-2, 1e-1, f64::MAX];
+const CHECK_SECONDS: [f64; 14] = [1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 5e-3, 2e-2, 1e-1, f64::MAX];
 /// Upper bounds of commit times (one synced write each), in seconds.
 const COMMIT_SECONDS: [f64; 13] = [1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 1e-1, 5e-1, 2.0, f64::MAX];
 /// Upper bounds of the number of records in a commit.
@@ -61,7 +60,7 @@ impl EncodeMetric for Buckets {
         let counts: Vec<u64> = self.counts.iter().map(|count| count.load(Ordering::Relaxed)).collect();
         let buckets: Vec<(f64, u64)> = self.bounds.iter().copied().zip(counts.iter().copied()).collect();
         let sum = self.sum.load(Ordering::Relaxed) as f64 / PER_UNIT;
-        encoder.encode_histogram::<()>(sum, counts.iter().sum(), &buckets, None)
+        encoder.encode_histogram::<NoLabelSet>(sum, counts.iter().sum(), &buckets, None)
     }
 
     fn metric_type(&self) -> MetricType {
@@ -202,7 +201,7 @@ impl Metrics {
         let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         self.journal_head.set(number(health.head.seq));
         self.active.set(number(engine.reader().active_count()));
-        self.bundle_age.set(number(health.bundle_age.as_secs()));
+        self.bundle_age.set(number(health.bundle_age.secs()));
         self.time_trusted.set(health.time_trusted.into());
         self.ready.set(health.ready().into());
         self.degraded.set(health.degraded.into());

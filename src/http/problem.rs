@@ -32,15 +32,7 @@ impl Problem {
     /// A problem with a rule's word, a title that is the same for all problems of that rule, and what is to be said about this one.
     #[must_use]
     pub fn new(status: StatusCode, rule: &str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self {
-            status,
-            rule: rule.to_owned(),
-            title,
-            detail: detail.into(),
-            members: Map::new(),
-            headers: Vec::new(),
-            seq: None,
-        }
+        Self { status, rule: rule.to_owned(), title, detail: detail.into(), members: Map::new(), headers: Vec::new(), seq: None }
     }
 
     /// With a member of its own.
@@ -170,7 +162,8 @@ pub fn foreign_host() -> Problem {
 /// No such path.
 #[must_use]
 pub fn no_such_endpoint(path: &str) -> Problem {
-    let detail = format!("there is nothing at `{}`; see the list of endpoints in `docs/api.md`", path.chars().take(200).collect::<String>());
+    let detail =
+        format!("there is nothing at `{}`; see the list of endpoints in `docs/api.md`", path.chars().take(200).collect::<String>());
     Problem::new(StatusCode::NOT_FOUND, "no_such_endpoint", "there is no such endpoint", detail)
 }
 
@@ -370,7 +363,9 @@ impl From<Rejection> for Problem {
     fn from(rejection: Rejection) -> Self {
         let (status, title) = status_of(&rejection);
         let detail = match &rejection {
-            Rejection::RequestChanged { .. } => "the request changed since it was shown; read it again and vote on what it says now".to_owned(),
+            Rejection::RequestChanged { .. } => {
+                "the request changed since it was shown; read it again and vote on what it says now".to_owned()
+            }
             Rejection::Unavailable(why) => {
                 tracing::error!(why, "stored facts cannot be read");
                 "stored facts cannot be read at the moment, and nothing is guessed; try again".to_owned()

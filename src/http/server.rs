@@ -23,6 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
+use super::Server;
 use super::control::{self, Route};
 use super::data::{self, Plane};
 use super::limits::{
@@ -31,7 +32,6 @@ use super::limits::{
 };
 use super::problem::{self, PROBLEM_JSON, Problem, Told};
 use super::reply::{REQUEST_ID, SEQ};
-use super::Server;
 
 /// Serves until `shutdown` completes; then takes no more connections, and lets requests in flight finish within a bounded time.
 ///

@@ -216,7 +216,8 @@ fn grant_end(facts: &dyn Facts, ended: Option<&GrantEnd>) -> Result<Value, Unava
 /// An eligibility, and whether it is in force: its names are still those that it was given under.
 pub(super) fn eligibility(facts: &dyn Facts, grant: &Eligibility, moment: Moment) -> Result<Value, Unavailable> {
     let status = grant_status(grant.window, grant.ended.as_ref(), moment.now);
-    let in_force = status == "active" && standing::eligibilities(facts, &grant.holder, moment.now)?.iter().any(|one| one.grant.id == grant.id);
+    let in_force =
+        status == "active" && standing::eligibilities(facts, &grant.holder, moment.now)?.iter().any(|one| one.grant.id == grant.id);
     Ok(json!({
         "id": grant.id,
         "status": status,
@@ -262,9 +263,7 @@ pub(super) fn role(settings: &RoleSettings) -> Value {
         .iter()
         .map(|stage| json!({ "quorum": stage.quorum, "approvers": stage.approvers, "timeout": stage.timeout }))
         .collect();
-    let limits = |limits: &crate::domain::settings::GrantLimits| {
-        json!({ "max_duration": limits.max_duration, "allow_permanent": limits.allow_permanent })
-    };
+    let limits = |limits: &crate::domain::settings::GrantLimits| json!({ "max_duration": limits.max_duration, "allow_permanent": limits.allow_permanent });
     json!({
         "role": settings.name,
         "description": settings.description,

@@ -40,7 +40,9 @@ pub(super) async fn create(asker: Asker, sent: Sent) -> Result<Answer, Problem> 
 }
 
 fn ticket(mut members: crate::http::strict::Members) -> Result<Ticket, Problem> {
-    let missing = |member| move || Problem::new(StatusCode::BAD_REQUEST, "missing_member", "a member is missing", blank(member)).with("member", member);
+    let missing = |member| {
+        move || Problem::new(StatusCode::BAD_REQUEST, "missing_member", "a member is missing", blank(member)).with("member", member)
+    };
     let system = take_text(&mut members, "system")?.ok_or_else(missing("ticket.system"))?;
     let number = take_text(&mut members, "number")?.ok_or_else(missing("ticket.number"))?;
     members.finish(&[])?;
@@ -106,9 +108,8 @@ pub(super) async fn one(asker: Asker, Path(id): Path<String>, params: Params) ->
 }
 
 fn status(text: &str) -> Result<ActivationStatus, String> {
-    serde_json::from_value(Value::String(text.to_owned())).map_err(|_| {
-        "write pending, active, denied, cancelled, timed_out, failed, deactivated, revoked or expired".to_owned()
-    })
+    serde_json::from_value(Value::String(text.to_owned()))
+        .map_err(|_| "write pending, active, denied, cancelled, timed_out, failed, deactivated, revoked or expired".to_owned())
 }
 
 /// `GET /v1/activations`.
@@ -127,7 +128,8 @@ pub(super) async fn list(asker: Asker, mut params: Params) -> Result<Answer, Pro
     let body = asker
         .read(move |asker| {
             let read = |page: &Page| asker.server.engine.reader().activations(&filter, page);
-            let found = through(&page, read, |activation| Ok(if asker.may_read(activation)? { Some(view(asker, activation)?) } else { None }))?;
+            let found =
+                through(&page, read, |activation| Ok(if asker.may_read(activation)? { Some(view(asker, activation)?) } else { None }))?;
             Ok(listed(found))
         })
         .await?;

@@ -21,7 +21,11 @@ pub(super) async fn list(asker: Asker, mut params: Params) -> Result<Answer, Pro
         .read(move |asker| {
             let read = |page: &Page| asker.server.engine.reader().pending(page);
             let found = through(&page, read, |waiting| Ok(if asker.may_vote(waiting)? { Some(view(asker, waiting)?) } else { None }))?;
-            Ok(listed(found))
+            let mut body = listed(found);
+            if let serde_json::Value::Object(members) = &mut body {
+                members.insert("now".to_owned(), serde_json::json!(asker.server.engine.moment().now));
+            }
+            Ok(body)
         })
         .await?;
     Ok(Answer::ok(seq, body))

@@ -83,9 +83,13 @@ fn list(asker: &Asker, kind: Option<&str>, page: &Page) -> Result<Value, Problem
     }
     let view = asker.server.engine.view();
     let owned = &view.bundle.definitions().entities;
-    let found = through(&rest, |page| asker.server.engine.reader().entities(kind, page), |(uid, row)| {
-        if owned.contains_key(uid) || row.stored.is_none() { Ok(None) } else { show(uid) }
-    })?;
+    let found = through(
+        &rest,
+        |page| asker.server.engine.reader().entities(kind, page),
+        |(uid, row)| {
+            if owned.contains_key(uid) || row.stored.is_none() { Ok(None) } else { show(uid) }
+        },
+    )?;
     items.extend(found.items);
     Ok(listed(Listing { items, next: found.next.map(|cursor| format!("{IN_STORE}{cursor}")) }))
 }
@@ -131,7 +135,8 @@ pub(super) async fn put(asker: Asker, params: Params, sent: Sent) -> Result<Answ
 
 /// `DELETE /v1/entities?type&id`.
 pub(super) async fn delete(asker: Asker, mut params: Params, sent: Sent) -> Result<Answer, Problem> {
-    let uid = params.entity("type", "id")?.ok_or_else(|| problem::bad_parameter("type", "it is missing; name the entity by `type` and `id`"))?;
+    let uid =
+        params.entity("type", "id")?.ok_or_else(|| problem::bad_parameter("type", "it is missing; name the entity by `type` and `id`"))?;
     let reason = reason(&sent, params)?;
     let reply = asker.submit(&sent, Command::DeleteEntity { uid, reason }).await?;
     changed(asker, reply).await
@@ -144,7 +149,8 @@ async fn set_disabled(asker: Asker, params: Params, sent: Sent, disabled: bool) 
     let reason = take_text(&mut members, "reason")?;
     members.finish(&["dry_run"])?;
     let uid = Uid::new(&kind, &id).map_err(|bad| {
-        Problem::new(http::StatusCode::BAD_REQUEST, "malformed_member", "a member is not as it should be", bad.to_string()).with("member", "id")
+        Problem::new(http::StatusCode::BAD_REQUEST, "malformed_member", "a member is not as it should be", bad.to_string())
+            .with("member", "id")
     })?;
     let reply = asker.submit(&sent, Command::SetDisabled { uid: uid.clone(), disabled, reason }).await?;
     match &reply.outcome {
@@ -175,8 +181,6 @@ async fn changed(asker: Asker, reply: Reply) -> Result<Answer, Problem> {
             return Err(problem::internal());
         }
     };
-    let body = asker
-        .read(move |asker| Ok(shown(asker, &uid)?.unwrap_or_else(|| json!({ "uid": uid }))))
-        .await?;
+    let body = asker.read(move |asker| Ok(shown(asker, &uid)?.unwrap_or_else(|| json!({ "uid": uid })))).await?;
     Ok(Answer::ok(reply.seq, body).status(created_or_ok(created)).repeated(reply.repeated))
 }

@@ -39,6 +39,7 @@ pub(super) async fn explain(asker: Asker, params: Params, sent: Sent) -> Result<
         "context_dropped": verdict.context_dropped,
         "valid_until": verdict.valid_until,
         "revision": verdict.revision,
+        "now": asker.server.engine.moment().now,
     });
     Ok(Answer::ok(checked.seq, body))
 }

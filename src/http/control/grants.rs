@@ -60,7 +60,11 @@ trait Grant: Sized + Send + Sync + 'static {
     fn parts(&self) -> (&Uid, &RoleName, Option<&Uid>, Window);
     fn load(asker: &Asker, id: &str) -> Result<std::sync::Arc<Self>, Problem>;
     fn view(&self, asker: &Asker) -> Result<Value, Problem>;
-    fn page(asker: &Asker, filter: &GrantFilter, page: &Page) -> Result<crate::engine::ports::Listing<std::sync::Arc<Self>>, crate::domain::Unavailable>;
+    fn page(
+        asker: &Asker,
+        filter: &GrantFilter,
+        page: &Page,
+    ) -> Result<crate::engine::ports::Listing<std::sync::Arc<Self>>, crate::domain::Unavailable>;
 }
 
 impl Grant for Eligibility {
@@ -80,7 +84,11 @@ impl Grant for Eligibility {
         Ok(asker.server.engine.facts(|facts, _, moment| views::eligibility(facts, self, moment))?)
     }
 
-    fn page(asker: &Asker, filter: &GrantFilter, page: &Page) -> Result<crate::engine::ports::Listing<std::sync::Arc<Self>>, crate::domain::Unavailable> {
+    fn page(
+        asker: &Asker,
+        filter: &GrantFilter,
+        page: &Page,
+    ) -> Result<crate::engine::ports::Listing<std::sync::Arc<Self>>, crate::domain::Unavailable> {
         asker.server.engine.reader().eligibilities(filter, page)
     }
 }
@@ -102,7 +110,11 @@ impl Grant for Assignment {
         Ok(asker.server.engine.facts(|facts, _, moment| views::assignment(facts, self, moment))?)
     }
 
-    fn page(asker: &Asker, filter: &GrantFilter, page: &Page) -> Result<crate::engine::ports::Listing<std::sync::Arc<Self>>, crate::domain::Unavailable> {
+    fn page(
+        asker: &Asker,
+        filter: &GrantFilter,
+        page: &Page,
+    ) -> Result<crate::engine::ports::Listing<std::sync::Arc<Self>>, crate::domain::Unavailable> {
         asker.server.engine.reader().assignments(filter, page)
     }
 }
@@ -142,11 +154,15 @@ async fn list<G: Grant>(asker: Asker, mut params: Params) -> Result<Answer, Prob
     let body = asker
         .read(move |asker| {
             let (selves, audits) = (asker.selves()?, asker.may_audit()?);
-            let found = through(&page, |page| G::page(asker, &filter, page), |grant| {
-                let (holder, role, scope, window) = grant.parts();
-                let visible = audits || selves.contains(holder) || asker.may_grant(holder, role, scope, window)?;
-                if visible { grant.view(asker).map(Some) } else { Ok(None) }
-            })?;
+            let found = through(
+                &page,
+                |page| G::page(asker, &filter, page),
+                |grant| {
+                    let (holder, role, scope, window) = grant.parts();
+                    let visible = audits || selves.contains(holder) || asker.may_grant(holder, role, scope, window)?;
+                    if visible { grant.view(asker).map(Some) } else { Ok(None) }
+                },
+            )?;
             Ok(listed(found))
         })
         .await?;

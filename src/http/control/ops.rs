@@ -30,7 +30,7 @@ pub(super) async fn readyz(State(server): State<Arc<Server>>) -> Answer {
         "journal": health.writer_ok,
         "time_trusted": health.time_trusted,
         "revision": health.revision,
-        "bundle_age_seconds": health.bundle_age.as_secs(),
+        "bundle_age_seconds": health.bundle_age.secs(),
         "degraded": health.degraded,
     });
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

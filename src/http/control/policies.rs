@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use crate::domain::Outcome;
 use crate::domain::facts::{Action, Object};
-use crate::domain::{Duration, Outcome};
 use crate::http::ReloadError;
 use crate::http::asker::{Asker, Params, Sent, SentBundle};
 use crate::http::problem::{self, Problem};
@@ -22,7 +22,7 @@ pub(super) async fn get(asker: Asker, params: Params) -> Result<Answer, Problem>
     let body = json!({
         "revision": view.bundle.revision(),
         "activated_at": view.activated_at,
-        "age": Duration::from_secs(health.bundle_age.as_secs()),
+        "age": health.bundle_age,
         "policies": view.bundle.policy_count(),
         "roles": view.bundle.definitions().roles.len(),
         "files": files,

@@ -101,7 +101,9 @@ pub(super) fn bundle(revision: &str, roles: Vec<RoleSettings>, entities: Vec<Ent
     definitions.principal_types = ["User".to_owned()].into();
     definitions.group_types = ["Group".to_owned()].into();
     definitions.types = ["User", "Group", "Db"]
-        .map(|kind| (kind.to_owned(), TypeSettings { can_have_parents: true, case_insensitive: kind == "Group", ..TypeSettings::default() }))
+        .map(|kind| {
+            (kind.to_owned(), TypeSettings { can_have_parents: true, case_insensitive: kind == "Group", ..TypeSettings::default() })
+        })
         .into();
     definitions.roles = roles.into_iter().map(|role| (role.name.clone(), Arc::new(role))).collect();
     Arc::new(definitions.with_entities(entities))
@@ -254,7 +256,14 @@ impl World {
         self.run(actor, Command::PutEntity { uid: uid(name), parents, attrs: attrs(person) })
     }
 
-    pub(super) fn eligible(&mut self, id: &str, holder: &str, role: &str, scope: Option<&str>, end: Option<u64>) -> Result<Outcome, Rejection> {
+    pub(super) fn eligible(
+        &mut self,
+        id: &str,
+        holder: &str,
+        role: &str,
+        scope: Option<&str>,
+        end: Option<u64>,
+    ) -> Result<Outcome, Rejection> {
         let grant = grant(holder, role, scope, end.map(|end| self.now.plus(mins(end))));
         self.run("root", Command::CreateEligibility { id: elg(id), grant })
     }

@@ -112,7 +112,14 @@ impl Model {
     pub(super) fn new(bundles: Vec<Arc<Definitions>>, names: Vec<Uid>) -> Self {
         let mut first = Picture::default();
         let op = Op::Swap(0);
-        let mut model = Self { bundles, names, pictures: Vec::new(), done: vec![Done { at: 0, actor: None, op }], given: Vec::new(), asked: Vec::new() };
+        let mut model = Self {
+            bundles,
+            names,
+            pictures: Vec::new(),
+            done: vec![Done { at: 0, actor: None, op }],
+            given: Vec::new(),
+            asked: Vec::new(),
+        };
         first.above = model.all_above(&first);
         model.pictures.push(first);
         model
@@ -400,7 +407,8 @@ impl Model {
         for (number, given) in self.given.iter().enumerate() {
             let mine = given.holder == *principal || self.above(step, principal).contains(&given.holder);
             let believed = trusted || given.end == FOREVER;
-            if !given.eligible && mine && believed && self.in_force(number, step, now) && self.covers(step, given.scope.as_ref(), resource) {
+            if !given.eligible && mine && believed && self.in_force(number, step, now) && self.covers(step, given.scope.as_ref(), resource)
+            {
                 held.insert((given.role.to_owned(), grant_id(number)));
             }
         }
@@ -415,7 +423,11 @@ impl Model {
             let mut picture = self.pictures[self.last()].clone();
             picture.left.clear();
             let right = (uid.clone(), *action);
-            if *denied { picture.denied.insert(right) } else { picture.denied.remove(&right) };
+            if *denied {
+                picture.denied.insert(right)
+            } else {
+                picture.denied.remove(&right)
+            };
             self.note(None, op, now, picture);
             return Ok(Outcome::Unchanged);
         }
@@ -518,9 +530,8 @@ impl Model {
                 if due { Outcome::Settled } else { Outcome::Unchanged }
             }
             Op::SettleGrant { eligible, target } => {
-                let due = self.given.get(*target).is_some_and(|given| {
-                    given.eligible == *eligible && given.end <= now && !self.recorded(*target)
-                });
+                let due =
+                    self.given.get(*target).is_some_and(|given| given.eligible == *eligible && given.end <= now && !self.recorded(*target));
                 if due { Outcome::Settled } else { Outcome::Unchanged }
             }
             Op::Right { .. } => Outcome::Unchanged,
@@ -529,7 +540,11 @@ impl Model {
     }
 
     fn must_be(&self, target: usize, wanted: &str, now: i64) -> Result<Outcome, &'static str> {
-        if self.status(target, now) == wanted { Ok(Outcome::ActivationChanged(super::kit::act(&activation_id(target)))) } else { Err("not_in_state") }
+        if self.status(target, now) == wanted {
+            Ok(Outcome::ActivationChanged(super::kit::act(&activation_id(target))))
+        } else {
+            Err("not_in_state")
+        }
     }
 
     fn scope_fits(&self, settings: &RoleSettings, scope: Option<&Uid>) -> Result<(), &'static str> {

@@ -87,8 +87,16 @@ fn names() -> Vec<Uid> {
 
 /// What every history begins with: the stored names, and somebody eligible for everything.
 fn prelude() -> Vec<Op> {
-    let put = |name: &str, parents: &[&str], person| Op::Put { uid: uid(name), parents: parents.iter().map(|name| uid(name)).collect(), person };
-    let eligible = |holder: &str, role, scope: Option<&str>, end| Op::Grant { eligible: true, holder: uid(holder), role, scope: scope.map(uid), start: 0, end };
+    let put =
+        |name: &str, parents: &[&str], person| Op::Put { uid: uid(name), parents: parents.iter().map(|name| uid(name)).collect(), person };
+    let eligible = |holder: &str, role, scope: Option<&str>, end| Op::Grant {
+        eligible: true,
+        holder: uid(holder),
+        role,
+        scope: scope.map(uid),
+        start: 0,
+        end,
+    };
     vec![
         put("Group:g0", &["Group:g1"], None),
         put("User:u1", &["Group:g0"], None),
@@ -120,13 +128,28 @@ fn any_op() -> impl Strategy<Value = Op> {
     let hash = any_of(vec![Shown::Now, Shown::Now, Shown::Now, Shown::Now, Shown::AtFirst, Shown::Never]);
     let beneficiary = prop_oneof![9 => anybody.clone(), 1 => anything.clone()];
     let request = (beneficiary, anyrole.clone(), anywhere.clone(), minutes, prop::bool::weighted(0.9));
-    let grant = (any::<bool>(), anyone.clone(), anyrole, anywhere, any_of(vec![0_u64, 0, 0, 60]), any_of(vec![None, Some(0), Some(60), Some(240), Some(600), Some(5000)]));
-    let holder_parents = prop::collection::vec(prop_oneof![9 => any_of(groups()), 1 => Just(uid("Group:none")), 1 => Just(uid("Role:r0"))], 0..3);
+    let grant = (
+        any::<bool>(),
+        anyone.clone(),
+        anyrole,
+        anywhere,
+        any_of(vec![0_u64, 0, 0, 60]),
+        any_of(vec![None, Some(0), Some(60), Some(240), Some(600), Some(5000)]),
+    );
+    let holder_parents =
+        prop::collection::vec(prop_oneof![9 => any_of(groups()), 1 => Just(uid("Group:none")), 1 => Just(uid("Role:r0"))], 0..3);
     let scope_parents = prop::collection::vec(any_of(scopes()), 0..2);
     let put_user = (anybody.clone(), holder_parents.clone(), any_of(vec![None, None, Some("p"), Some("q")]));
     let put_group = (any_of(groups()), holder_parents);
     let put_scope = (any_of(scopes()), scope_parents);
-    let actions = vec![Action::ActivateRole, Action::ApproveActivation, Action::ApproveActivation, Action::AssignRole, Action::ManageEntity, Action::RevokeActivation];
+    let actions = vec![
+        Action::ActivateRole,
+        Action::ApproveActivation,
+        Action::ApproveActivation,
+        Action::AssignRole,
+        Action::ManageEntity,
+        Action::RevokeActivation,
+    ];
     prop_oneof![
         10 => request.prop_map(|(principal, role, scope, minutes, reason)| Op::Request { principal, role, scope, minutes, reason }),
         14 => (target.clone(), prop::bool::weighted(0.9), hash).prop_map(|(target, yes, hash)| Op::Vote { target, yes, hash }),
@@ -166,9 +189,15 @@ impl Both {
     fn new() -> Self {
         let bundles = bundles();
         let world = World::with(Arc::clone(&bundles[0]));
-        let mut both = Self { world, model: Model::new(bundles.clone(), names()), bundles, first_hashes: Vec::new(), accepted: BTreeSet::new() };
+        let mut both =
+            Self { world, model: Model::new(bundles.clone(), names()), bundles, first_hashes: Vec::new(), accepted: BTreeSet::new() };
         for op in prelude() {
-            let step = Step { wait: 0, actor: user(if matches!(&op, Op::Grant { holder, .. } if *holder == user("u1")) { "u2" } else { "u0" }), trusted: true, op };
+            let step = Step {
+                wait: 0,
+                actor: user(if matches!(&op, Op::Grant { holder, .. } if *holder == user("u1")) { "u2" } else { "u0" }),
+                trusted: true,
+                op,
+            };
             both.step(&step).unwrap();
         }
         both
@@ -200,11 +229,21 @@ impl Both {
     fn aimed(&self, op: &Op) -> Op {
         let mut op = op.clone();
         match &mut op {
-            Op::Vote { target, .. } | Op::Cancel(target) | Op::Deactivate(target) | Op::Revoke(target) | Op::SettleActivation { target, .. } => {
+            Op::Vote { target, .. }
+            | Op::Cancel(target)
+            | Op::Deactivate(target)
+            | Op::Revoke(target)
+            | Op::SettleActivation { target, .. } => {
                 *target %= self.model.activations().max(1);
             }
             Op::Take { target, .. } | Op::SettleGrant { target, .. } => *target %= self.model.grants().max(1),
-            Op::Request { .. } | Op::Grant { .. } | Op::Put { .. } | Op::Delete(_) | Op::Disable { .. } | Op::Swap(_) | Op::Right { .. } => {}
+            Op::Request { .. }
+            | Op::Grant { .. }
+            | Op::Put { .. }
+            | Op::Delete(_)
+            | Op::Disable { .. }
+            | Op::Swap(_)
+            | Op::Right { .. } => {}
         }
         op
     }
@@ -231,7 +270,11 @@ impl Both {
                     Shown::AtFirst => self.first_hashes.get(target).copied().unwrap_or(Digest([1; 32])),
                     Shown::Never => Digest([1; 32]),
                 };
-                if yes { Command::Approve { id, request_hash, justification: None } } else { Command::Deny { id, request_hash, justification: None } }
+                if yes {
+                    Command::Approve { id, request_hash, justification: None }
+                } else {
+                    Command::Deny { id, request_hash, justification: None }
+                }
             }
             Op::Cancel(target) => Command::Cancel { id: super::kit::act(&activation_id(target)), reason: None },
             Op::Deactivate(target) => Command::Deactivate { id: super::kit::act(&activation_id(target)), reason: None },
@@ -240,7 +283,11 @@ impl Both {
                 let (start, end) = (Some(now.plus(mins(start))), end.map(|end| now.plus(mins(end))));
                 let grant = GrantRequest { holder, role: role_name(role), scope, start, end, justification: None };
                 let id = grant_id(granted);
-                if eligible { Command::CreateEligibility { id: elg(&id), grant } } else { Command::CreateAssignment { id: asg(&id), grant } }
+                if eligible {
+                    Command::CreateEligibility { id: elg(&id), grant }
+                } else {
+                    Command::CreateAssignment { id: asg(&id), grant }
+                }
             }
             Op::Take { eligible: true, target } => Command::RemoveEligibility { id: elg(&grant_id(target)), reason: None },
             Op::Take { eligible: false, target } => Command::RemoveAssignment { id: asg(&grant_id(target)), reason: None },
@@ -263,7 +310,11 @@ impl Both {
             }
             Op::Right { uid, action, denied } => {
                 let right = (uid, action);
-                if denied { self.world.law.denied.insert(right) } else { self.world.law.denied.remove(&right) };
+                if denied {
+                    self.world.law.denied.insert(right)
+                } else {
+                    self.world.law.denied.remove(&right)
+                };
                 return Ok(Outcome::Unchanged);
             }
         };
@@ -335,7 +386,8 @@ fn every_history_goes_as_the_model_says() {
     }
     // A comparison that never meets a rule proves nothing about it.
     let met = met.into_inner();
-    let rare: &[&str] = &["already_active", "already_voted", "cycle", "quorum_unreachable", "request_changed", "self_grant", "separation_of_duties"];
+    let rare: &[&str] =
+        &["already_active", "already_voted", "cycle", "quorum_unreachable", "request_changed", "self_grant", "separation_of_duties"];
     for rule in rare.iter().chain(&["accepted", "already_granted", "not_an_approver", "not_eligible", "not_in_state", "not_permitted"]) {
         assert!(histories < HISTORIES || met.contains(rule), "no history met {rule}: {met:?}");
     }
