@@ -1,7 +1,7 @@
 //! Runs the real binary for a test: starts it on a free port, speaks to it over HTTP or by its own command line, and ends it.
 //! Only processes that were started here are ended, each by its own handle.
 
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 
 use std::fs;
 use std::io::Read as _;
