@@ -103,7 +103,7 @@ impl Output {
             return self.cells(&[looking(Look::Quiet, empty)]);
         }
         let mut table = Table::new();
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+        table.load_style(presets::NOTHING);
         if io::stdout().is_terminal() {
             table.set_content_arrangement(ContentArrangement::Dynamic);
         }
