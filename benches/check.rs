@@ -1,1 +1,253 @@
-fn main() {}
+//! How long one check takes inside the process, by the number of policies and of principals.
+//!
+//! A check goes the whole way: engine, view, one point read in the store, standing, slice, evaluation. The question is always the same
+//! kind: may this user, who activated a role on an environment, do something to a database below it? Every check asks for another
+//! user, at random among all, so that a large set of principals is read from the store and not from a warm row.
+//!
+//! Run it with `make bench`. Times are of one thread, in nanoseconds; the folder is on the disk of `TMPDIR`.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::indexing_slicing, reason = "a bench that cannot go on has nothing else to do")]
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use elevon::audit;
+use elevon::domain::event::{RECORD_VERSION, Record};
+use elevon::domain::facts::Unavailable;
+use elevon::domain::grant::{ActivationGrant, Basis, EligibilityGrant, EntityRow, Under};
+use elevon::domain::id::CommandId;
+use elevon::domain::settings::{EdgeSource, JsonObject, ParentEdge};
+use elevon::domain::{
+    ActivationId, Actor, Changes, EligibilityId, EntityDef, Event, Grants, Incarnation, Revision, RoleName, Timestamp, Uid, Window,
+};
+use elevon::engine::ports::{Batch, Committed, Journal as _, Sealed};
+use elevon::engine::{Engine, EngineConfig, Parts, SystemClock};
+use elevon::policy::{Ask, Bundle};
+use elevon::store::{Mode, Store};
+
+const POLICIES: [usize; 4] = [10, 100, 1_000, 10_000];
+const PRINCIPALS: [usize; 2] = [1_000, 1_000_000];
+/// Rows of one commit while principals are loaded.
+const ROWS_PER_COMMIT: usize = 10_000;
+const WARM_UP: usize = 2_000;
+const CHECKS: usize = 20_000;
+/// Roles, environments and databases that the policies and principals are spread over.
+const SPREAD: usize = 100;
+
+const SCHEMA: &str = "
+entity Group in [Group];
+entity User in [Group, Role];
+entity Environment;
+entity Database in [Environment];
+action \"read\", \"write\" appliesTo { principal: [User], resource: [Database] };
+";
+
+const GUARD: &str = r#"
+[[test]]
+name = "root manages the bundle"
+guard = true
+ask = { principal = 'User::"root"', action = 'Elevon::Action::"manageBundle"' }
+expect = "allow"
+"#;
+
+fn main() {
+    // `cargo test --benches` starts it as a test: that it builds is enough then.
+    if std::env::args().any(|argument| argument == "--test") {
+        return;
+    }
+    println!(
+        "{:>10}  {:>10}  {:>12}  {:>12}  {:>12}  {:>10}",
+        "policies", "principals", "allow p50 ns", "allow p99 ns", "deny p50 ns", "start ms"
+    );
+    for principals in PRINCIPALS {
+        let folder = tempfile::tempdir().unwrap();
+        load(folder.path(), principals);
+        for policies in POLICIES {
+            measure(folder.path(), policies, principals);
+        }
+    }
+}
+
+fn measure(folder: &Path, policies: usize, principals: usize) {
+    let bundle = bundle(policies);
+    let began = Instant::now();
+    let opened = Store::open(folder, Mode::Dev).unwrap();
+    let parts = Parts {
+        journal: Box::new(opened.journal),
+        reader: opened.store,
+        clock: Arc::new(SystemClock),
+        proposed: Some(bundle),
+        config: EngineConfig { timers: false, ..EngineConfig::default() },
+    };
+    let engine = Engine::start(parts).unwrap();
+    let started = began.elapsed();
+    let mut dice = Dice(0x9E37_79B9_7F4A_7C15);
+    let mut ask = |right_place: bool| {
+        let number = dice.below(principals);
+        let place = if right_place { number } else { number + 1 };
+        Ask::new(user(number), "write", database(place % SPREAD))
+    };
+    let mut times = |right_place: bool| {
+        let mut taken = Vec::with_capacity(CHECKS);
+        for round in 0..WARM_UP + CHECKS {
+            let ask = ask(right_place);
+            let began = Instant::now();
+            let checked = engine.check(&ask).unwrap();
+            let elapsed = began.elapsed().as_nanos();
+            assert_eq!(checked.verdict.allowed, right_place, "{:?}", checked.verdict);
+            if round >= WARM_UP {
+                taken.push(elapsed);
+            }
+        }
+        taken.sort_unstable();
+        taken
+    };
+    let (allow, deny) = (times(true), times(false));
+    println!(
+        "{policies:>10}  {principals:>10}  {:>12}  {:>12}  {:>12}  {:>10}",
+        allow[CHECKS / 2],
+        allow[CHECKS * 99 / 100],
+        deny[CHECKS / 2],
+        started.as_millis()
+    );
+    engine.stop();
+}
+
+/// Numbers that look random and are the same in every run (xorshift).
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 1).unwrap() % limit
+    }
+}
+
+fn user(number: usize) -> Uid {
+    Uid::new("User", &format!("user-{number:07}")).unwrap()
+}
+
+fn database(number: usize) -> Uid {
+    Uid::new("Database", &format!("db-{number}")).unwrap()
+}
+
+fn environment(number: usize) -> Uid {
+    Uid::new("Environment", &format!("env-{number}")).unwrap()
+}
+
+fn role(number: usize) -> RoleName {
+    RoleName::new(&format!("role-{number}")).unwrap()
+}
+
+/// A bundle of so many policies: each lets one role do one thing in one environment.
+fn bundle(policies: usize) -> Bundle {
+    let mut cedar = "permit(principal == User::\"root\", action, resource);\n".to_owned();
+    let own = if policies <= SPREAD { policies - 1 } else { policies };
+    for number in 1..own {
+        let (role, environment) = (number % SPREAD, number % SPREAD);
+        let action = if number <= SPREAD { "write" } else { "read" };
+        writeln!(
+            cedar,
+            "@id(\"p{number}\")\npermit(principal in Role::\"role-{role}\", action == Action::\"{action}\", resource in Environment::\"env-{environment}\");"
+        )
+        .unwrap();
+    }
+    if policies <= SPREAD {
+        // few policies still have to let every principal of the question in
+        cedar.push_str("@id(\"any\")\npermit(principal in [");
+        cedar.push_str(&(0..SPREAD).map(|number| format!("Role::\"role-{number}\"")).collect::<Vec<_>>().join(", "));
+        cedar.push_str("], action == Action::\"write\", resource);\n");
+    }
+    let mut roles = "[elevon]\nprincipal_types = [\"User\"]\ngroup_types = [\"Group\"]\n".to_owned();
+    let mut entities = vec![serde_json::json!({"uid": {"type": "User", "id": "root"}, "attrs": {}, "parents": []})];
+    for number in 0..SPREAD {
+        writeln!(roles, "[roles.\"role-{number}\"]").unwrap();
+        let above = environment(number);
+        entities.push(serde_json::json!({"uid": above, "attrs": {}, "parents": []}));
+        entities.push(serde_json::json!({"uid": database(number), "attrs": {}, "parents": [above]}));
+    }
+    let entities = serde_json::Value::Array(entities).to_string();
+    let files = [
+        ("schema.cedarschema", SCHEMA),
+        ("main.cedar", &cedar),
+        ("roles.toml", &roles),
+        ("entities.json", &entities),
+        ("tests/guard.toml", GUARD),
+    ];
+    let files: BTreeMap<_, _> = files.into_iter().map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec())).collect();
+    Bundle::from_files(files).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Fills a data folder with principals, each in a group and with one activation on one environment, through the store's own port.
+fn load(folder: &Path, principals: usize) {
+    let mut opened = Store::open(folder, Mode::Dev).unwrap();
+    let now = Timestamp::from(chrono::Utc::now());
+    let mut head = opened.journal.head();
+    let mut next = 0;
+    while next < principals {
+        let seq = head.seq + 1;
+        let mut changes = Changes::default();
+        for number in next..principals.min(next + ROWS_PER_COMMIT) {
+            changes.rows.insert(user(number), row(number, seq, now));
+        }
+        next += ROWS_PER_COMMIT;
+        let record = Record {
+            v: RECORD_VERSION,
+            seq,
+            prev: head.hash,
+            at: now,
+            actor: Actor::System,
+            revision: Revision::new("none").unwrap(),
+            command_id: CommandId::new(&format!("load-{seq}")).unwrap(),
+            command: "put_entity".to_owned(),
+            events: vec![Event::EntityStored { entity: definition(next) }],
+            idempotency: None,
+        };
+        let bytes = record.to_canonical().unwrap();
+        let sealed = Sealed { seq, at: now, hash: audit::hash(&bytes), bytes };
+        let batch = Batch { records: vec![sealed], changes, bundles: Vec::new(), mark: now };
+        head = match opened.journal.commit(&head, batch) {
+            Committed::Done(head) => head,
+            other @ (Committed::Conflict(_) | Committed::Failed(_) | Committed::Unknown(_)) => panic!("{other:?}"),
+        };
+    }
+}
+
+fn definition(number: usize) -> EntityDef {
+    let group = Uid::new("Group", &format!("team-{}", number % SPREAD)).unwrap();
+    let edge = ParentEdge { parent: group, incarnation: Incarnation::default(), source: EdgeSource::Api };
+    EntityDef { uid: user(number), parents: vec![edge], attrs: JsonObject::empty() }
+}
+
+fn row(number: usize, changed: u64, now: Timestamp) -> EntityRow {
+    let scope = environment(number % SPREAD);
+    let under = Under { holder: Incarnation::default(), role: Incarnation::default(), scope: Some(Incarnation::default()) };
+    let eligibility = EligibilityId::new(&format!("elg_{number}")).unwrap();
+    let window = Window { start: now, end: Some(now.plus(elevon::domain::Duration::from_hours(8))) };
+    let role = role(number % SPREAD);
+    let eligible = EligibilityGrant {
+        id: eligibility.clone(),
+        role: role.clone(),
+        scope: Some(scope.clone()),
+        window: Window { start: now, end: None },
+        under,
+    };
+    let active = ActivationGrant {
+        id: ActivationId::new(&format!("act_{number}")).unwrap(),
+        role,
+        scope: Some(scope),
+        window,
+        under,
+        basis: Basis { eligibility, holder: user(number) },
+        basis_incarnation: Incarnation::default(),
+        approvals: 1,
+        ticket: None,
+    };
+    let grants = Grants { eligibilities: vec![eligible], activations: vec![active], ..Grants::default() };
+    EntityRow { changed, stored: Some(definition(number)), grants, ..EntityRow::default() }
+}

@@ -2,5 +2,14 @@
 //!
 //! It decides with Cedar over time-bound role activations kept in RocksDB. `ARCHITECTURE.md` is the map.
 
+pub mod app;
+pub mod audit;
+pub mod cli;
+pub mod config;
 pub mod domain;
+pub mod engine;
+pub mod http;
+pub mod identity;
 pub mod policy;
+pub mod store;
+pub mod telemetry;

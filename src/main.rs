@@ -1,2 +1,7 @@
-//! Elevon.
-fn main() {}
+//! The binary `elevon`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    elevon::cli::run()
+}

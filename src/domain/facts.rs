@@ -226,6 +226,8 @@ pub enum Object {
     Entity(Uid),
     /// `Elevon::SubjectKind::"<type>"`: subjects of an entity type.
     SubjectKind(String),
+    /// The same for one subject, who is then `context.beneficiary`: so that a policy can let everybody ask about themselves.
+    Subject(Uid),
     /// `Elevon::Sidecar::"self"`.
     Sidecar,
 }

@@ -102,6 +102,10 @@ impl Bundle {
                 }))
             }
             Object::SubjectKind(kind) => Ok(self.own("SubjectKind", kind)),
+            Object::Subject(uid) => {
+                let own = self.own("SubjectKind", uid.kind());
+                Ok(own.map(|own| Subject { beneficiary: Some(uid.clone()), ..own }))
+            }
             Object::Sidecar => Ok(self.own("Sidecar", "self")),
         }
     }

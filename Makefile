@@ -1,0 +1,50 @@
+# What people type. `make help` lists it. Every target builds with the one profile, so that running and testing share a build.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+FEATURES := --features test-clock
+LISTEN ?= 127.0.0.1:8181
+DATA ?= data
+POLICIES ?= policies
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+.PHONY: help tools run test test-long bench fmt lint dist
+
+help: ## This list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+tools: ## Install what the build needs and this machine lacks
+	@scripts/tools
+
+run: tools ## Build, start a server on policies/ and data/, and print the walk-through
+	$(CARGO) build --release --locked $(FEATURES)
+	@scripts/walkthrough $(LISTEN)
+	$(TARGET)/release/elevon serve --policies $(POLICIES) --data $(DATA) --listen $(LISTEN) --dev
+
+test: tools ## Every test that a change has to pass
+	if $(CARGO) nextest --version >/dev/null 2>&1; then \
+		$(CARGO) nextest run --release --locked $(FEATURES); \
+	else \
+		$(CARGO) test --release --locked $(FEATURES) --lib --bins --tests; \
+	fi
+	$(CARGO) test --release --locked $(FEATURES) --doc
+
+test-long: tools ## The same tests, with more random cases and more swaps
+	ELEVON_LONG=1 PROPTEST_CASES=20000 $(CARGO) test --release --locked $(FEATURES)
+
+bench: tools ## The in-process time of a check
+	$(CARGO) bench --profile release --locked $(FEATURES) --bench check
+
+fmt: ## Format
+	$(CARGO) fmt
+
+lint: tools ## What formatting and clippy have to say
+	$(CARGO) fmt --check
+	$(CARGO) clippy --release --locked --all-targets $(FEATURES) -- -D warnings
+
+dist: tools ## The binary that ships: one file, without the clock that tests move
+	$(CARGO) build --profile dist --locked
+	@ls -l $(TARGET)/dist/elevon

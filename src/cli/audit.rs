@@ -1,0 +1,129 @@
+//! Lists what happened.
+
+use serde_json::Value;
+
+use super::args::AuditList;
+use super::client::Client;
+use super::output::{Cell, Look, Output, looking, plain};
+use super::reply::{at, entity, list, text};
+use super::{Done, Outcome};
+
+/// Lists records of the journal, oldest first: one line for each event.
+pub(super) fn listed(client: &Client, out: &Output, filter: &AuditList) -> Outcome {
+    let mut query = vec![("limit", filter.limit.to_string())];
+    if let Some(principal) = &filter.principal {
+        query.push(("principal_type", principal.kind().to_owned()));
+        query.push(("principal_id", principal.id().to_owned()));
+    }
+    let others = [
+        ("role", filter.role.as_ref().map(ToString::to_string)),
+        ("activation", filter.activation.as_ref().map(ToString::to_string)),
+        ("kind", filter.kind.clone()),
+        ("from", filter.from.map(|from| from.to_string())),
+        ("to", filter.to.map(|to| to.to_string())),
+        ("cursor", filter.cursor.clone()),
+    ];
+    query.extend(others.into_iter().filter_map(|(name, value)| value.map(|value| (name, value))));
+    let reply = client.get("/v1/audit/events", &query)?;
+    if out.json {
+        out.value(&reply)?;
+        return Ok(Done::Yes);
+    }
+    let rows = list(&reply, "/items").iter().flat_map(record).collect();
+    out.table(&["seq", "when", "who", "what", "about", "why"], rows, "Nothing happened that matches.")?;
+    let next = text(&reply, "/next");
+    if !next.is_empty() {
+        out.remark(&format!("There is more: go on with --cursor {next}"))?;
+    }
+    Ok(Done::Yes)
+}
+
+fn record(item: &Value) -> Vec<Vec<Cell>> {
+    let texts = at(item, "/texts");
+    let line = |event: &Value| {
+        vec![
+            looking(Look::Quiet, text(item, "/seq")),
+            plain(text(item, "/record/at")),
+            plain(actor(item)),
+            plain(text(event, "/kind").replace('_', " ")),
+            plain(about(event)),
+            plain(why(event, texts)),
+        ]
+    };
+    list(item, "/record/events").iter().map(line).collect()
+}
+
+fn actor(item: &Value) -> String {
+    let caller = entity(item, "/record/actor/caller/principal");
+    if caller.is_empty() { "elevon".to_owned() } else { caller }
+}
+
+/// Where the parts of an event's subject stand: in the event itself, or in what it carries.
+const CARRIERS: [&str; 6] = ["", "/activation", "/eligibility", "/assignment", "/entity", "/vote"];
+
+/// The first of some members that is there, wherever it stands.
+fn first(event: &Value, members: &[&str], read: impl Fn(&Value, &str) -> String) -> Option<String> {
+    let pointers = CARRIERS.iter().flat_map(|carrier| members.iter().map(move |member| format!("{carrier}/{member}")));
+    pointers.map(|pointer| read(event, &pointer)).find(|found| !found.is_empty())
+}
+
+/// What an event is about, from whichever members it has.
+fn about(event: &Value) -> String {
+    let parts = [
+        first(event, &["principal", "holder", "uid"], entity),
+        first(event, &["role"], text),
+        first(event, &["scope"], entity).map(|scope| format!("on {scope}")),
+        first(event, &["id"], text),
+        first(event, &["rule"], text),
+        first(event, &["revision"], text).map(|revision| revision.chars().take(12).collect()),
+        first(event, &["window/end"], text).map(|end| format!("until {end}")),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
+/// The reason given, where one was; the journal holds its digest, and the text lies beside it until it is erased.
+fn why(event: &Value, texts: Option<&Value>) -> String {
+    let Some(digest) = first(event, &["reason", "justification"], text) else {
+        return first(event, &["detail"], text).unwrap_or_default();
+    };
+    match texts.and_then(|texts| texts.get(&digest)) {
+        Some(Value::String(written)) => written.clone(),
+        Some(_) => "(erased)".to_owned(),
+        None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_event_says_what_it_is_about_and_why() {
+        let digest = "ab".repeat(32);
+        let activation = json!({
+            "id": "act_1", "principal": {"type": "User", "id": "alice"}, "role": "db-admin",
+            "scope": {"type": "Environment", "id": "prod"}, "justification": digest,
+        });
+        let rows = [
+            (
+                json!({"kind": "activation_requested", "activation": activation}),
+                "User::\"alice\" db-admin on Environment::\"prod\" act_1",
+                "restore orders",
+            ),
+            (json!({"kind": "activation_expired", "id": "act_1"}), "act_1", ""),
+            (json!({"kind": "activation_revoked", "id": "act_1", "reason": "cd".repeat(32)}), "act_1", "(erased)"),
+            (
+                json!({"kind": "activation_started", "id": "act_1", "window": {"end": "2030-01-01T00:00:00Z"}}),
+                "act_1 until 2030-01-01T00:00:00Z",
+                "",
+            ),
+            (json!({"kind": "command_refused", "rule": "self_grant", "count": 1, "detail": "no"}), "self_grant", "no"),
+        ];
+        let texts = json!({digest.as_str(): "restore orders", "cd".repeat(32): null});
+        for (event, subject, reason) in rows {
+            assert_eq!((about(&event).as_str(), why(&event, Some(&texts)).as_str()), (subject, reason), "{event}");
+        }
+    }
+}

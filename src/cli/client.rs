@@ -1,0 +1,232 @@
+//! Talks to a server: plain HTTP/1.1, one request at a time, every wait and every reply bounded.
+
+use std::io;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use ureq::http::{HeaderValue, Method, Request, StatusCode, header};
+
+/// Longest wait for a whole call.
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest wait for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Largest reply that is read, in bytes.
+const MAX_REPLY: u64 = 16 << 20;
+
+/// Why a command did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    /// The server said no; what it said.
+    #[error("{}", .0.text())]
+    Refused(Problem),
+    /// No server answered.
+    #[error("no Elevon answers at {url}: {why}\nStart one with `make run`, or name another with ELEVON_URL or --url.")]
+    Unreachable {
+        /// Where it was looked for.
+        url: String,
+        /// What happened instead.
+        why: String,
+    },
+    /// Something answered that is not Elevon.
+    #[error("what answers at {url} is not Elevon: {why}\nName the server with ELEVON_URL or --url.")]
+    NotElevon {
+        /// Where.
+        url: String,
+        /// What it answered.
+        why: String,
+    },
+    /// The command cannot be carried out as it was written.
+    #[error("{0}")]
+    Usage(String),
+    /// Something on this machine said no: a folder, a bundle.
+    #[error("{0}")]
+    Local(String),
+    /// A server could not start.
+    #[error("{0}")]
+    NotStarted(String),
+    /// Nothing more can be written.
+    #[error("cannot write: {0}")]
+    Output(#[from] io::Error),
+}
+
+/// What a server said when it said no (RFC 9457).
+#[derive(Debug)]
+pub(super) struct Problem {
+    /// The status code.
+    pub(super) status: u16,
+    /// The document as it came.
+    pub(super) body: Value,
+}
+
+impl Problem {
+    fn text(&self) -> String {
+        let detail = match &self.body {
+            Value::String(text) => text.clone(),
+            other => {
+                let part = |name: &str| other.get(name).and_then(Value::as_str);
+                part("detail").or_else(|| part("title")).unwrap_or("the server gave no reason").to_owned()
+            }
+        };
+        let rule = self.body.get("rule").and_then(Value::as_str).map(|rule| format!(", {rule}")).unwrap_or_default();
+        let hint = match self.status {
+            401 => "\nSay who you are with ELEVON_TOKEN, such as: export ELEVON_TOKEN='Dev User::\"alice\"'",
+            503 => "\nThe server is not ready; `GET /readyz` says why.",
+            _ => "",
+        };
+        format!("{detail} ({}{rule}){hint}", self.status)
+    }
+
+    /// Whether it says that the request was no proper request, or that the server could not act, rather than no.
+    pub(super) fn is_fault(&self) -> bool {
+        self.status == 400 || self.status >= 500
+    }
+}
+
+impl Failure {
+    /// The same for programs.
+    pub(super) fn value(&self) -> Value {
+        match self {
+            Self::Refused(problem) => json!({"error": "refused", "status": problem.status, "problem": problem.body}),
+            Self::Unreachable { .. } => json!({"error": "unreachable", "detail": self.to_string()}),
+            Self::NotElevon { .. } => json!({"error": "not_elevon", "detail": self.to_string()}),
+            Self::Usage(text) => json!({"error": "usage", "detail": text}),
+            Self::Local(text) => json!({"error": "local", "detail": text}),
+            Self::NotStarted(text) => json!({"error": "not_started", "detail": text}),
+            Self::Output(error) => json!({"error": "output", "detail": error.to_string()}),
+        }
+    }
+}
+
+/// A server and who talks to it.
+#[derive(Debug)]
+pub(super) struct Client {
+    agent: ureq::Agent,
+    base: String,
+    token: Option<HeaderValue>,
+}
+
+impl Client {
+    /// A client for a server at an `http://` address. No proxy is used and no redirect followed: both would pass the credential on.
+    pub(super) fn new(url: &str, token: Option<&str>) -> Result<Self, Failure> {
+        let base = url.trim_end_matches('/').to_owned();
+        if !base.starts_with("http://") {
+            return Err(Failure::Usage(format!("`{url}` is not an http:// address; write one such as http://127.0.0.1:8181")));
+        }
+        let token = token
+            .filter(|token| !token.is_empty())
+            .map(|token| HeaderValue::from_bytes(token.as_bytes()))
+            .transpose()
+            .map_err(|_| Failure::Usage("the credential in ELEVON_TOKEN holds a control character".to_owned()))?;
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .proxy(None)
+            .max_redirects(0)
+            .timeout_global(Some(CALL_TIMEOUT))
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .user_agent(concat!("elevon/", env!("CARGO_PKG_VERSION")))
+            .build();
+        Ok(Self { agent: config.into(), base, token })
+    }
+
+    /// Reads something.
+    pub(super) fn get(&self, path: &str, query: &[(&str, String)]) -> Result<Value, Failure> {
+        self.call(Method::GET, path, query, None)
+    }
+
+    /// Asks for something to be done.
+    pub(super) fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.call(Method::POST, path, &[], Some(body))
+    }
+
+    /// Asks for something to be taken away.
+    pub(super) fn delete(&self, path: &str, query: &[(&str, String)]) -> Result<Value, Failure> {
+        self.call(Method::DELETE, path, query, None)
+    }
+
+    fn call(&self, method: Method, path: &str, query: &[(&str, String)], body: Option<&Value>) -> Result<Value, Failure> {
+        let query: Vec<String> = query.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
+        let mark = if query.is_empty() { "" } else { "?" };
+        let url = format!("{}{path}{mark}{}", self.base, query.join("&"));
+        let mut request = Request::builder().method(method).uri(&url).header(header::ACCEPT, "application/json, application/problem+json");
+        if let Some(token) = &self.token {
+            request = request.header(header::AUTHORIZATION, token.clone());
+        }
+        let bad = |error: ureq::http::Error| Failure::Usage(format!("`{url}` is no address: {error}"));
+        let reply = match body {
+            Some(body) => self.agent.run(request.header(header::CONTENT_TYPE, "application/json").body(body.to_string()).map_err(bad)?),
+            None => self.agent.run(request.body(()).map_err(bad)?),
+        };
+        let reply = reply.map_err(|error| Failure::Unreachable { url: self.base.clone(), why: error.to_string() })?;
+        self.read(reply)
+    }
+
+    fn read(&self, mut reply: ureq::http::Response<ureq::Body>) -> Result<Value, Failure> {
+        let status = reply.status();
+        let bytes = reply
+            .body_mut()
+            .with_config()
+            .limit(MAX_REPLY)
+            .read_to_vec()
+            .map_err(|error| Failure::Unreachable { url: self.base.clone(), why: error.to_string() })?;
+        if bytes.is_empty() && status.is_success() {
+            return Ok(Value::Null);
+        }
+        match (serde_json::from_slice::<Value>(&bytes), status) {
+            (Ok(body), status) if status.is_success() => Ok(body),
+            (Ok(body), status) => Err(Failure::Refused(Problem { status: status.as_u16(), body })),
+            (Err(_), StatusCode::NOT_FOUND) => Err(Failure::NotElevon { url: self.base.clone(), why: "404 Not Found".to_owned() }),
+            (Err(_), status) if status.is_success() || status.is_redirection() => {
+                Err(Failure::NotElevon { url: self.base.clone(), why: format!("{status}, and no JSON") })
+            }
+            (Err(_), status) => {
+                let text = String::from_utf8_lossy(&bytes).chars().take(500).collect();
+                Err(Failure::Refused(Problem { status: status.as_u16(), body: Value::String(text) }))
+            }
+        }
+    }
+}
+
+/// A text as part of a path or a query (RFC 3986: everything but unreserved characters is encoded).
+pub(super) fn encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_encoded_into_paths() {
+        assert_eq!(encode("act_01-a.b~c"), "act_01-a.b~c");
+        assert_eq!(encode("a/../b?c=d&e #%"), "a%2F..%2Fb%3Fc%3Dd%26e%20%23%25");
+        assert_eq!(encode("Zoë"), "Zo%C3%AB");
+    }
+
+    #[test]
+    fn only_plain_http_is_spoken() {
+        for url in ["https://elevon.example", "127.0.0.1:8181", "", "ftp://x"] {
+            assert!(matches!(Client::new(url, None), Err(Failure::Usage(_))), "{url}");
+        }
+        assert!(Client::new("http://127.0.0.1:8181/", Some("Dev User::\"Zoë\"")).is_ok());
+        assert!(matches!(Client::new("http://127.0.0.1:8181", Some("a\nb")), Err(Failure::Usage(_))));
+    }
+
+    #[test]
+    fn a_problem_says_what_to_do() {
+        let problem = Problem { status: 401, body: json!({"title": "Unauthorized", "detail": "no credential"}) };
+        assert!(problem.text().starts_with("no credential (401)"));
+        assert!(problem.text().contains("ELEVON_TOKEN"));
+        let refused = Problem { status: 409, body: json!({"detail": "it is active", "rule": "not_in_state"}) };
+        assert_eq!(refused.text(), "it is active (409, not_in_state)");
+        assert!(!refused.is_fault());
+        assert_eq!(Problem { status: 500, body: json!("oh") }.text(), "oh (500)");
+    }
+}

@@ -1,0 +1,92 @@
+//! The command line: arguments in, one command done, an exit code out.
+//!
+//! Exit codes are a promise to scripts: 0 done or allowed, 1 refused or denied, 2 wrong usage or no server.
+
+mod args;
+mod audit;
+mod check;
+mod client;
+mod grants;
+mod local;
+mod output;
+mod people;
+mod reply;
+mod words;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+
+use args::{Arguments, Audit, Command, Format, Shared};
+use client::{Client, Failure};
+use output::Output;
+
+/// Whether what was asked for came out as yes or as no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Done {
+    Yes,
+    No,
+}
+
+type Outcome = Result<Done, Failure>;
+
+const DONE: u8 = 0;
+const REFUSED: u8 = 1;
+const NOT_DONE: u8 = 2;
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    let out = Output::new(arguments.shared.output == Format::Json);
+    match dispatch(&arguments.shared, &arguments.command, &out) {
+        Ok(Done::Yes) => ExitCode::from(DONE),
+        Ok(Done::No) => ExitCode::from(REFUSED),
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::from(DONE),
+        Err(failure) => {
+            // Where even the complaint cannot be written, the exit code still says it.
+            let _ = if out.json { out.complaint_value(&failure.value()) } else { out.complaint(&failure.to_string()) };
+            ExitCode::from(exit_code(&failure))
+        }
+    }
+}
+
+fn exit_code(failure: &Failure) -> u8 {
+    match failure {
+        Failure::Refused(problem) if problem.is_fault() => NOT_DONE,
+        Failure::Refused(_) | Failure::Local(_) => REFUSED,
+        Failure::Unreachable { .. } | Failure::NotElevon { .. } | Failure::Usage(_) | Failure::NotStarted(_) | Failure::Output(_) => {
+            NOT_DONE
+        }
+    }
+}
+
+fn dispatch(shared: &Shared, command: &Command, out: &Output) -> Outcome {
+    let client = || Client::new(&shared.url, shared.token.as_deref());
+    match command {
+        Command::Activate(asked) => people::activate(&client()?, out, asked),
+        Command::Status => people::status_of_me(&client()?, out),
+        Command::Approvals => people::approvals(&client()?, out),
+        Command::Approve(vote) => people::vote(&client()?, out, "approve", vote),
+        Command::Deny(vote) => people::vote(&client()?, out, "deny", vote),
+        Command::Cancel(ending) => people::end(&client()?, out, "cancel", ending),
+        Command::Deactivate(ending) => people::end(&client()?, out, "deactivate", ending),
+        Command::Revoke(ending) => people::end(&client()?, out, "revoke", ending),
+        Command::Check(asked) => check::check(&client()?, out, asked),
+        Command::Explain(asked) => check::explain(&client()?, out, asked),
+        Command::Eligibility(what) => grants::eligibility(&client()?, out, what),
+        Command::Audit(Audit::List(filter)) => audit::listed(&client()?, out, filter),
+        Command::Completion { shell } => completion(*shell, out),
+        Command::Serve(serve) => local::serve(serve),
+        Command::Policy(what) => local::policy(out, what),
+        Command::Rebuild(what) => local::rebuild(out, what),
+    }
+}
+
+fn completion(shell: clap_complete::Shell, out: &Output) -> Outcome {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "elevon", &mut script);
+    out.raw(&script)?;
+    Ok(Done::Yes)
+}

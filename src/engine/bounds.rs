@@ -1,0 +1,36 @@
+//! Every bound of the engine, in one place.
+
+use std::time::Duration;
+
+/// Commands that wait for the writer. One more is told that the engine is busy.
+pub const QUEUE: usize = 1024;
+/// Most commands that share one commit.
+pub const BATCH: usize = 256;
+/// A group takes no further command once its records are this large, in bytes.
+pub const BATCH_BYTES: usize = 256 * 1024;
+/// Largest record, in canonical bytes. A command that would need a larger one is refused.
+pub const RECORD_BYTES: usize = 256 * 1024;
+/// How often a group is decided again after a conflict before the writer gives up.
+pub const CONFLICTS: usize = 8;
+/// How long a read that met a row newer than its view waits for the newer view.
+pub const STALE_WAIT: Duration = Duration::from_millis(50);
+/// How long [`super::Engine::reached`] waits.
+pub const MIN_SEQ_WAIT: Duration = Duration::from_secs(2);
+/// How many (caller, rule) pairs are counted at a time. Refusals beyond them are journaled one by one.
+pub const REFUSALS: usize = 4096;
+/// Longest explanation of a refusal that the journal keeps, in bytes.
+pub const DETAIL_BYTES: usize = 1024;
+/// For how long refusals of one caller by one rule are counted instead of journaled.
+pub const COALESCE: crate::domain::Duration = crate::domain::Duration::from_mins(1);
+/// How many due timers are settled at a time.
+pub const DUE: usize = 128;
+/// The longest that the timer thread sleeps.
+pub const TIMER_SLEEP: Duration = Duration::from_secs(1);
+/// How often the high-water mark of time is saved, where no commit did it.
+pub const MARK_EVERY: Duration = Duration::from_secs(5);
+/// How many rows one read remembers. Beyond them it reads again, which gives the same.
+pub const MEMO: usize = 32;
+/// Parts of the in-memory graph, each copied when something in it changes.
+pub const SHARDS: usize = 256;
+/// How long stopping waits for room in the queue.
+pub const STOP_WAIT: Duration = Duration::from_secs(10);

@@ -1,0 +1,30 @@
+//! Runs what the domain decides: one writer, checks beside it, timers, and the ports through which it reaches the outside.
+//!
+//! A check pins one [`View`] (one bundle, one moment of what is stored) and takes no lock. A command goes through one queue to
+//! one writer, which decides a group of them, commits it once, publishes the next view, and only then answers.
+
+pub mod answer;
+pub mod bounds;
+pub mod clock;
+pub mod handle;
+pub mod observe;
+pub mod ports;
+pub mod view;
+
+mod group;
+mod refusals;
+mod shared;
+mod start;
+mod timer;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use answer::{BundleFailure, Checked, Elevated, Health, Reply, StartError, SubmitError};
+pub use clock::SystemClock;
+#[cfg(any(test, feature = "test-clock"))]
+pub use clock::TestClock;
+pub use handle::{Engine, EngineConfig, Parts};
+pub use observe::{CheckOutcome, CommandResult, NoObserver, Observer};
+pub use view::{Pinned, View};

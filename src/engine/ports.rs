@@ -1,0 +1,336 @@
+//! What the engine needs from outside: the truth, reads of what is committed, and the time.
+//!
+//! The engine owns these traits and the store implements them, so that nothing above them knows where the truth is kept.
+//! Lost: the store as a type that the engine names, with a circle between the two and no second journal ever.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::domain::command::Due;
+use crate::domain::grant::{ActivationStatus, EntityRow};
+use crate::domain::text::Digest;
+use crate::domain::{
+    Activation, ActivationId, Assignment, Changes, Eligibility, Incarnation, Revision, RoleName, Tables, Timestamp, Uid, Unavailable,
+};
+
+/// Most rows that one call of a list looks at; a page with few items and a cursor says that there may be more.
+pub const MAX_EXAMINED: usize = 10_000;
+/// Most items in one page.
+pub const MAX_PAGE: usize = 1000;
+
+/// Where the journal ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// The sequence of the last record; 0 while there is none.
+    pub seq: u64,
+    /// SHA-256 over the canonical bytes of the last record; zeros while there is none.
+    pub hash: Digest,
+    /// When the last record was decided.
+    pub at: Timestamp,
+    /// The live bundle; nothing before the first one.
+    pub revision: Option<Revision>,
+}
+
+impl Head {
+    /// Before the first record.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self { seq: 0, hash: Digest([0; 32]), at: Timestamp::default(), revision: None }
+    }
+}
+
+/// A record as it is stored: its canonical bytes, and what was read off them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sealed {
+    /// Its place in the journal, from 1.
+    pub seq: u64,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// SHA-256 over the bytes.
+    pub hash: Digest,
+    /// The canonical record.
+    pub bytes: Vec<u8>,
+}
+
+/// What one commit writes: the records of a group of commands, and everything that they change. All of it or none.
+#[derive(Debug, Clone, Default)]
+#[must_use]
+pub struct Batch {
+    /// The records, in order, right after the expected head.
+    pub records: Vec<Sealed>,
+    /// The rows that they change, whole, and the texts that came with them.
+    pub changes: Changes,
+    /// Archives of bundles that went live, by revision.
+    pub bundles: Vec<(Revision, Vec<u8>)>,
+    /// The high-water mark of time.
+    pub mark: Timestamp,
+}
+
+/// What became of a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum Committed {
+    /// Durable, and applied here. The new head.
+    Done(Head),
+    /// The journal ends somewhere else; nothing was written. Where it ends.
+    Conflict(Head),
+    /// Nothing can be relied on from here: every later commit fails too. Why.
+    Failed(String),
+    /// No answer came; ask by command id before saying anything to the caller. Why.
+    Unknown(String),
+}
+
+/// The one port to the truth. Durable (synced) and applied locally when it returns [`Committed::Done`].
+pub trait Journal: Send {
+    /// Where it ends.
+    fn head(&self) -> Head;
+
+    /// Everything that is stored as of the head, to decide on.
+    fn tables(&self) -> &dyn Tables;
+
+    /// Appends a batch, if the journal still ends at `expected`.
+    fn commit(&mut self, expected: &Head, batch: Batch) -> Committed;
+}
+
+/// Reads of what is committed, from any thread: for checks, lists and timers.
+pub trait Reader: Tables + Send + Sync {
+    /// Where the journal ends.
+    fn head(&self) -> Head;
+
+    /// The high-water mark of time that was saved last.
+    fn mark(&self) -> Timestamp;
+
+    /// Saves a high-water mark. A mark never falls: an earlier one than stands there changes nothing.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    fn save_mark(&self, mark: Timestamp) -> Result<(), Unavailable>;
+
+    /// The rows of every name that some stored entity names as its parent. Loaded once, at start.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn inner_rows(&self) -> Result<Vec<(Uid, Arc<EntityRow>)>, Unavailable>;
+
+    /// How often each role has left the bundle, of those that ever did.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn role_incarnations(&self) -> Result<HashMap<RoleName, Incarnation>, Unavailable>;
+
+    /// The archive of a bundle that was live once.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn bundle(&self, revision: &Revision) -> Result<Option<Vec<u8>>, Unavailable>;
+
+    /// Since when the live bundle has been live; nothing before the first one.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn live_since(&self) -> Result<Option<Timestamp>, Unavailable> {
+        let filter = AuditFilter { kind: Some("bundle_activated".to_owned()), ..AuditFilter::default() };
+        let (mut page, mut since) = (Page::first(MAX_PAGE), None);
+        loop {
+            let listing = self.journal(&filter, &page)?;
+            since = listing.items.last().map(|record| record.at).or(since);
+            match listing.next {
+                Some(next) => page.after = Some(next),
+                None => return Ok(since),
+            }
+        }
+    }
+
+    /// When the next timer is due.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn next_due(&self) -> Result<Option<Timestamp>, Unavailable>;
+
+    /// Timers that are due at `now`, earliest first.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Due>, Unavailable>;
+
+    /// Activations, newest first.
+    ///
+    /// # Errors
+    /// The store cannot be read, or the cursor is not one of this list's.
+    fn activations(&self, filter: &ActivationFilter, page: &Page) -> Result<Listing<Arc<Activation>>, Unavailable>;
+
+    /// Requests recorded as pending, oldest first.
+    ///
+    /// # Errors
+    /// The store cannot be read, or the cursor is not one of this list's.
+    fn pending(&self, page: &Page) -> Result<Listing<Arc<Activation>>, Unavailable>;
+
+    /// Eligibilities, by id.
+    ///
+    /// # Errors
+    /// The store cannot be read, or the cursor is not one of this list's.
+    fn eligibilities(&self, filter: &GrantFilter, page: &Page) -> Result<Listing<Arc<Eligibility>>, Unavailable>;
+
+    /// Assignments, by id.
+    ///
+    /// # Errors
+    /// The store cannot be read, or the cursor is not one of this list's.
+    fn assignments(&self, filter: &GrantFilter, page: &Page) -> Result<Listing<Arc<Assignment>>, Unavailable>;
+
+    /// Names that something is stored about, in order; of one type where one is given.
+    ///
+    /// # Errors
+    /// The store cannot be read, or the cursor is not one of this list's.
+    fn entities(&self, kind: Option<&str>, page: &Page) -> Result<Listing<(Uid, Arc<EntityRow>)>, Unavailable>;
+
+    /// Records of the journal, oldest first.
+    ///
+    /// # Errors
+    /// The store cannot be read, or the cursor is not one of this list's.
+    fn journal(&self, filter: &AuditFilter, page: &Page) -> Result<Listing<Sealed>, Unavailable>;
+
+    /// How many activations are recorded as active.
+    fn active_count(&self) -> u64;
+}
+
+/// Which part of a list is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// The cursor that the page before gave: opaque to callers.
+    pub after: Option<String>,
+    /// How many items at most: from 1 to [`MAX_PAGE`].
+    pub limit: usize,
+}
+
+impl Page {
+    /// The first page.
+    #[must_use]
+    pub fn first(limit: usize) -> Self {
+        Self { after: None, limit }
+    }
+
+    /// The limit, brought into its bounds.
+    #[must_use]
+    pub fn bounded(&self) -> usize {
+        self.limit.clamp(1, MAX_PAGE)
+    }
+
+    /// The cursor of [`Reader::journal`]: the last sequence.
+    ///
+    /// # Errors
+    /// It is not one. Callers ask this first, to tell a bad cursor from a store that cannot be read.
+    pub fn after_record(&self) -> Result<Option<u64>, BadCursor> {
+        self.read(|cursor| cursor.parse().ok())
+    }
+
+    /// The cursor of [`Reader::entities`]: the last name.
+    ///
+    /// # Errors
+    /// It is not one.
+    pub fn after_uid(&self) -> Result<Option<Uid>, BadCursor> {
+        self.read(|cursor| Uid::parse(cursor).ok())
+    }
+
+    /// The cursor of [`Reader::eligibilities`] and [`Reader::assignments`]: the last id.
+    ///
+    /// # Errors
+    /// It is not one.
+    pub fn after_id<T: TryFrom<String>>(&self) -> Result<Option<T>, BadCursor> {
+        self.read(|cursor| T::try_from(cursor.to_owned()).ok())
+    }
+
+    /// The cursor of [`Reader::activations`] and [`Reader::pending`]: when the last one was asked for, and its id.
+    ///
+    /// # Errors
+    /// It is not one.
+    pub fn after_activation(&self) -> Result<Option<(Timestamp, ActivationId)>, BadCursor> {
+        self.read(|cursor| {
+            let (millis, id) = cursor.split_once('.')?;
+            Some((Timestamp::from_millis(millis.parse().ok()?), ActivationId::new(id).ok()?))
+        })
+    }
+
+    fn read<T>(&self, parse: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, BadCursor> {
+        let Some(cursor) = &self.after else { return Ok(None) };
+        parse(cursor).map(Some).ok_or_else(|| BadCursor { cursor: cursor.clone() })
+    }
+}
+
+/// A cursor that no page of this list gave.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{cursor}` is not a cursor of this list; send the one that the page before gave, or none to begin again")]
+pub struct BadCursor {
+    /// As it was sent.
+    pub cursor: String,
+}
+
+impl From<BadCursor> for Unavailable {
+    fn from(bad: BadCursor) -> Self {
+        Self(bad.to_string())
+    }
+}
+
+/// Part of a list. At most [`MAX_EXAMINED`] rows were looked at for it, so `next` may be set even with few items, or none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing<T> {
+    /// What was found.
+    pub items: Vec<T>,
+    /// The cursor for what follows; nothing at the end.
+    pub next: Option<String>,
+}
+
+/// Which activations are wanted: those that match all that is given.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ActivationFilter {
+    /// Of this beneficiary.
+    pub principal: Option<Uid>,
+    /// For this role.
+    pub role: Option<RoleName>,
+    /// Standing there at `now`.
+    pub status: Option<ActivationStatus>,
+    /// Asked for at this instant or later.
+    pub from: Option<Timestamp>,
+    /// Asked for before this instant.
+    pub to: Option<Timestamp>,
+    /// The instant at which the status is told.
+    pub now: Timestamp,
+}
+
+/// Which eligibilities or assignments are wanted: those that match all that is given.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct GrantFilter {
+    /// Of this holder.
+    pub holder: Option<Uid>,
+    /// For this role.
+    pub role: Option<RoleName>,
+    /// Whether those recorded as ended are wanted too.
+    pub include_ended: bool,
+}
+
+/// Which records of the journal are wanted: those that match all that is given.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AuditFilter {
+    /// Whose actor is this, or whose events name it.
+    pub principal: Option<Uid>,
+    /// Whose events name this role.
+    pub role: Option<RoleName>,
+    /// Whose events name this activation.
+    pub activation: Option<ActivationId>,
+    /// With an event of this kind.
+    pub kind: Option<String>,
+    /// Decided at this instant or later.
+    pub from: Option<Timestamp>,
+    /// Decided before this instant.
+    pub to: Option<Timestamp>,
+}
+
+/// Tells the time. The engine holds what it says against the high-water mark.
+pub trait Clock: Send + Sync {
+    /// What the clock shows.
+    fn now(&self) -> Timestamp;
+
+    /// Asks to be called when the clock was set, where it is one that can be; timers would sleep past it otherwise.
+    fn on_move(&self, hook: Box<dyn Fn() + Send + Sync>) {
+        drop(hook);
+    }
+}

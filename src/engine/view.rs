@@ -1,0 +1,195 @@
+//! One moment of everything that a check reads.
+//!
+//! A check pins one [`View`]: one bundle, the roles' incarnations, and the rows of inner names (groups, and whatever has
+//! something below it) in memory, all as of one journal sequence. Rows that are not in memory, those of leaves, are read from the
+//! store, one point read each. That is still one moment, without a snapshot of the store per check: every row carries the sequence
+//! of the record that changed it last, no row is ever removed, and a row that has not changed since the view's sequence is the row
+//! that stood there then. A row that *has* changed since says that the view is older than the store, which lasts from a commit
+//! until the writer publishes, some microseconds: the read starts over with the newest view, and gives up after a bounded wait
+//! with a deny. Lost: a RocksDB snapshot per view, which pins old versions through every compaction and costs a lock to take and
+//! to drop.
+//!
+//! Which names are in the graph is a matter of speed only. What is in it is replaced in the view of the very commit that changes
+//! it; what is not is read.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
+use std::sync::Arc;
+
+use crate::domain::grant::EntityRow;
+use crate::domain::{Changes, Definitions, Facts, Incarnation, RoleName, Rows, Text, TextDigest, Timestamp, Uid, Unavailable};
+use crate::policy::Bundle;
+
+use super::bounds::{MEMO, SHARDS};
+use super::ports::Reader;
+
+/// One bundle and what is stored, as of one journal sequence.
+pub struct View {
+    /// The journal sequence.
+    pub seq: u64,
+    /// The live bundle.
+    pub bundle: Arc<Bundle>,
+    /// When it went live.
+    pub activated_at: Timestamp,
+    graph: Graph,
+    roles: Arc<HashMap<RoleName, Incarnation>>,
+}
+
+impl View {
+    /// What is stored now. Nothing may be committed meanwhile.
+    pub(super) fn load(reader: &dyn Reader, bundle: Arc<Bundle>, activated_at: Timestamp) -> Result<Self, Unavailable> {
+        let mut graph = Graph::default();
+        for (uid, row) in reader.inner_rows()? {
+            graph.put(uid, Some(row));
+        }
+        let mut view = Self { seq: reader.head().seq, bundle, activated_at, graph, roles: Arc::new(reader.role_incarnations()?) };
+        view.keep_inner_of_bundle(&Changes::default(), reader)?;
+        Ok(view)
+    }
+
+    /// This view after a commit. Made before the commit, from what it is about to write, so that publishing it is one store of a pointer.
+    pub(super) fn after(
+        &self,
+        seq: u64,
+        changes: &Changes,
+        bundle: &Arc<Bundle>,
+        activated_at: Timestamp,
+        reader: &dyn Reader,
+    ) -> Result<Self, Unavailable> {
+        let swapped = !Arc::ptr_eq(bundle, &self.bundle);
+        let mut view = Self { seq, bundle: Arc::clone(bundle), activated_at, graph: self.graph.clone(), roles: Arc::clone(&self.roles) };
+        if !changes.roles.is_empty() {
+            Arc::make_mut(&mut view.roles).extend(changes.roles.iter().map(|(role, incarnation)| (role.clone(), *incarnation)));
+        }
+        for (uid, row) in &changes.rows {
+            if view.graph.get(uid).is_some() || is_inner(bundle.definitions(), uid) {
+                view.graph.put(uid.clone(), Some(Arc::new(row.clone())));
+            }
+            for edge in row.stored.iter().flat_map(|def| &def.parents) {
+                view.keep(&edge.parent, changes, reader)?;
+            }
+        }
+        if swapped {
+            view.keep_inner_of_bundle(changes, reader)?;
+        }
+        Ok(view)
+    }
+
+    fn keep_inner_of_bundle(&mut self, changes: &Changes, reader: &dyn Reader) -> Result<(), Unavailable> {
+        let bundle = Arc::clone(&self.bundle);
+        let definitions = bundle.definitions();
+        let groups = definitions.entities.keys().filter(|uid| definitions.is_group(uid));
+        for uid in definitions.children.keys().chain(groups) {
+            self.keep(uid, changes, reader)?;
+        }
+        Ok(())
+    }
+
+    /// Takes a name into the graph, as it stands after `changes`, with nothing where nothing is stored.
+    fn keep(&mut self, uid: &Uid, changes: &Changes, reader: &dyn Reader) -> Result<(), Unavailable> {
+        if self.graph.get(uid).is_none() {
+            let row = match changes.rows.get(uid) {
+                Some(row) => Some(Arc::new(row.clone())),
+                None => reader.row(uid)?,
+            };
+            self.graph.put(uid.clone(), row);
+        }
+        Ok(())
+    }
+
+    /// The facts of this view.
+    #[must_use]
+    pub fn pin<'a>(&'a self, reader: &'a dyn Reader) -> Pinned<'a> {
+        Pinned { view: self, reader, memo: RefCell::default(), stale: Cell::new(false) }
+    }
+}
+
+fn is_inner(definitions: &Definitions, uid: &Uid) -> bool {
+    definitions.is_group(uid) || definitions.children.contains_key(uid)
+}
+
+/// A name's row, or that there is none.
+type Known = Option<Arc<EntityRow>>;
+
+/// The rows of inner names: an immutable map in parts, so that a commit copies the parts that it changes and shares the others.
+#[derive(Clone)]
+struct Graph {
+    hasher: RandomState,
+    shards: Vec<Arc<HashMap<Uid, Known>>>,
+}
+
+impl Default for Graph {
+    fn default() -> Self {
+        Self { hasher: RandomState::new(), shards: vec![Arc::default(); SHARDS] }
+    }
+}
+
+impl Graph {
+    fn shard(&self, uid: &Uid) -> usize {
+        usize::try_from(self.hasher.hash_one(uid) % SHARDS as u64).unwrap_or(0)
+    }
+
+    fn get(&self, uid: &Uid) -> Option<&Known> {
+        self.shards.get(self.shard(uid))?.get(uid)
+    }
+
+    fn put(&mut self, uid: Uid, row: Known) {
+        let shard = self.shard(&uid);
+        if let Some(shard) = self.shards.get_mut(shard) {
+            Arc::make_mut(shard).insert(uid, row);
+        }
+    }
+}
+
+/// A view, read together with what is stored: the facts of one check.
+pub struct Pinned<'a> {
+    view: &'a View,
+    reader: &'a dyn Reader,
+    memo: RefCell<Vec<(Uid, Known)>>,
+    stale: Cell<bool>,
+}
+
+impl Pinned<'_> {
+    /// Whether a row was met that changed after the view. Whatever was answered then, or failed, does not count.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        self.stale.get()
+    }
+}
+
+impl Rows for Pinned<'_> {
+    fn row(&self, uid: &Uid) -> Result<Option<Arc<EntityRow>>, Unavailable> {
+        if let Some(known) = self.view.graph.get(uid) {
+            return Ok(known.clone());
+        }
+        if let Some((_, known)) = self.memo.borrow().iter().find(|(name, _)| name == uid) {
+            return Ok(known.clone());
+        }
+        let row = self.reader.row(uid)?;
+        if row.as_ref().is_some_and(|row| row.changed > self.view.seq) {
+            self.stale.set(true);
+            return Err(Unavailable("what is stored is newer than what was published".to_owned()));
+        }
+        let mut memo = self.memo.borrow_mut();
+        if memo.len() < MEMO {
+            memo.push((uid.clone(), row.clone()));
+        }
+        Ok(row)
+    }
+
+    fn role_incarnation(&self, role: &RoleName) -> Result<Incarnation, Unavailable> {
+        Ok(self.view.roles.get(role).copied().unwrap_or_default())
+    }
+
+    fn text(&self, digest: &TextDigest) -> Result<Option<Text>, Unavailable> {
+        self.reader.text(digest)
+    }
+}
+
+impl Facts for Pinned<'_> {
+    fn definitions(&self) -> &Definitions {
+        self.view.bundle.definitions()
+    }
+}

@@ -1,0 +1,335 @@
+//! What a control endpoint is given: who asks, the query, and the body. Every handler begins with an [`Asker`].
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
+use http::{HeaderMap, Method, StatusCode};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+
+use crate::domain::facts::{Action, Object};
+use crate::domain::id::IdempotencyKey;
+use crate::domain::text::Digest;
+use crate::domain::{Actor, Caller, Command, Envelope, Rejection, Timestamp, Uid, Unavailable};
+use crate::engine::ports::{MAX_PAGE, Page};
+use crate::engine::{Reply, SubmitError};
+
+use super::limits::{BODY_TIMEOUT, DEFAULT_PAGE, MAX_BODY_BYTES, MAX_BUNDLE_BYTES, MAX_QUERY_BYTES};
+use super::problem::{self, Problem};
+use super::reply::IDEMPOTENCY_KEY;
+use super::strict::Members;
+use super::{Server, ids};
+
+/// An authenticated caller of a server, as of a journal sequence.
+#[derive(Clone)]
+pub(super) struct Asker {
+    pub(super) server: Arc<Server>,
+    pub(super) caller: Caller,
+    /// Everything that is read for the answer is at least as new as this.
+    pub(super) seq: u64,
+}
+
+impl FromRequestParts<Arc<Server>> for Asker {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Arc<Server>) -> Result<Self, Problem> {
+        let caller = server.authenticate(&parts.headers)?;
+        server.wait_for_seq(&parts.headers).await?;
+        Ok(Self { server: Arc::clone(server), caller, seq: server.engine.view().seq })
+    }
+}
+
+impl Asker {
+    /// Whether it is the caller itself.
+    pub(super) fn is(&self, principal: &Uid) -> bool {
+        self.caller.principal == *principal
+    }
+
+    /// Whether the policies permit it.
+    pub(super) fn may(&self, action: Action, object: Object) -> Result<bool, Unavailable> {
+        self.server.permits(&self.caller, action, object)
+    }
+
+    /// Refuses unless the policies permit it.
+    pub(super) fn demand(&self, action: Action, object: Object) -> Result<(), Problem> {
+        self.server.demand(&self.caller, action, object)
+    }
+
+    /// The caller as the one who acts.
+    pub(super) fn actor(&self) -> Actor {
+        Actor::Caller(self.caller.clone())
+    }
+
+    /// Submits a command of the caller's. That the caller itself is not known is a matter of rights; that somebody named in the
+    /// command is not known is a matter of the command.
+    pub(super) async fn submit(&self, sent: &Sent, command: Command) -> Result<Reply, Problem> {
+        let id = ids::command()?;
+        let idempotency = sent.idempotency.clone();
+        let submitted = self.server.engine.submit(Envelope { id, actor: self.actor(), idempotency, command }).await;
+        submitted.map_err(|error| {
+            let unknown_caller = match &error {
+                SubmitError::Rejected { rejection: Rejection::UnknownPrincipal { principal }, .. } => self.is(principal),
+                _other => false,
+            };
+            let problem = Problem::from(error);
+            if unknown_caller { problem.as_status(StatusCode::FORBIDDEN) } else { problem }
+        })
+    }
+
+    /// Reads on a thread that may wait for the disk.
+    pub(super) async fn read<T: Send + 'static>(
+        self,
+        read: impl FnOnce(&Self) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let span = tracing::Span::current();
+        let reading = tokio::task::spawn_blocking(move || span.in_scope(|| read(&self)));
+        reading.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a read broke off");
+            Err(problem::internal())
+        })
+    }
+}
+
+/// The query, to be taken out one by one.
+#[derive(Debug, Default)]
+pub(super) struct Params {
+    left: Vec<(String, String)>,
+    taken: Vec<&'static str>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Params {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Self::of(&parts.uri)
+    }
+}
+
+impl Params {
+    /// The query of a URI.
+    pub(super) fn of(uri: &http::Uri) -> Result<Self, Problem> {
+        let query = uri.query().unwrap_or_default();
+        if query.len() > MAX_QUERY_BYTES {
+            return Err(problem::bad_parameter("query", format_args!("it is longer than {MAX_QUERY_BYTES} bytes")));
+        }
+        let pairs = Query::<Vec<(String, String)>>::try_from_uri(uri);
+        let Query(left) = pairs.map_err(|_| problem::bad_parameter("query", "it is not `name=value` pairs in UTF-8"))?;
+        Ok(Self { left, taken: Vec::new() })
+    }
+
+    /// Takes a parameter that may be left out.
+    pub(super) fn optional(&mut self, name: &'static str) -> Result<Option<String>, Problem> {
+        self.taken.push(name);
+        let Some(at) = self.left.iter().position(|(key, _)| key == name) else { return Ok(None) };
+        let (_, value) = self.left.swap_remove(at);
+        if self.left.iter().any(|(key, _)| key == name) {
+            return Err(problem::bad_parameter(name, "it stands there twice"));
+        }
+        Ok(Some(value))
+    }
+
+    /// Takes a parameter that has to be there.
+    pub(super) fn required(&mut self, name: &'static str) -> Result<String, Problem> {
+        self.optional(name)?.ok_or_else(|| problem::bad_parameter(name, "it is missing"))
+    }
+
+    /// Takes a parameter and reads it.
+    pub(super) fn read<T, E: std::fmt::Display>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Result<Option<T>, Problem> {
+        self.optional(name)?.map(|text| read(&text).map_err(|error| problem::bad_parameter(name, error))).transpose()
+    }
+
+    /// Takes an entity given as a type and an id.
+    pub(super) fn entity(&mut self, kind: &'static str, id: &'static str) -> Result<Option<Uid>, Problem> {
+        match (self.optional(kind)?, self.optional(id)?) {
+            (None, None) => Ok(None),
+            (Some(kind), Some(text)) => Uid::new(&kind, &text).map(Some).map_err(|bad| problem::bad_parameter(id, bad)),
+            (Some(_), None) => Err(problem::bad_parameter(id, format_args!("it is missing; `{kind}` and `{id}` go together"))),
+            (None, Some(_)) => Err(problem::bad_parameter(kind, format_args!("it is missing; `{kind}` and `{id}` go together"))),
+        }
+    }
+
+    /// Takes an instant.
+    pub(super) fn instant(&mut self, name: &'static str) -> Result<Option<Timestamp>, Problem> {
+        self.read(name, Timestamp::parse)
+    }
+
+    /// Takes a yes or no.
+    pub(super) fn flag(&mut self, name: &'static str) -> Result<bool, Problem> {
+        let read = self.read(name, |text| bool::from_str(text).map_err(|_| "write `true` or `false`"))?;
+        Ok(read.unwrap_or(false))
+    }
+
+    /// Takes `cursor` and `limit`.
+    pub(super) fn page(&mut self) -> Result<Page, Problem> {
+        let after = self.optional("cursor")?;
+        let bounded = |text: &str| match text.parse::<usize>() {
+            Ok(limit) if (1..=MAX_PAGE).contains(&limit) => Ok(limit),
+            _ => Err(format!("write a number from 1 to {MAX_PAGE}")),
+        };
+        Ok(Page { after, limit: self.read("limit", bounded)?.unwrap_or(DEFAULT_PAGE) })
+    }
+
+    /// Refuses what is left over.
+    pub(super) fn finish(self) -> Result<(), Problem> {
+        let Some((name, _)) = self.left.first() else { return Ok(()) };
+        let known = if self.taken.is_empty() { "none".to_owned() } else { self.taken.join(", ") };
+        let name: String = name.chars().take(64).collect();
+        Err(problem::bad_parameter(&name, format_args!("it is not a parameter of this endpoint; it takes {known}")))
+    }
+}
+
+/// A command's body as it was sent, and what makes the command safe to repeat.
+#[derive(Debug)]
+pub(super) struct Sent {
+    bytes: bytes::Bytes,
+    idempotency: Option<(IdempotencyKey, Digest)>,
+}
+
+impl Sent {
+    /// The body as it came.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The members of the body, which has to be there.
+    pub(super) fn members(&self) -> Result<Members, Problem> {
+        Members::read(&self.bytes)
+    }
+
+    /// The members of the body, or none.
+    pub(super) fn members_or_none(&self) -> Result<Members, Problem> {
+        Members::read_or_empty(&self.bytes)
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for Sent {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        receive(request, MAX_BODY_BYTES).await
+    }
+}
+
+/// A body that may hold a whole bundle.
+#[derive(Debug)]
+pub(super) struct SentBundle(pub(super) Sent);
+
+impl<S: Send + Sync> FromRequest<S> for SentBundle {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        receive(request, MAX_BUNDLE_BYTES).await.map(Self)
+    }
+}
+
+async fn receive(request: Request, most: usize) -> Result<Sent, Problem> {
+    let (parts, body) = request.into_parts();
+    let key = idempotency_key(&parts.headers)?;
+    if announced(&parts.headers).is_some_and(|bytes| bytes > most as u64) {
+        return Err(problem::too_large(most));
+    }
+    let json = is_json(&parts.headers);
+    if !json && parts.headers.contains_key(CONTENT_TYPE) {
+        return Err(problem::not_json());
+    }
+    let bytes = collect(body, most).await?;
+    if !json && !bytes.is_empty() {
+        return Err(problem::not_json());
+    }
+    let path = parts.uri.path_and_query().map_or(parts.uri.path(), http::uri::PathAndQuery::as_str);
+    let digest = |method: &Method| Digest::of_fields([method.as_str().as_bytes(), path.as_bytes(), &bytes]);
+    let idempotency = key.map(|key| (key, digest(&parts.method)));
+    Ok(Sent { bytes, idempotency })
+}
+
+/// The length that a request announces.
+pub(super) fn announced(headers: &HeaderMap) -> Option<u64> {
+    headers.get(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Whether a request says that its body is JSON in UTF-8.
+pub(super) fn is_json(headers: &HeaderMap) -> bool {
+    let mut types = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(first), None) = (types.next().and_then(|first| first.to_str().ok()), types.next()) else { return false };
+    let mut parts = first.split(';').map(str::trim);
+    let json = parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"));
+    json && parts.all(|parameter| match parameter.split_once('=') {
+        Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8"),
+        _ => true,
+    })
+}
+
+/// A whole body, if it keeps within its bounds of size and time.
+pub(super) async fn collect<B>(body: B, most: usize) -> Result<bytes::Bytes, Problem>
+where
+    B: hyper::body::Body<Data = bytes::Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let collecting = Limited::new(body, most).collect();
+    match tokio::time::timeout(BODY_TIMEOUT, collecting).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => Err(problem::too_large(most)),
+        Ok(Err(_)) => Err(problem::broken_off()),
+        Err(_) => Err(problem::too_slow()),
+    }
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
+    let mut keys = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(first) = keys.next() else { return Ok(None) };
+    let bad = |why: String| problem::bad_parameter("Idempotency-Key", why);
+    if keys.next().is_some() {
+        return Err(bad("it stands there twice".to_owned()));
+    }
+    let text = std::str::from_utf8(first.as_bytes()).map_err(|_| bad("it is not UTF-8".to_owned()))?;
+    IdempotencyKey::new(text).map(Some).map_err(|error| bad(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_json_in_utf8_is_json() {
+        let rows: [(&[&str], bool); 8] = [
+            (&["application/json"], true),
+            (&["Application/JSON; charset=UTF-8"], true),
+            (&["application/json;charset=\"utf-8\""], true),
+            (&["application/json; charset=utf-16"], false),
+            (&["text/plain"], false),
+            (&["application/jsonp"], false),
+            (&[], false),
+            (&["application/json", "text/plain"], false),
+        ];
+        for (types, json) in rows {
+            let mut headers = HeaderMap::new();
+            types.iter().for_each(|one| drop(headers.append(CONTENT_TYPE, one.parse().unwrap())));
+            assert_eq!(is_json(&headers), json, "{types:?}");
+        }
+    }
+
+    #[test]
+    fn queries_are_read_strictly() {
+        let read = |query: &str| {
+            let uri: http::Uri = format!("/v1/activations?{query}").parse().unwrap();
+            let mut params = Params::of(&uri)?;
+            let who = params.entity("principal_type", "principal_id")?;
+            let page = params.page()?;
+            params.finish()?;
+            Ok::<_, Problem>((who, page))
+        };
+        let (who, page) = read("principal_type=User&principal_id=a%20b&limit=7&cursor=x").unwrap();
+        assert_eq!(who.unwrap().to_string(), "User::\"a b\"");
+        assert_eq!(page, Page { after: Some("x".into()), limit: 7 });
+        for bad in ["limit=0", "limit=1001", "limit=x", "limit=1&limit=2", "principal_type=User", "principal_id=a", "other=1", "cursor=%ff"]
+        {
+            assert_eq!(read(bad).unwrap_err().rule(), "bad_parameter", "{bad}");
+        }
+    }
+}

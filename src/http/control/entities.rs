@@ -1,0 +1,186 @@
+//! `/v1/entities`: principals, groups and memberships, resources and their parents, in Cedar's entity JSON.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use crate::domain::facts::{Action, Object};
+use crate::domain::settings::JsonObject;
+use crate::domain::{Command, EntityDef, Outcome, Rejection, Uid, standing};
+use crate::engine::Reply;
+use crate::engine::ports::{Listing, MAX_EXAMINED, Page};
+use crate::http::asker::{Asker, Params, Sent};
+use crate::http::ids::take_text;
+use crate::http::problem::{self, Problem};
+use crate::http::reply::Answer;
+use crate::http::views;
+
+use super::activations::{listed, through};
+use super::grants::{created_or_ok, reason};
+
+/// What a cursor begins with while the bundle's entities are listed; the uid follows.
+const IN_BUNDLE: &str = "b:";
+/// What a cursor begins with while stored entities are listed; the store's cursor follows.
+const IN_STORE: &str = "s:";
+
+/// `GET /v1/entities`: one, where `type` and `id` are given; else a list, of one type where `type` is given.
+pub(super) async fn get(asker: Asker, mut params: Params) -> Result<Answer, Problem> {
+    let page = params.page()?;
+    let kind = params.optional("type")?;
+    let id = params.optional("id")?;
+    params.finish()?;
+    let seq = asker.seq;
+    let body = match (kind, id) {
+        (Some(kind), Some(id)) => {
+            let uid = Uid::new(&kind, &id).map_err(|bad| problem::bad_parameter("id", bad))?;
+            asker.read(move |asker| one(asker, &uid)).await?
+        }
+        (None, Some(_)) => return Err(problem::bad_parameter("type", "it is missing; `type` and `id` go together")),
+        (kind, None) => asker.read(move |asker| list(asker, kind.as_deref(), &page)).await?,
+    };
+    Ok(Answer::ok(seq, body))
+}
+
+fn one(asker: &Asker, uid: &Uid) -> Result<Value, Problem> {
+    if !asker.is(uid) && !asker.may_audit()? {
+        asker.demand(Action::ManageEntity, Object::Entity(uid.clone()))?;
+    }
+    shown(asker, uid)?.ok_or_else(|| Rejection::NotFound { what: "entity".to_owned(), id: uid.to_string() }.into())
+}
+
+fn shown(asker: &Asker, uid: &Uid) -> Result<Option<Value>, Problem> {
+    let found = asker.server.engine.facts(|facts, _, _| {
+        let Some(def) = standing::definition(facts, uid)? else { return Ok(None) };
+        views::entity(facts, &def, facts.row(uid)?.as_deref()).map(Some)
+    })?;
+    Ok(found)
+}
+
+/// The bundle's entities first, then those that are stored and that the bundle does not own.
+fn list(asker: &Asker, kind: Option<&str>, page: &Page) -> Result<Value, Problem> {
+    let audits = asker.may_audit()?;
+    let show = |uid: &Uid| {
+        let visible = audits || asker.is(uid) || asker.may(Action::ManageEntity, Object::Entity(uid.clone()))?;
+        if visible { shown(asker, uid) } else { Ok(None) }
+    };
+    let bad_cursor = || problem::bad_parameter("cursor", "it is not a cursor of this list; begin again without one");
+    let limit = page.bounded();
+    let (mut items, after_stored) = match page.after.as_deref() {
+        Some(cursor) if cursor.starts_with(IN_STORE) => (Vec::new(), cursor.strip_prefix(IN_STORE).map(str::to_owned)),
+        in_bundle => {
+            let after = in_bundle.map(|cursor| cursor.strip_prefix(IN_BUNDLE).ok_or_else(bad_cursor)).transpose()?;
+            let after = after.map(|text| Uid::parse(text).map_err(|_| bad_cursor())).transpose()?;
+            let found = of_bundle(asker, kind, after.as_ref(), limit, show)?;
+            if found.next.is_some() {
+                return Ok(listed(found));
+            }
+            (found.items, None)
+        }
+    };
+    let rest = Page { after: after_stored.filter(|cursor| !cursor.is_empty()), limit: limit.saturating_sub(items.len()) };
+    if rest.limit == 0 {
+        return Ok(listed(Listing { items, next: Some(IN_STORE.to_owned()) }));
+    }
+    let view = asker.server.engine.view();
+    let owned = &view.bundle.definitions().entities;
+    let found = through(
+        &rest,
+        |page| asker.server.engine.reader().entities(kind, page),
+        |(uid, row)| {
+            if owned.contains_key(uid) || row.stored.is_none() { Ok(None) } else { show(uid) }
+        },
+    )?;
+    items.extend(found.items);
+    Ok(listed(Listing { items, next: found.next.map(|cursor| format!("{IN_STORE}{cursor}")) }))
+}
+
+fn of_bundle(
+    asker: &Asker,
+    kind: Option<&str>,
+    after: Option<&Uid>,
+    limit: usize,
+    show: impl Fn(&Uid) -> Result<Option<Value>, Problem>,
+) -> Result<Listing<Value>, Problem> {
+    let view = asker.server.engine.view();
+    let defs = view.bundle.definitions().entities.values().filter(|def: &&Arc<EntityDef>| kind.is_none_or(|kind| def.uid.kind() == kind));
+    let mut uids: Vec<&Uid> = defs.map(|def| &def.uid).filter(|uid| after.is_none_or(|after| after < *uid)).collect();
+    uids.sort();
+    let mut items = Vec::new();
+    let mut last: Option<&Uid> = None;
+    for (examined, uid) in uids.into_iter().enumerate() {
+        if let Some(last) = last.filter(|_| items.len() >= limit || examined >= MAX_EXAMINED) {
+            return Ok(Listing { items, next: Some(format!("{IN_BUNDLE}{last}")) });
+        }
+        items.extend(show(uid)?);
+        last = Some(uid);
+    }
+    Ok(Listing { items, next: None })
+}
+
+/// `PUT /v1/entities`.
+pub(super) async fn put(asker: Asker, params: Params, sent: Sent) -> Result<Answer, Problem> {
+    params.finish()?;
+    let mut members = sent.members()?;
+    let uid = members.entity("uid")?;
+    let parents = members.entities("parents")?;
+    let attrs: Map<String, Value> = members.optional("attrs")?.unwrap_or_default();
+    members.finish(&["tags", "dry_run"])?;
+    let attrs = JsonObject::new(&attrs).map_err(|why| {
+        Problem::new(http::StatusCode::BAD_REQUEST, "malformed_member", "a member is not as it should be", format!("`attrs`: {why}"))
+            .with("member", "attrs")
+    })?;
+    let reply = asker.submit(&sent, Command::PutEntity { uid, parents, attrs }).await?;
+    changed(asker, reply).await
+}
+
+/// `DELETE /v1/entities?type&id`.
+pub(super) async fn delete(asker: Asker, mut params: Params, sent: Sent) -> Result<Answer, Problem> {
+    let uid =
+        params.entity("type", "id")?.ok_or_else(|| problem::bad_parameter("type", "it is missing; name the entity by `type` and `id`"))?;
+    let reason = reason(&sent, params)?;
+    let reply = asker.submit(&sent, Command::DeleteEntity { uid, reason }).await?;
+    changed(asker, reply).await
+}
+
+async fn set_disabled(asker: Asker, params: Params, sent: Sent, disabled: bool) -> Result<Answer, Problem> {
+    params.finish()?;
+    let mut members = sent.members()?;
+    let (kind, id): (String, String) = (members.required("type")?, members.required("id")?);
+    let reason = take_text(&mut members, "reason")?;
+    members.finish(&["dry_run"])?;
+    let uid = Uid::new(&kind, &id).map_err(|bad| {
+        Problem::new(http::StatusCode::BAD_REQUEST, "malformed_member", "a member is not as it should be", bad.to_string())
+            .with("member", "id")
+    })?;
+    let reply = asker.submit(&sent, Command::SetDisabled { uid: uid.clone(), disabled, reason }).await?;
+    match &reply.outcome {
+        Outcome::Unchanged => changed(asker, Reply { outcome: Outcome::EntityChanged(uid), ..reply }).await,
+        _done => changed(asker, reply).await,
+    }
+}
+
+/// `POST /v1/entities/disable`.
+pub(super) async fn disable(asker: Asker, params: Params, sent: Sent) -> Result<Answer, Problem> {
+    set_disabled(asker, params, sent, true).await
+}
+
+/// `POST /v1/entities/enable`.
+pub(super) async fn enable(asker: Asker, params: Params, sent: Sent) -> Result<Answer, Problem> {
+    set_disabled(asker, params, sent, false).await
+}
+
+async fn changed(asker: Asker, reply: Reply) -> Result<Answer, Problem> {
+    let (uid, created) = match reply.outcome {
+        Outcome::EntityCreated(uid) => (uid, true),
+        Outcome::EntityChanged(uid) => (uid, false),
+        Outcome::EntityDeleted(uid) => return Ok(Answer::ok(reply.seq, json!({ "uid": uid, "deleted": true })).repeated(reply.repeated)),
+        // It is already as it was to be; the caller was permitted to put it there.
+        Outcome::Unchanged => return Ok(Answer::ok(reply.seq, json!({ "unchanged": true })).repeated(reply.repeated)),
+        other => {
+            tracing::error!(outcome = ?other, "a command about an entity came to something else");
+            return Err(problem::internal());
+        }
+    };
+    let body = asker.read(move |asker| Ok(shown(asker, &uid)?.unwrap_or_else(|| json!({ "uid": uid })))).await?;
+    Ok(Answer::ok(reply.seq, body).status(created_or_ok(created)).repeated(reply.repeated))
+}

@@ -1,0 +1,67 @@
+//! Health, readiness and metrics: for those who keep Elevon running, and without what only callers with a right may know.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use serde_json::json;
+
+use crate::domain::facts::{Action, Object};
+use crate::http::Server;
+use crate::http::problem::Problem;
+use crate::http::reply::Answer;
+
+/// The media type of OpenMetrics text.
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// `GET /healthz`: the process answers.
+pub(super) async fn healthz(State(server): State<Arc<Server>>) -> Answer {
+    Answer::ok(server.engine.view().seq, json!({ "status": "ok" }))
+}
+
+/// `GET /readyz`: a bundle is live, the journal writes, time is trusted. What is wrong with a bundle in the folder is not told here.
+pub(super) async fn readyz(State(server): State<Arc<Server>>) -> Answer {
+    let health = server.engine.health();
+    let ready = health.ready();
+    let body = json!({
+        "ready": ready,
+        "journal": health.writer_ok,
+        "time_trusted": health.time_trusted,
+        "revision": health.revision,
+        "bundle_age_seconds": health.bundle_age.secs(),
+        "degraded": health.degraded,
+    });
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    Answer::ok(server.engine.view().seq, body).status(status)
+}
+
+/// `GET /metrics`.
+pub(super) async fn metrics(State(server): State<Arc<Server>>, headers: HeaderMap) -> Result<Response, Problem> {
+    if !server.open_metrics {
+        let caller = server.authenticate(&headers)?;
+        server.demand(&caller, Action::ReadMetrics, Object::Sidecar)?;
+    }
+    let text = server.metrics.text(&server.engine);
+    let mut response = text.into_response();
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(OPENMETRICS));
+    Ok(response)
+}
+
+/// `POST /dev/clock`: `{"advance": "PT1H"}` or `{"set": "2030-01-31T09:00:00Z"}`.
+#[cfg(feature = "test-clock")]
+pub(super) async fn clock(State(server): State<Arc<Server>>, sent: crate::http::asker::Sent) -> Result<Answer, Problem> {
+    use crate::domain::{Duration, Timestamp};
+    use crate::engine::ports::Clock as _;
+    let Some(clock) = &server.clock else { return Err(crate::http::problem::no_such_endpoint("/dev/clock")) };
+    let mut members = sent.members()?;
+    let (advance, set): (Option<Duration>, Option<Timestamp>) = (members.optional("advance")?, members.optional("set")?);
+    members.finish(&[])?;
+    match (advance, set) {
+        (Some(by), None) => drop(clock.advance(by)),
+        (None, Some(to)) => clock.set(to),
+        _ => return Err(crate::http::problem::bad_parameter("body", "give `advance` or `set`, one of them")),
+    }
+    Ok(Answer::ok(server.engine.view().seq, json!({ "now": clock.now() })))
+}

@@ -1,0 +1,103 @@
+//! Names and texts that the server makes out of what came in.
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::domain::id::{BadName, CommandId};
+use crate::domain::text::MAX_TEXT_BYTES;
+use crate::domain::{ActivationId, AssignmentId, EligibilityId, Text};
+
+use super::problem::{self, Problem};
+use super::strict::Members;
+
+fn fresh<T>(prefix: &str, make: impl FnOnce(&str) -> Result<T, BadName>) -> Result<T, Problem> {
+    make(&format!("{prefix}{}", Uuid::now_v7())).map_err(|error| {
+        tracing::error!(%error, "an id could not be made");
+        problem::internal()
+    })
+}
+
+/// A new activation id.
+pub(super) fn activation() -> Result<ActivationId, Problem> {
+    fresh("act_", ActivationId::new)
+}
+
+/// A new eligibility id.
+pub(super) fn eligibility() -> Result<EligibilityId, Problem> {
+    fresh("elg_", EligibilityId::new)
+}
+
+/// A new assignment id.
+pub(super) fn assignment() -> Result<AssignmentId, Problem> {
+    fresh("asg_", AssignmentId::new)
+}
+
+/// A new command id.
+pub(super) fn command() -> Result<CommandId, Problem> {
+    fresh("", CommandId::new)
+}
+
+/// Free text under a member's name: blank text counts as none, and gets the salt that keeps its digest from being guessed.
+pub(super) fn text(member: &'static str, given: Option<String>) -> Result<Option<Text>, Problem> {
+    let Some(value) = given.filter(|value| !value.trim().is_empty()) else { return Ok(None) };
+    let refuse = |why: String| {
+        Problem::new(http::StatusCode::BAD_REQUEST, "malformed_member", "a member is not as it should be", format!("`{member}`: {why}"))
+            .with("member", member)
+    };
+    if value.len() > MAX_TEXT_BYTES {
+        return Err(refuse(format!("it is {} bytes long; at most {MAX_TEXT_BYTES} are kept", value.len())));
+    }
+    if value.chars().any(|letter| letter.is_control() && letter != '\n' && letter != '\t') {
+        return Err(refuse("it holds a control character other than a line break or a tab; leave that out".to_owned()));
+    }
+    let mut salt = [0_u8; 16];
+    getrandom::fill(&mut salt).map_err(|error| {
+        tracing::error!(%error, "the system gives no random bytes");
+        problem::internal()
+    })?;
+    Ok(Some(Text { salt, value }))
+}
+
+/// Takes a free text out of a command.
+pub(super) fn take_text(members: &mut Members, member: &'static str) -> Result<Option<Text>, Problem> {
+    text(member, members.optional::<Value>(member)?.map(|value| as_text(member, value)).transpose()?)
+}
+
+fn as_text(member: &'static str, value: Value) -> Result<String, Problem> {
+    match value {
+        Value::String(text) => Ok(text),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => Err(Problem::new(
+            http::StatusCode::BAD_REQUEST,
+            "malformed_member",
+            "a member is not as it should be",
+            format!("`{member}` is to be a text"),
+        )
+        .with("member", member)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_bounded_salted_and_plain() {
+        let one = text("reason", Some("disk full".into())).unwrap().unwrap();
+        let other = text("reason", Some("disk full".into())).unwrap().unwrap();
+        assert_ne!(one.digest(), other.digest());
+        assert_eq!(text("reason", Some("  \n".into())).unwrap(), None);
+        assert!(text("reason", Some("line\nbreak\t".into())).unwrap().is_some());
+        for bad in ["a\u{1b}[2J".to_owned(), "x".repeat(MAX_TEXT_BYTES + 1)] {
+            let problem = text("reason", Some(bad)).unwrap_err();
+            assert_eq!(problem.member("member").unwrap(), "reason");
+        }
+    }
+
+    #[test]
+    fn ids_carry_their_kind_and_sort_by_time() {
+        let (one, other) = (activation().unwrap(), activation().unwrap());
+        assert!(one.as_str().starts_with("act_") && one != other);
+        assert!(eligibility().unwrap().as_str().starts_with("elg_"));
+        assert!(assignment().unwrap().as_str().starts_with("asg_"));
+    }
+}

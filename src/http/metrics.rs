@@ -1,0 +1,295 @@
+//! Metrics in OpenMetrics text. Never labelled by principal, and every label has a bounded set of values.
+//!
+//! What a check touches takes no lock: its counters are looked up once, and its histogram is a row of atomics. Lost: the library's own
+//! histogram, which takes a lock for every observation on the path that all threads share.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder, NoLabelSet, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::engine::{CheckOutcome, CommandResult, Engine, Observer};
+use crate::policy::Reason;
+
+/// Upper bounds of check latencies, in seconds.
+const CHECK_SECONDS: [f64; 14] = [1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 5e-3, 2e-2, 1e-1, f64::MAX];
+/// Upper bounds of commit times (one synced write each), in seconds.
+const COMMIT_SECONDS: [f64; 13] = [1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 1e-1, 5e-1, 2.0, f64::MAX];
+/// Upper bounds of the number of records in a commit.
+const COMMIT_RECORDS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 256.0, f64::MAX];
+/// What sums are kept in: billionths.
+const PER_UNIT: f64 = 1e9;
+
+/// A histogram without a lock.
+#[derive(Debug, Clone)]
+struct Buckets {
+    bounds: &'static [f64],
+    counts: Arc<[AtomicU64]>,
+    sum: Arc<AtomicU64>,
+}
+
+impl Buckets {
+    fn new(bounds: &'static [f64]) -> Self {
+        Self { bounds, counts: bounds.iter().map(|_| AtomicU64::new(0)).collect(), sum: Arc::default() }
+    }
+
+    /// Counts a value, given in billionths too, so that nothing is rounded on the way.
+    fn observe(&self, value: f64, billionths: u64) {
+        let at = self.bounds.iter().position(|bound| value <= *bound).unwrap_or(self.bounds.len().saturating_sub(1));
+        if let Some(count) = self.counts.get(at) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        self.sum.fetch_add(billionths, Ordering::Relaxed);
+    }
+
+    fn took(&self, took: Duration) {
+        self.observe(took.as_secs_f64(), u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+    }
+}
+
+impl EncodeMetric for Buckets {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), fmt::Error> {
+        let counts: Vec<u64> = self.counts.iter().map(|count| count.load(Ordering::Relaxed)).collect();
+        let buckets: Vec<(f64, u64)> = self.bounds.iter().copied().zip(counts.iter().copied()).collect();
+        let sum = self.sum.load(Ordering::Relaxed) as f64 / PER_UNIT;
+        encoder.encode_histogram::<NoLabelSet>(sum, counts.iter().sum(), &buckets, None)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Histogram
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CheckLabels {
+    outcome: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CommandLabels {
+    command: &'static str,
+    result: &'static str,
+    rule: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SwapLabels {
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    method: &'static str,
+    route: &'static str,
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RevisionLabels {
+    revision: String,
+}
+
+/// Everything that is counted.
+pub struct Metrics {
+    registry: Registry,
+    allowed: Counter,
+    failed: Counter,
+    denied: Vec<(Reason, Counter)>,
+    check_seconds: Buckets,
+    commands: Family<CommandLabels, Counter>,
+    swaps: Family<SwapLabels, Counter>,
+    commit_seconds: Buckets,
+    commit_records: Buckets,
+    requests: Family<RequestLabels, Counter>,
+    connections: Gauge,
+    journal_head: Gauge,
+    active: Gauge,
+    bundle_age: Gauge,
+    bundle: Family<RevisionLabels, Gauge>,
+    time_trusted: Gauge,
+    ready: Gauge,
+    degraded: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Nothing counted yet.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("elevon");
+        let checks = Family::<CheckLabels, Counter>::default();
+        let check = |outcome, reason| checks.get_or_create_owned(&CheckLabels { outcome, reason });
+        let metrics = Self {
+            allowed: check("allow", Reason::Permitted.as_str()),
+            failed: check("error", "unavailable"),
+            denied: Reason::ALL
+                .iter()
+                .filter(|reason| **reason != Reason::Permitted)
+                .map(|reason| (*reason, check("deny", reason.as_str())))
+                .collect(),
+            check_seconds: Buckets::new(&CHECK_SECONDS),
+            commands: Family::default(),
+            swaps: Family::default(),
+            commit_seconds: Buckets::new(&COMMIT_SECONDS),
+            commit_records: Buckets::new(&COMMIT_RECORDS),
+            requests: Family::default(),
+            connections: Gauge::default(),
+            journal_head: Gauge::default(),
+            active: Gauge::default(),
+            bundle_age: Gauge::default(),
+            bundle: Family::default(),
+            time_trusted: Gauge::default(),
+            ready: Gauge::default(),
+            degraded: Gauge::default(),
+            registry: Registry::default(),
+        };
+        registry.register("checks", "Checks by outcome and reason", checks);
+        registry.register_with_unit("check_duration", "Time of a check", Unit::Seconds, metrics.check_seconds.clone());
+        registry.register("commands", "Commands by name, result and, where refused, rule", metrics.commands.clone());
+        registry.register("bundle_swaps", "Bundles proposed, by result", metrics.swaps.clone());
+        registry.register_with_unit("journal_commit", "Time of a synced commit", Unit::Seconds, metrics.commit_seconds.clone());
+        registry.register("journal_commit_records", "Records in a commit", metrics.commit_records.clone());
+        registry.register("http_requests", "Requests by method, route and status", metrics.requests.clone());
+        registry.register("http_connections", "Open connections", metrics.connections.clone());
+        registry.register("journal_head", "Sequence of the journal's last record", metrics.journal_head.clone());
+        registry.register("activations_active", "Activations recorded as active", metrics.active.clone());
+        registry.register_with_unit("bundle_age", "Time since the live bundle went live", Unit::Seconds, metrics.bundle_age.clone());
+        registry.register("bundle_revision", "The live bundle, as a label", metrics.bundle.clone());
+        registry.register("time_trusted", "Whether the clock is believed", metrics.time_trusted.clone());
+        registry.register("ready", "Whether commands and checks are served in full", metrics.ready.clone());
+        registry.register("bundle_degraded", "Whether the folder holds a bundle that cannot go live", metrics.degraded.clone());
+        Self { registry, ..metrics }
+    }
+
+    /// A connection was opened; it counts as open until what is returned is dropped.
+    pub(super) fn connection(self: &Arc<Self>) -> OpenConnection {
+        self.connections.inc();
+        OpenConnection(Arc::clone(self))
+    }
+
+    /// A request was answered.
+    pub(super) fn request(&self, method: &Method, route: &'static str, status: StatusCode) {
+        let method = match *method {
+            Method::GET => "GET",
+            Method::HEAD => "HEAD",
+            Method::POST => "POST",
+            Method::PUT => "PUT",
+            Method::DELETE => "DELETE",
+            _ => "other",
+        };
+        self.requests.get_or_create(&RequestLabels { method, route, status: status.as_u16() }).inc();
+    }
+
+    /// Everything as text, with the gauges read now.
+    #[must_use]
+    pub fn text(&self, engine: &Engine) -> String {
+        let health = engine.health();
+        let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        self.journal_head.set(number(health.head.seq));
+        self.active.set(number(engine.reader().active_count()));
+        self.bundle_age.set(number(health.bundle_age.secs()));
+        self.time_trusted.set(health.time_trusted.into());
+        self.ready.set(health.ready().into());
+        self.degraded.set(health.degraded.into());
+        self.bundle.clear();
+        self.bundle.get_or_create(&RevisionLabels { revision: health.revision.to_string() }).set(1);
+        let mut text = String::new();
+        if text::encode(&mut text, &self.registry).is_err() {
+            tracing::error!("metrics could not be written");
+        }
+        text
+    }
+}
+
+/// An open connection.
+pub(super) struct OpenConnection(Arc<Metrics>);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.connections.dec();
+    }
+}
+
+impl Observer for Metrics {
+    fn check(&self, outcome: CheckOutcome, took: Duration) {
+        match outcome {
+            CheckOutcome::Allow => drop(self.allowed.inc()),
+            CheckOutcome::Error => drop(self.failed.inc()),
+            CheckOutcome::Deny(reason) => {
+                if let Some((_, counter)) = self.denied.iter().find(|(counted, _)| *counted == reason) {
+                    counter.inc();
+                }
+            }
+        }
+        self.check_seconds.took(took);
+    }
+
+    fn command(&self, command: &'static str, result: CommandResult) {
+        let rule = match result {
+            CommandResult::Refused(rule) => rule,
+            CommandResult::Done | CommandResult::Unchanged | CommandResult::Repeated | CommandResult::Busy | CommandResult::Failed => "",
+        };
+        self.commands.get_or_create(&CommandLabels { command, result: result.as_str(), rule }).inc();
+    }
+
+    fn commit(&self, took: Duration, records: usize) {
+        self.commit_seconds.took(took);
+        let records = u64::try_from(records).unwrap_or(u64::MAX);
+        self.commit_records.observe(records as f64, records.saturating_mul(1_000_000_000));
+    }
+
+    fn swap(&self, ok: bool) {
+        self.swaps.get_or_create(&SwapLabels { result: if ok { "activated" } else { "refused" } }).inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_observed_is_told() {
+        let metrics = Arc::new(Metrics::new());
+        metrics.check(CheckOutcome::Allow, Duration::from_micros(3));
+        metrics.check(CheckOutcome::Deny(Reason::NoPermit), Duration::from_secs(9));
+        metrics.command("approve", CommandResult::Refused("already_voted"));
+        metrics.commit(Duration::from_millis(3), 4);
+        metrics.swap(false);
+        metrics.request(&Method::from_bytes(b"FROBNICATE").unwrap(), "none", StatusCode::NOT_FOUND);
+        let open = metrics.connection();
+        let mut told = String::new();
+        text::encode(&mut told, &metrics.registry).unwrap();
+        for line in [
+            "elevon_checks_total{outcome=\"allow\",reason=\"permitted\"} 1",
+            "elevon_checks_total{outcome=\"deny\",reason=\"no_permit\"} 1",
+            "elevon_checks_total{outcome=\"deny\",reason=\"forbidden\"} 0",
+            "elevon_check_duration_seconds_count 2",
+            "elevon_check_duration_seconds_sum 9.000003",
+            "elevon_check_duration_seconds_bucket{le=\"0.000005\"} 1",
+            "elevon_check_duration_seconds_bucket{le=\"+Inf\"} 2",
+            "elevon_commands_total{command=\"approve\",result=\"refused\",rule=\"already_voted\"} 1",
+            "elevon_journal_commit_records_sum 4.0",
+            "elevon_bundle_swaps_total{result=\"refused\"} 1",
+            "elevon_http_requests_total{method=\"other\",route=\"none\",status=\"404\"} 1",
+            "elevon_http_connections 1",
+        ] {
+            assert!(told.lines().any(|told| told == line), "{line} is not in\n{told}");
+        }
+        drop(open);
+        assert_eq!(metrics.connections.get(), 0);
+    }
+}

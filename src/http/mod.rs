@@ -1,0 +1,76 @@
+//! What Elevon speaks over HTTP: wire formats and nothing else. What is asked for is decided in the engine.
+//!
+//! Checks are matched first, on hyper itself; everything else goes through axum's router over the same hyper. Lost: two listeners,
+//! which would have to be kept apart and secured twice while there is one kind of credential.
+
+pub mod limits;
+pub mod metrics;
+pub mod problem;
+pub mod strict;
+
+mod access;
+mod asker;
+mod control;
+mod data;
+mod ids;
+mod reply;
+mod server;
+mod views;
+
+use std::future::Future;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use crate::domain::Actor;
+use crate::engine::{Engine, Reply, SubmitError};
+use crate::identity::Authenticator;
+use crate::policy::BundleError;
+
+pub use control::endpoints;
+pub use metrics::Metrics;
+pub use server::serve;
+
+/// Why the policy folder could not be reloaded.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// The folder does not hold a bundle that can go live.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// The engine did not take it.
+    #[error(transparent)]
+    Submit(#[from] SubmitError),
+}
+
+/// What a reload comes to.
+pub type Reloading<'a> = Pin<Box<dyn Future<Output = Result<Reply, ReloadError>> + Send + 'a>>;
+
+/// The folder that policies come from, as whoever wires the server keeps it.
+pub trait PolicyFolder: Send + Sync {
+    /// Reads the folder and proposes what is in it. Whether the caller may was asked before.
+    fn reload(&self, actor: Actor) -> Reloading<'_>;
+
+    /// Where it is.
+    fn path(&self) -> &Path;
+}
+
+/// Everything that answering takes.
+pub struct Server {
+    /// Decides.
+    pub engine: Arc<Engine>,
+    /// Says who calls.
+    pub authenticator: Arc<dyn Authenticator>,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// Where policies come from.
+    pub policies: Arc<dyn PolicyFolder>,
+    /// Whether `/metrics` is open to callers without a credential: on loopback in development.
+    pub open_metrics: bool,
+    /// The clock that tests can move, in a server that was started with one.
+    #[cfg(feature = "test-clock")]
+    pub clock: Option<Arc<crate::engine::TestClock>>,
+    /// Permits for reading and validating bundles on behalf of callers.
+    pub bundle_jobs: Semaphore,
+}

@@ -1,0 +1,80 @@
+//! What follows from a row: its entries in the indexes and among the timers. Pure, so that a commit and a rebuild cannot differ.
+
+use super::family::{
+    ACTIVATIONS_BY_PRINCIPAL, ACTIVATIONS_BY_TIME, ASSIGNMENTS_BY_HOLDER, CHILDREN, ELIGIBILITIES_BY_HOLDER, Entry, FOLDS,
+    OPEN_BY_ELIGIBILITY, OPEN_BY_HOLDER, OPEN_BY_ROLE, OPEN_BY_SCOPE, OPEN_BY_TIME, PENDING, REMEMBERED_BY_TIME, TIMERS,
+};
+use super::key::Label;
+use crate::domain::command::Due;
+use crate::domain::event::Timer;
+use crate::domain::grant::{ActivationState, Cause};
+use crate::domain::id::IdempotencyKey;
+use crate::domain::overlay::{activation_timer, assignment_timer, eligibility_timer};
+use crate::domain::settings::EntityDef;
+use crate::domain::{Activation, Assignment, Eligibility, Timestamp, Uid};
+
+fn timer(timer: Timer) -> Entry {
+    TIMERS.entry(&(timer.at, timer.due))
+}
+
+/// Of what the API stored under a name.
+pub(super) fn of_stored(def: &EntityDef) -> Vec<Entry> {
+    let uid = &def.uid;
+    let fold = FOLDS.entry(&(Label(uid.kind().to_owned()), Label(uid.fold()), uid.clone()));
+    let parents = def.parents.iter().map(|edge| CHILDREN.entry(&(edge.parent.clone(), uid.clone())));
+    std::iter::once(fold).chain(parents).collect()
+}
+
+/// Of an activation.
+pub(super) fn of_activation(activation: &Activation) -> Vec<Entry> {
+    let id = || activation.id.clone();
+    let by_time = (activation.requested_at, id());
+    let mut entries = vec![
+        ACTIVATIONS_BY_TIME.entry(&by_time),
+        ACTIVATIONS_BY_PRINCIPAL.entry(&(activation.principal.clone(), activation.requested_at, id())),
+    ];
+    if activation.is_open() {
+        entries.push(OPEN_BY_TIME.entry(&by_time));
+        entries.push(OPEN_BY_ELIGIBILITY.entry(&(activation.basis.eligibility.clone(), id())));
+        entries.push(OPEN_BY_ROLE.entry(&(activation.role.clone(), id())));
+        entries.push(OPEN_BY_HOLDER.entry(&(activation.basis.holder.clone(), id())));
+        entries.extend(activation.scope.clone().map(|scope| OPEN_BY_SCOPE.entry(&(scope, id()))));
+    }
+    if is_pending(activation) {
+        entries.push(PENDING.entry(&by_time));
+    }
+    entries.extend(activation_timer(activation).map(timer));
+    entries
+}
+
+/// Of an eligibility.
+pub(super) fn of_eligibility(eligibility: &Eligibility) -> Vec<Entry> {
+    let by_holder = ELIGIBILITIES_BY_HOLDER.entry(&(eligibility.holder.clone(), eligibility.id.clone()));
+    std::iter::once(by_holder).chain(eligibility_timer(eligibility).map(timer)).collect()
+}
+
+/// Of an assignment.
+pub(super) fn of_assignment(assignment: &Assignment) -> Vec<Entry> {
+    let by_holder = ASSIGNMENTS_BY_HOLDER.entry(&(assignment.holder.clone(), assignment.id.clone()));
+    std::iter::once(by_holder).chain(assignment_timer(assignment).map(timer)).collect()
+}
+
+/// Of a cascade that waits to go on.
+pub(super) fn of_cascade(cause: &Cause, since: Timestamp) -> Vec<Entry> {
+    vec![timer(Timer { at: since, due: Due::Cascade(cause.clone()) })]
+}
+
+/// Of what a repeated command gets.
+pub(super) fn of_remembered(caller: &Uid, key: &IdempotencyKey, at: Timestamp) -> Vec<Entry> {
+    vec![REMEMBERED_BY_TIME.entry(&(at, caller.clone(), key.clone()))]
+}
+
+/// Whether it is recorded as pending.
+pub(super) fn is_pending(activation: &Activation) -> bool {
+    matches!(activation.state, ActivationState::Pending { .. })
+}
+
+/// Whether it is recorded as active.
+pub(super) fn is_active(activation: &Activation) -> bool {
+    matches!(activation.state, ActivationState::Active { .. })
+}

@@ -1,0 +1,176 @@
+//! Which records of the journal a filter means.
+//!
+//! Most events name a grant by its id only. Whose it is and for which role never changes once it was granted, so the kept row tells; a search
+//! for a role or a principal finds the whole story of a grant and not only its first record.
+
+use serde::Deserialize;
+use serde_json::Value as Json;
+
+use super::family::{ACTIVATIONS, ASSIGNMENTS, At, ELIGIBILITIES};
+use crate::domain::event::Record;
+use crate::domain::grant::Cause;
+use crate::domain::{ActivationId, AssignmentId, EligibilityId, Event, RoleName, Timestamp, Uid, Unavailable};
+use crate::engine::ports::AuditFilter;
+
+/// A filter, and the rows that it looks names up in.
+pub(super) struct Matcher<'a> {
+    at: &'a At<'a>,
+    filter: &'a AuditFilter,
+}
+
+/// The grant that an event is about, where it is about one.
+enum Grant<'e> {
+    Activation(&'e ActivationId),
+    Eligibility(&'e EligibilityId),
+    Assignment(&'e AssignmentId),
+}
+
+/// A grant's lasting facts.
+struct Subject {
+    holder: Uid,
+    role: RoleName,
+}
+
+impl<'a> Matcher<'a> {
+    pub(super) fn new(at: &'a At<'a>, filter: &'a AuditFilter) -> Self {
+        Self { at, filter }
+    }
+
+    /// When a record was decided, if the filter means it.
+    pub(super) fn matches(&self, seq: u64, bytes: &[u8]) -> Result<Option<Timestamp>, Unavailable> {
+        #[derive(Deserialize)]
+        struct Stamp {
+            at: Timestamp,
+        }
+        let bad = |error: serde_json::Error| Unavailable(format!("record {seq} of the journal cannot be read: {error}"));
+        let Stamp { at } = serde_json::from_slice(bytes).map_err(bad)?;
+        if self.filter.from.is_some_and(|from| at < from) || self.filter.to.is_some_and(|to| at >= to) {
+            return Ok(None);
+        }
+        let AuditFilter { principal, role, activation, kind, from: _, to: _ } = self.filter;
+        if principal.is_none() && role.is_none() && activation.is_none() && kind.is_none() {
+            return Ok(Some(at));
+        }
+        let record: Record = serde_json::from_slice(bytes).map_err(bad)?;
+        Ok(self.means(&record)?.then_some(at))
+    }
+
+    fn means(&self, record: &Record) -> Result<bool, Unavailable> {
+        let AuditFilter { principal, role, activation, kind, from: _, to: _ } = self.filter;
+        if kind.as_ref().is_some_and(|kind| !record.events.iter().any(|event| event.kind() == kind)) {
+            return Ok(false);
+        }
+        if let Some(id) = activation {
+            let named = |event: &Event| matches!(grant(event), Some(Grant::Activation(named)) if named == id);
+            if !record.events.iter().any(named) {
+                return Ok(false);
+            }
+        }
+        if let Some(role) = role
+            && !any(&record.events, |event| self.is_about_role(event, role))?
+        {
+            return Ok(false);
+        }
+        match principal {
+            Some(uid) if record.actor.principal() != Some(uid) => any(&record.events, |event| self.is_about_uid(event, uid)),
+            _ => Ok(true),
+        }
+    }
+
+    fn is_about_role(&self, event: &Event, role: &RoleName) -> Result<bool, Unavailable> {
+        let by_name = match event {
+            Event::BundleActivated { roles_removed, .. } => roles_removed.contains(role),
+            Event::CascadeContinues { cause } | Event::CascadeCompleted { cause } => {
+                matches!(cause, Cause::RoleRemoved(removed) if removed == role)
+            }
+            Event::ActivationRequested { activation } => activation.role == *role,
+            Event::EligibilityCreated { eligibility } => eligibility.role == *role,
+            Event::AssignmentCreated { assignment } => assignment.role == *role,
+            Event::ApprovalGiven { .. }
+            | Event::VotesVoided { .. }
+            | Event::StageReached { .. }
+            | Event::ActivationStarted { .. }
+            | Event::ActivationDenied { .. }
+            | Event::ActivationCancelled { .. }
+            | Event::ActivationTimedOut { .. }
+            | Event::ActivationFailed { .. }
+            | Event::ActivationDeactivated { .. }
+            | Event::ActivationRevoked { .. }
+            | Event::ActivationExpired { .. }
+            | Event::EligibilityRemoved { .. }
+            | Event::EligibilityExpired { .. }
+            | Event::AssignmentRemoved { .. }
+            | Event::AssignmentExpired { .. }
+            | Event::EntityStored { .. }
+            | Event::EntityDeleted { .. }
+            | Event::EntityDisabled { .. }
+            | Event::EntityEnabled { .. }
+            | Event::CommandRefused { .. } => false,
+        };
+        Ok(by_name || self.subject(event)?.is_some_and(|subject| subject.role == *role))
+    }
+
+    fn is_about_uid(&self, event: &Event, uid: &Uid) -> Result<bool, Unavailable> {
+        let json = serde_json::to_value(event).map_err(|error| Unavailable(format!("an event has no form in JSON: {error}")))?;
+        Ok(names(&json, uid) || self.subject(event)?.is_some_and(|subject| subject.holder == *uid))
+    }
+
+    fn subject(&self, event: &Event) -> Result<Option<Subject>, Unavailable> {
+        Ok(match grant(event) {
+            None => None,
+            Some(Grant::Activation(id)) => ACTIVATIONS.get(self.at, id)?.map(|found| Subject { holder: found.principal, role: found.role }),
+            Some(Grant::Eligibility(id)) => ELIGIBILITIES.get(self.at, id)?.map(|found| Subject { holder: found.holder, role: found.role }),
+            Some(Grant::Assignment(id)) => ASSIGNMENTS.get(self.at, id)?.map(|found| Subject { holder: found.holder, role: found.role }),
+        })
+    }
+}
+
+fn any(events: &[Event], mut test: impl FnMut(&Event) -> Result<bool, Unavailable>) -> Result<bool, Unavailable> {
+    for event in events {
+        if test(event)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether an entity is named anywhere in a value, as `{"type", "id"}`.
+fn names(json: &Json, uid: &Uid) -> bool {
+    match json {
+        Json::Object(members) => {
+            let is = |name: &str, text: &str| members.get(name).and_then(Json::as_str) == Some(text);
+            (is("type", uid.kind()) && is("id", uid.id())) || members.values().any(|value| names(value, uid))
+        }
+        Json::Array(items) => items.iter().any(|item| names(item, uid)),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => false,
+    }
+}
+
+fn grant(event: &Event) -> Option<Grant<'_>> {
+    Some(match event {
+        Event::ActivationRequested { activation } => Grant::Activation(&activation.id),
+        Event::ApprovalGiven { id, .. }
+        | Event::VotesVoided { id, .. }
+        | Event::StageReached { id, .. }
+        | Event::ActivationStarted { id, .. }
+        | Event::ActivationDenied { id, .. }
+        | Event::ActivationCancelled { id, .. }
+        | Event::ActivationTimedOut { id }
+        | Event::ActivationFailed { id, .. }
+        | Event::ActivationDeactivated { id, .. }
+        | Event::ActivationRevoked { id, .. }
+        | Event::ActivationExpired { id } => Grant::Activation(id),
+        Event::EligibilityCreated { eligibility } => Grant::Eligibility(&eligibility.id),
+        Event::EligibilityRemoved { id, .. } | Event::EligibilityExpired { id } => Grant::Eligibility(id),
+        Event::AssignmentCreated { assignment } => Grant::Assignment(&assignment.id),
+        Event::AssignmentRemoved { id, .. } | Event::AssignmentExpired { id } => Grant::Assignment(id),
+        Event::EntityStored { .. }
+        | Event::EntityDeleted { .. }
+        | Event::EntityDisabled { .. }
+        | Event::EntityEnabled { .. }
+        | Event::BundleActivated { .. }
+        | Event::CascadeContinues { .. }
+        | Event::CascadeCompleted { .. }
+        | Event::CommandRefused { .. } => return None,
+    })
+}

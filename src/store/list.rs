@@ -1,0 +1,191 @@
+//! Lists for people: filtered, in pages, as of one moment. A call looks at a bounded number of rows and then hands back a cursor, so that no
+//! filter, however rare its matches, holds a thread for long.
+
+use std::sync::Arc;
+
+use super::Store;
+use super::family::{
+    ACTIVATIONS, ACTIVATIONS_BY_PRINCIPAL, ACTIVATIONS_BY_TIME, ASSIGNMENTS, ASSIGNMENTS_BY_HOLDER, At, ELIGIBILITIES,
+    ELIGIBILITIES_BY_HOLDER, Family, JOURNAL, OPEN_BY_TIME, Order, PENDING, ROWS, Span,
+};
+use super::filter::Matcher;
+use super::key::{Key, Label, Seq};
+use super::value::{Raw, Value};
+use crate::audit;
+use crate::domain::grant::{ActivationStatus, EntityRow};
+use crate::domain::{Activation, ActivationId, Assignment, Eligibility, RoleName, Timestamp, Uid, Unavailable};
+use crate::engine::ports::{ActivationFilter, AuditFilter, GrantFilter, Listing, MAX_EXAMINED, Page, Sealed};
+
+/// Records in one page, in bytes: more than this ends it early.
+const PAGE_BYTES: usize = 8 << 20;
+
+/// One page: walks rows in order, keeps those that are wanted, and stops at its bounds.
+fn gather<P, V, T>(
+    rows: impl Iterator<Item = Result<(P, V), Unavailable>>,
+    page: &Page,
+    cursor: impl Fn(&P) -> String,
+    weigh: impl Fn(&T) -> usize,
+    mut keep: impl FnMut(&P, V) -> Result<Option<T>, Unavailable>,
+) -> Result<Listing<T>, Unavailable> {
+    let (mut items, mut bytes, mut last) = (Vec::new(), 0_usize, None);
+    for (examined, row) in rows.enumerate() {
+        if examined == MAX_EXAMINED || items.len() == page.bounded() || bytes >= PAGE_BYTES {
+            return Ok(Listing { items, next: last.as_ref().map(cursor) });
+        }
+        let (position, value) = row?;
+        if let Some(item) = keep(&position, value)? {
+            bytes = bytes.saturating_add(weigh(&item));
+            items.push(item);
+        }
+        last = Some(position);
+    }
+    Ok(Listing { items, next: None })
+}
+
+/// Most kinds of item are small.
+fn light<T>(_: &T) -> usize {
+    0
+}
+
+fn cursor_of((at, id): &(Timestamp, ActivationId)) -> String {
+    format!("{}.{id}", at.millis())
+}
+
+/// The row that an index entry points to.
+fn pointed<K: Key + std::fmt::Debug, V: Value>(at: &At<'_>, family: &Family<K, V>, id: &K) -> Result<V, Unavailable> {
+    family.get(at, id)?.ok_or_else(|| {
+        Unavailable(format!("an index names {id:?} and `{}` does not hold it; run `elevon rebuild` to see what else differs", family.name))
+    })
+}
+
+impl Store {
+    pub(super) fn list_activations(&self, filter: &ActivationFilter, page: &Page) -> Result<Listing<Arc<Activation>>, Unavailable> {
+        let after = page.after_activation()?;
+        let at = At::pinned(&self.db);
+        let keep = |(_, id): &(Timestamp, ActivationId), ()| {
+            let activation = pointed(&at, &ACTIVATIONS, id)?;
+            let wanted = filter.principal.as_ref().is_none_or(|principal| activation.principal == *principal)
+                && filter.role.as_ref().is_none_or(|role| activation.role == *role)
+                && filter.status.is_none_or(|status| activation.status(filter.now) == status)
+                && filter.from.is_none_or(|from| activation.requested_at >= from)
+                && filter.to.is_none_or(|to| activation.requested_at < to);
+            Ok(wanted.then(|| Arc::new(activation)))
+        };
+        if let Some(principal) = &filter.principal {
+            let mut span = Span::beginning(principal);
+            if let Some(from) = filter.from {
+                span = span.starting(&(principal.clone(), from));
+            }
+            if let Some(to) = filter.to {
+                span = span.before(&(principal.clone(), to));
+            }
+            if let Some((when, id)) = after {
+                span = span.before(&(principal.clone(), when, id));
+            }
+            let rows = ACTIVATIONS_BY_PRINCIPAL.scan(&at, span, Order::Down)?;
+            return gather(rows.map(|row| row.map(|((_, when, id), ())| ((when, id), ()))), page, cursor_of, light, keep);
+        }
+        let index = match filter.status {
+            Some(ActivationStatus::Pending) => &PENDING,
+            Some(ActivationStatus::Active) => &OPEN_BY_TIME,
+            Some(
+                ActivationStatus::Denied
+                | ActivationStatus::Cancelled
+                | ActivationStatus::TimedOut
+                | ActivationStatus::Failed
+                | ActivationStatus::Deactivated
+                | ActivationStatus::Revoked
+                | ActivationStatus::Expired,
+            )
+            | None => &ACTIVATIONS_BY_TIME,
+        };
+        let mut span = Span::all();
+        if let Some(from) = filter.from {
+            span = span.starting(&from);
+        }
+        if let Some(to) = filter.to {
+            span = span.before(&to);
+        }
+        if let Some(after) = after {
+            span = span.before(&after);
+        }
+        gather(index.scan(&at, span, Order::Down)?, page, cursor_of, light, keep)
+    }
+
+    pub(super) fn list_pending(&self, page: &Page) -> Result<Listing<Arc<Activation>>, Unavailable> {
+        let at = At::pinned(&self.db);
+        let span = page.after_activation()?.map_or_else(Span::all, |after| Span::all().after(&after));
+        let rows = PENDING.scan(&at, span, Order::Up)?;
+        gather(rows, page, cursor_of, light, |(_, id), ()| pointed(&at, &ACTIVATIONS, id).map(|found| Some(Arc::new(found))))
+    }
+
+    pub(super) fn list_eligibilities(&self, filter: &GrantFilter, page: &Page) -> Result<Listing<Arc<Eligibility>>, Unavailable> {
+        let wanted = |found: &Eligibility| wanted(filter, &found.role, found.ended.is_some());
+        self.list_grants(&ELIGIBILITIES, &ELIGIBILITIES_BY_HOLDER, filter.holder.as_ref(), page, wanted)
+    }
+
+    pub(super) fn list_assignments(&self, filter: &GrantFilter, page: &Page) -> Result<Listing<Arc<Assignment>>, Unavailable> {
+        let wanted = |found: &Assignment| wanted(filter, &found.role, found.ended.is_some());
+        self.list_grants(&ASSIGNMENTS, &ASSIGNMENTS_BY_HOLDER, filter.holder.as_ref(), page, wanted)
+    }
+
+    fn list_grants<K, V>(
+        &self,
+        family: &Family<K, V>,
+        by_holder: &Family<(Uid, K), ()>,
+        holder: Option<&Uid>,
+        page: &Page,
+        wanted: impl Fn(&V) -> bool,
+    ) -> Result<Listing<Arc<V>>, Unavailable>
+    where
+        K: Key + Clone + std::fmt::Debug + std::fmt::Display + TryFrom<String>,
+        V: Value,
+    {
+        let after = page.after_id::<K>()?;
+        let at = At::pinned(&self.db);
+        let keep = |found: V| wanted(&found).then(|| Arc::new(found));
+        match holder {
+            None => {
+                let span = after.map_or_else(Span::all, |after| Span::all().after(&after));
+                let rows = family.scan(&at, span, Order::Up)?;
+                gather(rows, page, K::to_string, light, |_, found| Ok(keep(found)))
+            }
+            Some(holder) => {
+                let mut span = Span::beginning(holder);
+                if let Some(after) = after {
+                    span = span.after(&(holder.clone(), after));
+                }
+                let rows = by_holder.scan(&at, span, Order::Up)?;
+                let rows = rows.map(|row| row.map(|((_, id), ())| (id, ())));
+                gather(rows, page, K::to_string, light, |id, ()| pointed(&at, family, id).map(keep))
+            }
+        }
+    }
+
+    pub(super) fn list_entities(&self, kind: Option<&str>, page: &Page) -> Result<Listing<(Uid, Arc<EntityRow>)>, Unavailable> {
+        let mut span = kind.map_or_else(Span::all, |kind| Span::beginning(&Label(kind.to_owned())));
+        if let Some(after) = page.after_uid()? {
+            span = span.after(&after);
+        }
+        let at = At::pinned(&self.db);
+        gather(ROWS.scan(&at, span, Order::Up)?, page, Uid::to_string, light, |uid, row| {
+            Ok(kind.is_none_or(|kind| uid.kind() == kind).then(|| (uid.clone(), Arc::new(row))))
+        })
+    }
+
+    pub(super) fn list_journal(&self, filter: &AuditFilter, page: &Page) -> Result<Listing<Sealed>, Unavailable> {
+        let span = page.after_record()?.map_or_else(Span::all, |after| Span::all().after(&Seq(after)));
+        let at = At::pinned(&self.db);
+        let matcher = Matcher::new(&at, filter);
+        let rows = JOURNAL.scan(&at, span, Order::Up)?;
+        let keep = |seq: &Seq, Raw(bytes): Raw| {
+            let when = matcher.matches(seq.0, &bytes)?;
+            Ok(when.map(|when| Sealed { seq: seq.0, at: when, hash: audit::hash(&bytes), bytes }))
+        };
+        gather(rows, page, |seq| seq.0.to_string(), |record: &Sealed| record.bytes.len(), keep)
+    }
+}
+
+fn wanted(filter: &GrantFilter, role: &RoleName, ended: bool) -> bool {
+    (filter.include_ended || !ended) && filter.role.as_ref().is_none_or(|wanted| wanted == role)
+}

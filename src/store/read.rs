@@ -1,0 +1,179 @@
+//! What commands, checks and timers read: points and short lists, as of now.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::Store;
+use super::family::{
+    ACTIVATIONS, ASSIGNMENTS, At, BUNDLES, CASCADES, CHILDREN, ELIGIBILITIES, FOLDS, Family, OPEN_BY_ELIGIBILITY, OPEN_BY_HOLDER,
+    OPEN_BY_ROLE, OPEN_BY_SCOPE, Order, REMEMBERED, ROLES, ROWS, Span, TEXTS, TIMERS,
+};
+use super::key::{Key, Label};
+use super::value::Raw;
+use crate::domain::command::Due;
+use crate::domain::event::Remembered;
+use crate::domain::grant::{Cause, EntityRow};
+use crate::domain::id::{IdempotencyKey, fold};
+use crate::domain::{
+    Activation, ActivationId, Assignment, AssignmentId, Eligibility, EligibilityId, Incarnation, Revision, RoleName, Rows, Tables, Text,
+    TextDigest, Timestamp, Uid, Unavailable,
+};
+use crate::engine::ports::{ActivationFilter, AuditFilter, GrantFilter, Head, Listing, Page, Reader, Sealed};
+
+impl Rows for Store {
+    fn row(&self, uid: &Uid) -> Result<Option<Arc<EntityRow>>, Unavailable> {
+        Ok(ROWS.get(&self.at(), uid)?.map(Arc::new))
+    }
+
+    fn role_incarnation(&self, role: &RoleName) -> Result<Incarnation, Unavailable> {
+        Ok(ROLES.get(&self.at(), role)?.unwrap_or_default())
+    }
+
+    fn text(&self, digest: &TextDigest) -> Result<Option<Text>, Unavailable> {
+        TEXTS.get(&self.at(), digest)
+    }
+}
+
+impl Store {
+    /// Ids of open activations under one name of an index, in order.
+    fn open_under<K: Key>(&self, index: &Family<(K, ActivationId), ()>, name: &K, limit: usize) -> Result<Vec<ActivationId>, Unavailable> {
+        let at = self.at();
+        let found = index.scan(&at, Span::beginning(name), Order::Up)?;
+        found.take(limit).map(|row| row.map(|((_, id), ())| id)).collect()
+    }
+}
+
+impl Tables for Store {
+    fn activation(&self, id: &ActivationId) -> Result<Option<Arc<Activation>>, Unavailable> {
+        Ok(ACTIVATIONS.get(&self.at(), id)?.map(Arc::new))
+    }
+
+    fn eligibility(&self, id: &EligibilityId) -> Result<Option<Arc<Eligibility>>, Unavailable> {
+        Ok(ELIGIBILITIES.get(&self.at(), id)?.map(Arc::new))
+    }
+
+    fn assignment(&self, id: &AssignmentId) -> Result<Option<Arc<Assignment>>, Unavailable> {
+        Ok(ASSIGNMENTS.get(&self.at(), id)?.map(Arc::new))
+    }
+
+    fn open_resting_on(&self, eligibility: &EligibilityId, limit: usize) -> Result<Vec<ActivationId>, Unavailable> {
+        self.open_under(&OPEN_BY_ELIGIBILITY, eligibility, limit)
+    }
+
+    fn open_for_role(&self, role: &RoleName, limit: usize) -> Result<Vec<ActivationId>, Unavailable> {
+        self.open_under(&OPEN_BY_ROLE, role, limit)
+    }
+
+    fn open_at_scope(&self, scope: &Uid, limit: usize) -> Result<Vec<ActivationId>, Unavailable> {
+        self.open_under(&OPEN_BY_SCOPE, scope, limit)
+    }
+
+    fn open_through(&self, holder: &Uid, limit: usize) -> Result<Vec<ActivationId>, Unavailable> {
+        self.open_under(&OPEN_BY_HOLDER, holder, limit)
+    }
+
+    fn stored_children(&self, parent: &Uid, after: Option<&Uid>, limit: usize) -> Result<Vec<Uid>, Unavailable> {
+        let mut span = Span::beginning(parent);
+        if let Some(after) = after {
+            span = span.after(&(parent.clone(), after.clone()));
+        }
+        let at = self.at();
+        let found = CHILDREN.scan(&at, span, Order::Up)?;
+        found.take(limit).map(|row| row.map(|((_, child), ())| child)).collect()
+    }
+
+    fn stored_by_fold(&self, kind: &str, folded: &str) -> Result<Option<Uid>, Unavailable> {
+        let at = self.at();
+        let prefix = (Label(kind.to_owned()), Label(folded.to_owned()));
+        let found = FOLDS.scan(&at, Span::beginning(&prefix), Order::Up)?.next().transpose()?;
+        // What was asked for is not a name yet and may hold anything, a zero byte too.
+        Ok(found.map(|((_, _, uid), ())| uid).filter(|uid| uid.kind() == kind && fold(uid.id()) == folded))
+    }
+
+    fn cascade_waits(&self, cause: &Cause) -> Result<bool, Unavailable> {
+        Ok(CASCADES.get(&self.at(), cause)?.is_some())
+    }
+
+    fn remembered(&self, caller: &Uid, key: &IdempotencyKey) -> Result<Option<(Timestamp, Remembered)>, Unavailable> {
+        REMEMBERED.get(&self.at(), &(caller.clone(), key.clone()))
+    }
+}
+
+impl Reader for Store {
+    fn head(&self) -> Head {
+        Head::clone(&self.head.load())
+    }
+
+    fn mark(&self) -> Timestamp {
+        self.current_mark()
+    }
+
+    fn save_mark(&self, mark: Timestamp) -> Result<(), Unavailable> {
+        self.raise_mark(mark).map_err(Unavailable)
+    }
+
+    fn inner_rows(&self) -> Result<Vec<(Uid, Arc<EntityRow>)>, Unavailable> {
+        let at = At::pinned(&self.db);
+        let mut inner = Vec::new();
+        let mut span = Span::all();
+        // One step for each parent, however many children it has.
+        while let Some(row) = CHILDREN.scan(&at, span.clone(), Order::Up)?.next() {
+            let ((parent, _), ()) = row?;
+            span = span.past(&parent);
+            if let Some(row) = ROWS.get(&at, &parent)? {
+                inner.push((parent, Arc::new(row)));
+            }
+        }
+        Ok(inner)
+    }
+
+    fn role_incarnations(&self) -> Result<HashMap<RoleName, Incarnation>, Unavailable> {
+        ROLES.scan(&self.at(), Span::all(), Order::Up)?.collect()
+    }
+
+    fn bundle(&self, revision: &Revision) -> Result<Option<Vec<u8>>, Unavailable> {
+        Ok(BUNDLES.get(&self.at(), revision)?.map(|Raw(bytes)| bytes))
+    }
+
+    fn next_due(&self) -> Result<Option<Timestamp>, Unavailable> {
+        let at = self.at();
+        let first = TIMERS.scan(&at, Span::all(), Order::Up)?.next().transpose()?;
+        Ok(first.map(|((at, _), ())| at))
+    }
+
+    fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Due>, Unavailable> {
+        let at = self.at();
+        let timers = TIMERS.scan(&at, Span::all(), Order::Up)?.take(limit);
+        let due = timers.take_while(|row| row.as_ref().map_or(true, |((at, _), ())| *at <= now));
+        due.map(|row| row.map(|((_, due), ())| due)).collect()
+    }
+
+    fn activations(&self, filter: &ActivationFilter, page: &Page) -> Result<Listing<Arc<Activation>>, Unavailable> {
+        self.list_activations(filter, page)
+    }
+
+    fn pending(&self, page: &Page) -> Result<Listing<Arc<Activation>>, Unavailable> {
+        self.list_pending(page)
+    }
+
+    fn eligibilities(&self, filter: &GrantFilter, page: &Page) -> Result<Listing<Arc<Eligibility>>, Unavailable> {
+        self.list_eligibilities(filter, page)
+    }
+
+    fn assignments(&self, filter: &GrantFilter, page: &Page) -> Result<Listing<Arc<Assignment>>, Unavailable> {
+        self.list_assignments(filter, page)
+    }
+
+    fn entities(&self, kind: Option<&str>, page: &Page) -> Result<Listing<(Uid, Arc<EntityRow>)>, Unavailable> {
+        self.list_entities(kind, page)
+    }
+
+    fn journal(&self, filter: &AuditFilter, page: &Page) -> Result<Listing<Sealed>, Unavailable> {
+        self.list_journal(filter, page)
+    }
+
+    fn active_count(&self) -> u64 {
+        self.active.load(Ordering::Acquire)
+    }
+}

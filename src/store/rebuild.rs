@@ -1,0 +1,217 @@
+//! Proof that what is on disk follows from the journal: replays it from empty and compares every family row by row.
+//!
+//! The expected rows go through the same encoding as a commit's and are held against the bytes on disk, so that a row that reads the same
+//! but is written otherwise is found too. Texts and archives are no part of it: the journal holds their digests only, and texts
+//! may have been erased.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::commit::forget_before;
+use super::family::{
+    ACTIVATIONS, ASSIGNMENTS, At, CASCADES, DERIVED, ELIGIBILITIES, Entry, Family, JOURNAL, Order, REMEMBERED, ROLES, ROWS, Span, hex,
+    raw_rows,
+};
+use super::key::{Key, MetaKey};
+use super::open::{OpenError, Purpose, open};
+use super::value::{HeadRow, Raw, Value};
+use super::{Store, entries, meta};
+use crate::audit::{self, Tip};
+use crate::domain::{Definitions, MemoryRows, Overlay, Revision, Timestamp, Unavailable, apply};
+use crate::engine::ports::Head;
+
+/// Records that are replayed before their changes are taken over.
+const CHUNK: usize = 1000;
+
+/// What a rebuild found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RebuildReport {
+    /// How many records hold together and were replayed.
+    pub records: u64,
+    /// The head by the replayed records.
+    pub head: Head,
+    /// Every family that was compared: its name, how many rows the journal gives it, and whether those on disk are the same.
+    pub families: Vec<(&'static str, u64, bool)>,
+    /// For each family that is not the same, its first key that differs and how; and where the journal itself does not hold together.
+    pub differences: Vec<String>,
+    /// Whether everything is the same.
+    pub equal: bool,
+}
+
+/// Replays the journal of a data folder and compares. Nothing that is stored changes. The folder must not be in use.
+///
+/// # Errors
+/// The folder cannot be opened or read. What differs is no error: the report says it.
+pub fn rebuild(dir: &Path) -> Result<RebuildReport, OpenError> {
+    let store = open(dir, Purpose::Inspect)?;
+    compare(&store).map_err(|unavailable| OpenError::Unreadable { dir: dir.to_owned(), why: unavailable.0 })
+}
+
+/// What the journal gives.
+struct Replayed {
+    rows: MemoryRows,
+    tip: Tip,
+    /// Where it does not hold together.
+    broken: Option<String>,
+}
+
+fn compare(store: &Store) -> Result<RebuildReport, Unavailable> {
+    let at = At::pinned(&store.db);
+    let replayed = replay(&at)?;
+    let head = Head { seq: replayed.tip.seq, hash: replayed.tip.hash, at: replayed.tip.at, revision: replayed.rows.all.revision.clone() };
+    let mut report = RebuildReport { records: head.seq, head, families: Vec::new(), differences: Vec::new(), equal: true };
+    report.differences.extend(replayed.broken);
+    report.rows(&at, &replayed.rows)?;
+    report.derived(&at, &replayed.rows)?;
+    report.meta(&at, &replayed.rows)?;
+    report.equal = report.differences.is_empty();
+    Ok(report)
+}
+
+/// Applies every record, in order, up to the first that does not belong.
+fn replay(at: &At<'_>) -> Result<Replayed, Unavailable> {
+    let nothing = Revision::new("none").map_err(|bad| Unavailable(bad.to_string()))?;
+    let definitions = Arc::new(Definitions::none(nothing));
+    let mut replayed = Replayed { rows: MemoryRows::new(Arc::clone(&definitions)), tip: Tip::before_first(), broken: None };
+    let mut journal = JOURNAL.scan(at, Span::all(), Order::Up)?;
+    loop {
+        let mut overlay = Overlay::new(&replayed.rows, Arc::clone(&definitions));
+        let mut taken = 0;
+        for row in journal.by_ref().take(CHUNK) {
+            let (seq, Raw(bytes)) = row?;
+            taken += 1;
+            let (tip, record) = match audit::follow(&replayed.tip, &bytes) {
+                Ok(step) if step.0.seq == seq.0 => step,
+                Ok(_) => {
+                    replayed.broken = Some(format!("journal: record {} stands at the key {}", replayed.tip.seq + 1, seq.0));
+                    break;
+                }
+                Err(broken) => {
+                    replayed.broken = Some(format!("journal: {broken}"));
+                    break;
+                }
+            };
+            apply(&mut overlay, &record)?;
+            replayed.tip = tip;
+        }
+        let changes = overlay.changes;
+        replayed.rows.all.absorb(changes);
+        if taken < CHUNK || replayed.broken.is_some() {
+            return Ok(replayed);
+        }
+    }
+}
+
+/// Rows as they should stand on disk.
+type Expected = BTreeMap<Vec<u8>, Vec<u8>>;
+
+fn expected<'r, K: Key + 'r, V: Value + 'r>(
+    family: &Family<K, V>,
+    rows: impl IntoIterator<Item = (&'r K, &'r V)>,
+) -> Result<Expected, Unavailable> {
+    let encode = |(key, value): (&K, &V)| {
+        let value = value.encode().map_err(|why| Unavailable(format!("a value of `{}` cannot be written: {why}", family.name)))?;
+        Ok((key.bytes(), value))
+    };
+    rows.into_iter().map(encode).collect()
+}
+
+impl RebuildReport {
+    /// Holds a family against what is expected of it. `counts` leaves out rows that need not be there.
+    fn family(
+        &mut self,
+        at: &At<'_>,
+        name: &'static str,
+        mut expected: Expected,
+        counts: impl Fn(&[u8], &[u8]) -> bool,
+    ) -> Result<(), Unavailable> {
+        let rows = expected.len() as u64;
+        let mut first: Option<(Vec<u8>, &str)> = None;
+        for row in raw_rows(at, name)? {
+            let (key, value) = row?;
+            if !counts(&key, &value) {
+                continue;
+            }
+            let differs = match expected.remove(&*key) {
+                Some(expected) if *expected == *value => continue,
+                Some(_) => "the row on disk is another than the journal gives",
+                None => "the row on disk follows from no record",
+            };
+            first.get_or_insert((key.into_vec(), differs));
+        }
+        if let Some(key) = expected.into_keys().next()
+            && first.as_ref().is_none_or(|(earlier, _)| key < *earlier)
+        {
+            first = Some((key, "the row that the journal gives is not on disk"));
+        }
+        self.families.push((name, rows, first.is_none()));
+        self.differences.extend(first.map(|(key, differs)| format!("{name}: at the key {}: {differs}", shown(&key))));
+        Ok(())
+    }
+
+    fn rows(&mut self, at: &At<'_>, replayed: &MemoryRows) -> Result<(), Unavailable> {
+        let all = &replayed.all;
+        let every = |_: &[u8], _: &[u8]| true;
+        self.family(at, ROWS.name, expected(&ROWS, &all.rows)?, every)?;
+        self.family(at, ROLES.name, expected(&ROLES, &all.roles)?, every)?;
+        self.family(at, ACTIVATIONS.name, expected(&ACTIVATIONS, &all.activations)?, every)?;
+        self.family(at, ELIGIBILITIES.name, expected(&ELIGIBILITIES, &all.eligibilities)?, every)?;
+        self.family(at, ASSIGNMENTS.name, expected(&ASSIGNMENTS, &all.assignments)?, every)?;
+        let cascades = all.cascades.iter().filter_map(|(cause, since)| since.as_ref().map(|since| (cause, since)));
+        self.family(at, CASCADES.name, expected(&CASCADES, cascades)?, every)?;
+        // What is older than a day may have been forgotten already or not.
+        let before = forget_before(self.head.at);
+        let young = all.remembered.iter().filter(|(_, (when, _))| *when >= before);
+        let kept = |_: &[u8], value: &[u8]| <(Timestamp, _)>::decode(value).map_or(true, |(when, _)| when >= before);
+        self.family(at, REMEMBERED.name, expected(&REMEMBERED, young)?, kept)
+    }
+
+    fn derived(&mut self, at: &At<'_>, replayed: &MemoryRows) -> Result<(), Unavailable> {
+        let all = &replayed.all;
+        let before = forget_before(self.head.at);
+        let mut families: BTreeMap<&'static str, Expected> = DERIVED.iter().map(|name| (*name, Expected::new())).collect();
+        let mut take = |entries: Vec<Entry>| {
+            for entry in entries {
+                families.entry(entry.family).or_default().insert(entry.key, Vec::new());
+            }
+        };
+        all.rows.values().filter_map(|row| row.stored.as_ref()).map(entries::of_stored).for_each(&mut take);
+        all.activations.values().map(entries::of_activation).for_each(&mut take);
+        all.eligibilities.values().map(entries::of_eligibility).for_each(&mut take);
+        all.assignments.values().map(entries::of_assignment).for_each(&mut take);
+        let waiting = all.cascades.iter().filter_map(|(cause, since)| since.map(|since| entries::of_cascade(cause, since)));
+        waiting.for_each(&mut take);
+        let remembered = all.remembered.iter().filter(|(_, (when, _))| *when >= before);
+        remembered.map(|((caller, key), (when, _))| entries::of_remembered(caller, key, *when)).for_each(&mut take);
+        let oldest = before.bytes();
+        for (name, expected) in families {
+            let by_age = name == super::family::REMEMBERED_BY_TIME.name;
+            self.family(at, name, expected, |key, _| !by_age || key >= oldest.as_slice())?;
+        }
+        Ok(())
+    }
+
+    fn meta(&mut self, at: &At<'_>, replayed: &MemoryRows) -> Result<(), Unavailable> {
+        let head: Head = meta::<HeadRow>(at, MetaKey::Head)?.into();
+        let active: u64 = meta(at, MetaKey::Active)?;
+        let expected = replayed.all.activations.values().filter(|activation| entries::is_active(activation)).count() as u64;
+        let mut same = true;
+        if head != self.head {
+            same = false;
+            self.differences.push(format!("meta: the head is record {} ({}), and the journal gives another", head.seq, head.hash));
+        }
+        if active != expected {
+            same = false;
+            self.differences.push(format!("meta: {active} activations are counted as active, and the journal gives {expected}"));
+        }
+        self.families.push(("meta", 2, same));
+        Ok(())
+    }
+}
+
+/// A key for people: its text where it is one, with dots for the bytes between, and its bytes.
+fn shown(key: &[u8]) -> String {
+    let text: String = String::from_utf8_lossy(key).chars().map(|letter| if letter.is_control() { '.' } else { letter }).collect();
+    format!("`{text}` ({})", hex(key))
+}

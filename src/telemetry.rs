@@ -1,0 +1,75 @@
+//! Logs: text for people or JSON for programs, on standard error. No secrets and no free text go into them.
+
+use std::fmt;
+use std::io;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::FmtSpan;
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs, one JSON object a line.
+    Json,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogConfig {
+    /// Text or JSON.
+    pub format: LogFormat,
+    /// Which events, such as `info` or `elevon=debug,info`.
+    pub filter: String,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, filter: "info".to_owned() }
+    }
+}
+
+/// Why logging could not begin.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TelemetryError {
+    /// The filter does not read.
+    #[error("the log filter `{filter}` does not read: {why}; write one such as `info` or `elevon=debug,info`")]
+    Filter {
+        /// As it was given.
+        filter: String,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+/// Begins logging, for the whole process. Where something else logs already, that stays.
+///
+/// # Errors
+/// The filter does not read.
+pub fn init(config: &LogConfig) -> Result<(), TelemetryError> {
+    let bad = |why: &dyn fmt::Display| TelemetryError::Filter { filter: config.filter.clone(), why: why.to_string() };
+    let filter = EnvFilter::builder().parse(&config.filter).map_err(|error| bad(&error))?;
+    let ansi = io::IsTerminal::is_terminal(&io::stderr()) && std::env::var_os("NO_COLOR").is_none();
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_span_events(FmtSpan::NONE);
+    let begun = match config.format {
+        LogFormat::Text => builder.with_ansi(ansi).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),
+    };
+    if begun.is_err() {
+        tracing::debug!("logging had begun already");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_that_does_not_read_is_refused() {
+        let config = LogConfig { filter: "elevon=loud=louder".to_owned(), ..LogConfig::default() };
+        assert!(init(&config).is_err());
+    }
+}

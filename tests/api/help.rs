@@ -1,0 +1,206 @@
+//! A server in this process on a free loopback port, with the sample bundle, and calls to it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use elevon::app::{self, LogConfig, Running, ServeConfig};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// What the tests add to the sample: carol may do with entities and the bundle what an administrator may.
+const MORE: &str = r#"
+@id("api-carol")
+permit(principal == User::"carol", action in [Elevon::Action::"manageBundle", Elevon::Action::"manageEntity", Elevon::Action::"manageMembership"], resource);
+"#;
+
+/// Replaces the sample's conveniences for trying out, so that what is asked of callers is seen.
+const WITHOUT: [&str; 2] = ["dev.cedar", "tests/dev.toml"];
+
+pub struct Api {
+    running: Option<Running>,
+    home: TempDir,
+    agent: ureq::Agent,
+}
+
+#[derive(Debug, Clone)]
+pub struct Call {
+    pub method: String,
+    pub path: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Option<Vec<u8>>,
+}
+
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: ureq::http::HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    /// The body as JSON; null where it is none.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_default()
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
+    }
+
+    /// The rule of a problem; empty where it is none.
+    pub fn rule(&self) -> String {
+        let body = self.json();
+        let kind = body["type"].as_str().unwrap_or_default();
+        kind.strip_prefix("urn:elevon:problem:").unwrap_or_default().to_owned()
+    }
+
+    pub fn seq(&self) -> u64 {
+        self.header("elevon-seq").parse().unwrap()
+    }
+}
+
+pub fn call(method: &str, path: &str) -> Call {
+    Call { method: method.into(), path: path.into(), headers: Vec::new(), body: None }
+}
+
+impl Call {
+    pub fn by(self, user: &str) -> Self {
+        self.header("authorization", &format!("Dev User::\"{user}\""))
+    }
+
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    pub fn json(self, body: &Value) -> Self {
+        self.header("content-type", "application/json").raw(body.to_string().as_bytes())
+    }
+
+    pub fn raw(mut self, body: &[u8]) -> Self {
+        self.body = Some(body.to_vec());
+        self
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() { copy(&entry.path(), &target) } else { drop(fs::copy(entry.path(), target).unwrap()) }
+    }
+}
+
+impl Api {
+    pub fn start() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let policies = home.path().join("policies");
+        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("policies"), &policies);
+        WITHOUT.iter().for_each(|name| fs::remove_file(policies.join(name)).unwrap());
+        fs::write(policies.join("api.cedar"), MORE).unwrap();
+        Self::at(home)
+    }
+
+    pub fn at(home: TempDir) -> Self {
+        let config = ServeConfig {
+            policies: home.path().join("policies"),
+            data: home.path().join("data"),
+            listen: "127.0.0.1:0".parse().unwrap(),
+            dev: true,
+            log: LogConfig::default(),
+            test_clock: cfg!(feature = "test-clock"),
+            port_file: None,
+        };
+        let running = app::start(config).unwrap_or_else(|error| panic!("{error}"));
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).proxy(None).max_redirects(0).allow_non_standard_methods(true);
+        Self { running: Some(running), home, agent: agent.build().into() }
+    }
+
+    /// Stops it and starts it again on the same folders.
+    pub fn again(mut self) -> Self {
+        self.running.take().unwrap().stop();
+        Self::at(self.home)
+    }
+
+    pub fn policies(&self) -> PathBuf {
+        self.home.path().join("policies")
+    }
+
+    pub fn running(&self) -> &Running {
+        self.running.as_ref().unwrap()
+    }
+
+    pub fn port(&self) -> u16 {
+        self.running().address().port()
+    }
+
+    pub fn send(&self, call: &Call) -> Answer {
+        let uri = format!("http://127.0.0.1:{}{}", self.port(), call.path);
+        let mut request = ureq::http::Request::builder().method(call.method.as_str()).uri(uri);
+        for (name, value) in &call.headers {
+            request = request.header(name, value);
+        }
+        let reply = match &call.body {
+            Some(body) => self.agent.run(request.body(body.as_slice()).unwrap()),
+            None => self.agent.run(request.body(()).unwrap()),
+        };
+        let mut reply = reply.unwrap_or_else(|error| panic!("{} {}: {error}", call.method, call.path));
+        let text = reply.body_mut().read_to_string().unwrap();
+        Answer { status: reply.status().as_u16(), headers: reply.headers().clone(), text }
+    }
+
+    pub fn get(&self, user: &str, path: &str) -> Value {
+        let answer = self.send(&call("GET", path).by(user));
+        assert_eq!(answer.status, 200, "GET {path}: {}", answer.text);
+        answer.json()
+    }
+
+    /// Posts and expects a status.
+    pub fn post(&self, user: &str, path: &str, body: &Value, status: u16) -> Value {
+        let answer = self.send(&call("POST", path).by(user).json(body));
+        assert_eq!(answer.status, status, "POST {path}: {}", answer.text);
+        answer.json()
+    }
+
+    pub fn seq(&self) -> u64 {
+        self.send(&call("GET", "/healthz")).seq()
+    }
+
+    pub fn decides(&self, user: &str, action: &str, resource: (&str, &str)) -> (bool, String) {
+        let gateway = call("POST", "/access/v1/evaluation").header("authorization", "Dev Service::\"gateway\"");
+        let answer = self.send(&gateway.json(&question(user, action, resource)));
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        let body = answer.json();
+        (body["decision"] == json!(true), body["context"]["reason"].as_str().unwrap().to_owned())
+    }
+
+    /// Makes alice eligible for db-admin on prod.
+    pub fn alice_is_eligible(&self) -> Value {
+        let grant = json!({ "principal": user("alice"), "role": "db-admin", "scope": PROD(), "justification": "on call" });
+        self.post("carol", "/v1/eligibilities", &grant, 201)
+    }
+
+    /// A pending request of alice's for db-admin on prod.
+    pub fn alice_asks(&self) -> Value {
+        let asked = json!({ "role": "db-admin", "scope": PROD(), "duration": "PT5M", "justification": "restore the orders table" });
+        self.post("alice", "/v1/activations", &asked, 201)
+    }
+}
+
+pub fn user(id: &str) -> Value {
+    json!({ "type": "User", "id": id })
+}
+
+#[allow(non_snake_case)]
+pub fn PROD() -> Value {
+    json!({ "type": "Environment", "id": "prod" })
+}
+
+pub fn question(user: &str, action: &str, resource: (&str, &str)) -> Value {
+    json!({
+        "subject": { "type": "User", "id": user },
+        "action": { "name": action },
+        "resource": { "type": resource.0, "id": resource.1 },
+    })
+}
