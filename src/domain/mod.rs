@@ -1,7 +1,7 @@
 //! What is kept, and every way it can change. Pure: no clock, no I/O, no async, no Cedar.
 //!
-//! [`decide`] looks at the facts, asks for permission and either refuses a command or says what happens;
-//! [`apply`] carries out what was said and cannot refuse. `now` and every id are arguments.
+//! [`decide()`] looks at the facts, asks for permission and either refuses a command or says what happens;
+//! [`apply()`] carries out what was said and cannot refuse. `now` and every id are arguments.
 
 pub mod apply;
 pub mod command;

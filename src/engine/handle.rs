@@ -10,7 +10,7 @@ use crate::domain::command::BundleSource;
 use crate::domain::facts::{Question, Refusal};
 use crate::domain::settings::UnknownRule;
 use crate::domain::standing::{self, Holding, Moment, Presence, Via};
-use crate::domain::{Actor, Authority as _, Command, Envelope, Facts, Rejection, RoleName, Uid, Unavailable};
+use crate::domain::{Actor, Command, Envelope, Facts, Rejection, RoleName, Uid, Unavailable};
 use crate::policy::{Ask, Bundle, Reason, Verdict};
 
 use super::answer::{BundleFailure, Checked, Elevated, Health, Reply, StartError, SubmitError};
@@ -125,22 +125,16 @@ impl Engine {
         Ok(self.shared.read(read)?)
     }
 
-    /// Whether the policies permit something of Elevon's own, as things stand. `question.now` is set to the moment of asking.
+    /// Whether the policies permit something of Elevon's own, as things stand. `question.now` is set to the moment of asking; while the
+    /// clock cannot be believed, holdings that are bound to time do not count and the others do.
     ///
     /// # Errors
     /// They do not, or the facts could not be read.
     pub fn permits(&self, question: &Question) -> Result<(), Refusal> {
-        let answer = self.facts(|facts, view, moment| {
-            if !moment.trusted {
-                return Err(Unavailable(Rejection::TimeUntrusted.to_string()));
-            }
-            let question = Question { now: moment.now, ..question.clone() };
-            match view.bundle.permits(facts, &question) {
-                Err(Refusal::Unavailable(unavailable)) => Err(unavailable),
-                answer @ (Ok(()) | Err(Refusal::Denied(_))) => Ok(answer),
-            }
-        });
-        answer.unwrap_or_else(|unavailable| Err(Refusal::Unavailable(unavailable)))
+        let verdict = self
+            .facts(|facts, view, moment| view.bundle.ask(facts, &Question { now: moment.now, ..question.clone() }, moment))
+            .map_err(Refusal::Unavailable)?;
+        if verdict.allowed { Ok(()) } else { Err(Refusal::Denied(verdict.policies)) }
     }
 
     /// Submits a command and waits until it is durable and visible, or refused.

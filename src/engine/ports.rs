@@ -128,18 +128,7 @@ pub trait Reader: Tables + Send + Sync {
     ///
     /// # Errors
     /// The store cannot be read.
-    fn live_since(&self) -> Result<Option<Timestamp>, Unavailable> {
-        let filter = AuditFilter { kind: Some("bundle_activated".to_owned()), ..AuditFilter::default() };
-        let (mut page, mut since) = (Page::first(MAX_PAGE), None);
-        loop {
-            let listing = self.journal(&filter, &page)?;
-            since = listing.items.last().map(|record| record.at).or(since);
-            match listing.next {
-                Some(next) => page.after = Some(next),
-                None => return Ok(since),
-            }
-        }
-    }
+    fn live_since(&self) -> Result<Option<Timestamp>, Unavailable>;
 
     /// When the next timer is due.
     ///

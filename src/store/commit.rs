@@ -137,6 +137,9 @@ impl Writing<'_> {
         put_meta(self.at.db, &mut self.batch, MetaKey::Head, &HeadRow::from(head))?;
         put_meta(self.at.db, &mut self.batch, MetaKey::Mark, &mark)?;
         put_meta(self.at.db, &mut self.batch, MetaKey::Active, &active)?;
+        if batch.changes.revision.is_some() {
+            put_meta(self.at.db, &mut self.batch, MetaKey::LiveSince, &head.at)?;
+        }
         Ok(active)
     }
 

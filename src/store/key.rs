@@ -233,10 +233,12 @@ pub(super) enum MetaKey {
     Mark,
     /// How many activations are recorded as active.
     Active,
+    /// Since when the live bundle has been live; the Unix epoch before the first one.
+    LiveSince,
 }
 
 impl MetaKey {
-    const ALL: [Self; 6] = [Self::Magic, Self::Format, Self::Mode, Self::Head, Self::Mark, Self::Active];
+    const ALL: [Self; 7] = [Self::Magic, Self::Format, Self::Mode, Self::Head, Self::Mark, Self::Active, Self::LiveSince];
 
     fn as_str(self) -> &'static str {
         match self {
@@ -246,6 +248,7 @@ impl MetaKey {
             Self::Head => "head",
             Self::Mark => "mark",
             Self::Active => "active",
+            Self::LiveSince => "live_since",
         }
     }
 }

@@ -236,6 +236,7 @@ fn meta(sheet: &mut Sheet) {
         (MetaKey::Head, HeadRow::from(&head).encode().unwrap()),
         (MetaKey::Mark, at(300).encode().unwrap()),
         (MetaKey::Active, 300_u64.encode().unwrap()),
+        (MetaKey::LiveSince, at(300).encode().unwrap()),
     ] {
         sheet.row(&family::META, &key, &Raw(value));
     }

@@ -288,6 +288,7 @@ fn initialise(db: &DB, mode: Mode) -> Result<(), Unavailable> {
     put_meta(db, &mut batch, MetaKey::Head, &HeadRow::from(&Head::empty()))?;
     put_meta(db, &mut batch, MetaKey::Mark, &Timestamp::default())?;
     put_meta(db, &mut batch, MetaKey::Active, &0_u64)?;
+    put_meta(db, &mut batch, MetaKey::LiveSince, &Timestamp::default())?;
     db.write_opt(batch, &options::synced()).map_err(|error| Unavailable(error.to_string()))
 }
 

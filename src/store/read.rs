@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::Store;
 use super::family::{
     ACTIVATIONS, ASSIGNMENTS, At, BUNDLES, CASCADES, CHILDREN, ELIGIBILITIES, FOLDS, Family, OPEN_BY_ELIGIBILITY, OPEN_BY_HOLDER,
     OPEN_BY_ROLE, OPEN_BY_SCOPE, Order, REMEMBERED, ROLES, ROWS, Span, TEXTS, TIMERS,
 };
-use super::key::{Key, Label};
+use super::key::{Key, Label, MetaKey};
 use super::value::Raw;
+use super::{Store, meta};
 use crate::domain::command::Due;
 use crate::domain::event::Remembered;
 use crate::domain::grant::{Cause, EntityRow};
@@ -134,6 +134,11 @@ impl Reader for Store {
 
     fn bundle(&self, revision: &Revision) -> Result<Option<Vec<u8>>, Unavailable> {
         Ok(BUNDLES.get(&self.at(), revision)?.map(|Raw(bytes)| bytes))
+    }
+
+    fn live_since(&self) -> Result<Option<Timestamp>, Unavailable> {
+        let since = meta(&self.at(), MetaKey::LiveSince)?;
+        Ok(self.head.load().revision.as_ref().map(|_| since))
     }
 
     fn next_due(&self) -> Result<Option<Timestamp>, Unavailable> {

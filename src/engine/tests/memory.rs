@@ -282,6 +282,11 @@ impl Reader for Memory {
         Ok(self.stored.read().unwrap().bundles.get(revision).cloned())
     }
 
+    fn live_since(&self) -> Result<Option<Timestamp>, Unavailable> {
+        let swapped = |record: &&Record| record.events.iter().any(|event| event.kind() == "bundle_activated");
+        Ok(self.records().iter().rfind(swapped).map(|record| record.at))
+    }
+
     fn next_due(&self) -> Result<Option<Timestamp>, Unavailable> {
         Ok(self.timers().first().map(|timer| timer.at))
     }
