@@ -22,7 +22,7 @@ use crate::domain::*;
 const HISTORIES: u32 = 2_000;
 
 /// How often each of [`TO_MEET`] has to come up in so many histories.
-const LEAST: usize = 5;
+const LEAST: usize = 3;
 
 /// Rules, events and causes without which the comparison would be of little worth.
 const TO_MEET: &[&str] = &[
@@ -218,7 +218,7 @@ fn any_op() -> impl Strategy<Value = Op> {
         3 => put_scope.prop_map(|(uid, parents)| Op::Put { uid, parents, person: None }),
         3 => any_of(vec![uid("User:u1"), uid("User:u4"), uid("Db:s1"), uid("Db:s2"), uid("Db:s2"), uid("Group:g0"), uid("User:u0")]).prop_map(Op::Delete),
         6 => (anyone, prop::bool::weighted(0.4)).prop_map(|(uid, disabled)| Op::Disable { uid, disabled }),
-        5 => any_of(vec![0, 0, 0, 0, 1, 1, 1, 2, 3, 4, 5]).prop_map(Op::Swap),
+        5 => any_of(vec![0, 0, 0, 0, 1, 1, 1, 2, 2, 3, 4, 5]).prop_map(Op::Swap),
         8 => (target.clone(), any::<bool>()).prop_map(|(target, timeout)| Op::SettleActivation { target, timeout }),
         8 => (any::<bool>(), target).prop_map(|(eligible, target)| Op::SettleGrant { eligible, target }),
         16 => (anybody, any_of(actions), prop::bool::weighted(0.6)).prop_map(|(uid, action, denied)| Op::Right { uid, action, denied }),
@@ -535,8 +535,26 @@ fn via(via: &Via) -> String {
     }
 }
 
-fn told(steps: &[Step]) -> Result<BTreeMap<String, usize>, String> {
+/// Ways for a history to begin that chance seldom finds: a vote cast of two, a request under a cap that falls, something assigned.
+fn opening(number: usize) -> Vec<(&'static str, Op)> {
+    let request = |who: &str, role| Op::Request { principal: user(who), role, scope: Some(uid("Db:s2")), minutes: Some(180), reason: true };
+    let yes = Op::Vote { target: 0, yes: true, hash: Shown::Now };
+    let assigned = Op::Grant { eligible: false, holder: user("u2"), role: "r1", scope: Some(uid("Db:s1")), start: 0, end: None };
+    match number {
+        0 => vec![("u4", request("u4", "r2")), ("u0", yes)],
+        1 => vec![("u4", request("u4", "r2")), ("u1", yes)],
+        2 => vec![("u1", request("u1", "r1")), ("u0", Op::Swap(1))],
+        3 => vec![("u0", assigned)],
+        4 => vec![("u1", request("u1", "r1")), ("u3", request("u3", "r1"))],
+        _ => Vec::new(),
+    }
+}
+
+fn told(first: usize, steps: &[Step]) -> Result<BTreeMap<String, usize>, String> {
     let mut both = Both::new();
+    for (actor, op) in opening(first) {
+        both.step(&Step { wait: 0, actor: user(actor), trusted: true, op, aim: Aim::AsDrawn })?;
+    }
     for (place, step) in steps.iter().enumerate() {
         let (rows, records) = (both.world.rows.all.clone(), both.world.records.len());
         both.step(step).map_err(|problem| format!("step {place}: {problem}"))?;
@@ -555,8 +573,8 @@ fn every_history_goes_as_the_model_says() {
     let histories = std::env::var("ELEVON_HISTORIES").ok().and_then(|count| count.parse().ok()).unwrap_or(HISTORIES);
     let mut runner = TestRunner::new(Config { cases: histories, failure_persistence: None, max_shrink_iters: 20_000, ..Config::default() });
     let met = std::cell::RefCell::new(BTreeMap::<String, usize>::new());
-    let result = runner.run(&prop::collection::vec(any_step(), 1..60), |steps| {
-        for (what, times) in told(&steps).map_err(TestCaseError::fail)? {
+    let result = runner.run(&(0_usize..6, prop::collection::vec(any_step(), 1..40)), |(first, steps)| {
+        for (what, times) in told(first, &steps).map_err(TestCaseError::fail)? {
             *met.borrow_mut().entry(what).or_default() += times;
         }
         Ok(())
