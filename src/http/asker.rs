@@ -69,10 +69,8 @@ impl Asker {
         let idempotency = sent.idempotency.clone();
         let submitted = self.server.engine.submit(Envelope { id, actor: self.actor(), idempotency, command }).await;
         submitted.map_err(|error| {
-            let unknown_caller = match &error {
-                SubmitError::Rejected { rejection: Rejection::UnknownPrincipal { principal }, .. } => self.is(principal),
-                _other => false,
-            };
+            let unknown_caller = matches!(&error,
+                SubmitError::Rejected { rejection: Rejection::UnknownPrincipal { principal }, .. } if self.is(principal));
             let problem = Problem::from(error);
             if unknown_caller { problem.as_status(StatusCode::FORBIDDEN) } else { problem }
         })
@@ -309,7 +307,9 @@ mod tests {
         ];
         for (types, json) in rows {
             let mut headers = HeaderMap::new();
-            types.iter().for_each(|one| drop(headers.append(CONTENT_TYPE, one.parse().unwrap())));
+            for one in types {
+                headers.append(CONTENT_TYPE, one.parse().unwrap());
+            }
             assert_eq!(is_json(&headers), json, "{types:?}");
         }
     }

@@ -55,13 +55,9 @@ fn blank(member: &str) -> String {
 
 /// What became of a command about an activation: the activation, as far as the caller may see it.
 pub(super) async fn shown(asker: Asker, reply: Reply) -> Result<Answer, Problem> {
-    let (id, created) = match &reply.outcome {
-        Outcome::ActivationCreated(id) => (id.clone(), true),
-        Outcome::ActivationExists(id) | Outcome::ActivationChanged(id) => (id.clone(), false),
-        other => {
-            tracing::error!(outcome = ?other, "a command about an activation came to something else");
-            return Err(problem::internal());
-        }
+    let created = matches!(reply.outcome, Outcome::ActivationCreated(_));
+    let (Outcome::ActivationCreated(id) | Outcome::ActivationExists(id) | Outcome::ActivationChanged(id)) = reply.outcome else {
+        return Err(problem::unforeseen(&reply.outcome));
     };
     let (seq, repeated) = (reply.seq, reply.repeated);
     let location = format!("/v1/activations/{id}");
