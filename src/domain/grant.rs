@@ -311,6 +311,24 @@ impl Activation {
         }
     }
 
+    /// Since when it is where it is at an instant.
+    #[must_use]
+    pub fn since(&self, now: Timestamp) -> Option<Timestamp> {
+        match &self.state {
+            ActivationState::Pending { timeout_at, .. } if *timeout_at <= now => Some(*timeout_at),
+            ActivationState::Pending { .. } => Some(self.requested_at),
+            ActivationState::Active { window } if window.ended(now) => window.end,
+            ActivationState::Active { window } => Some(window.start),
+            ActivationState::Denied { at, .. }
+            | ActivationState::Cancelled { at, .. }
+            | ActivationState::TimedOut { at }
+            | ActivationState::Failed { at, .. }
+            | ActivationState::Deactivated { at, .. }
+            | ActivationState::Revoked { at, .. } => Some(*at),
+            ActivationState::Expired { window } => window.end,
+        }
+    }
+
     /// Whether a command can still change it: it is recorded as pending or active.
     #[must_use]
     pub fn is_open(&self) -> bool {

@@ -39,5 +39,7 @@ pub const MAX_REQUEST_ID_BYTES: usize = 200;
 pub const DEFAULT_PAGE: usize = 100;
 /// Most pages of a store's list that are read for one page of an answer, where permission hides most items.
 pub const MAX_PAGES_READ: usize = 10;
+/// Most of a subject's latest requests and activations that an explanation looks at beside what the subject holds.
+pub const EXPLAINED_ACTIVATIONS: usize = 20;
 /// Most bundles that are read or validated at once on behalf of callers.
 pub const MAX_BUNDLE_JOBS: usize = 1;

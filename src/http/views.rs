@@ -193,6 +193,30 @@ pub(super) fn holding(holding: &Holding) -> Value {
     })
 }
 
+/// A request or an activation that is no holding, or no longer one, and so does not count.
+pub(super) fn not_held(activation: &Activation, now: Timestamp) -> Value {
+    let status = activation.status(now);
+    let window = window_of(&activation.state);
+    let detail = match (status, activation.since(now)) {
+        (ActivationStatus::Pending, _) => "it waits for approval".to_owned(),
+        (ActivationStatus::Active, _) => "its holder is not known, or is disabled".to_owned(),
+        (_ended, Some(at)) => format!("it is {} since {at}", status.as_str().replace('_', " ")),
+        (_ended, None) => format!("it is {}", status.as_str().replace('_', " ")),
+    };
+    json!({
+        "id": activation.id,
+        "via": "activation",
+        "principal": activation.principal,
+        "role": activation.role,
+        "scope": activation.scope,
+        "start": window.map(|window| window.start),
+        "end": window.and_then(|window| window.end),
+        "approvals": activation.votes.len(),
+        "counts": false,
+        "why_not": { "reason": status, "detail": detail },
+    })
+}
+
 fn grant_status(window: Window, ended: Option<&GrantEnd>, now: Timestamp) -> &'static str {
     match ended {
         Some(GrantEnd::Removed { .. }) => "removed",

@@ -247,22 +247,5 @@ pub(super) fn object(activation: &Activation) -> Object {
 /// Refuses an activation that is not where the command needs it, and says where it is instead.
 pub(super) fn in_state(case: &Case<'_>, activation: &Activation, wanted: ActivationStatus) -> Result<(), Rejection> {
     let status = activation.status(case.now());
-    if status == wanted { Ok(()) } else { Err(Rejection::activation_is(&activation.id, status, since(activation, case.now()))) }
-}
-
-/// Since when an activation is where it is.
-fn since(activation: &Activation, now: Timestamp) -> Option<Timestamp> {
-    match &activation.state {
-        ActivationState::Pending { timeout_at, .. } if *timeout_at <= now => Some(*timeout_at),
-        ActivationState::Pending { .. } => Some(activation.requested_at),
-        ActivationState::Active { window } if window.ended(now) => window.end,
-        ActivationState::Active { window } => Some(window.start),
-        ActivationState::Denied { at, .. }
-        | ActivationState::Cancelled { at, .. }
-        | ActivationState::TimedOut { at }
-        | ActivationState::Failed { at, .. }
-        | ActivationState::Deactivated { at, .. }
-        | ActivationState::Revoked { at, .. } => Some(*at),
-        ActivationState::Expired { window } => window.end,
-    }
+    if status == wanted { Ok(()) } else { Err(Rejection::activation_is(&activation.id, status, activation.since(case.now()))) }
 }

@@ -2,10 +2,13 @@
 
 use serde_json::{Value, json};
 
+use crate::domain::ActivationId;
 use crate::domain::facts::{Action, Object};
-use crate::domain::standing::Presence;
+use crate::domain::standing::{Presence, Via};
+use crate::engine::ports::{ActivationFilter, Page};
 use crate::http::asker::{Asker, Params, Sent};
 use crate::http::data;
+use crate::http::limits::EXPLAINED_ACTIVATIONS;
 use crate::http::problem::Problem;
 use crate::http::reply::Answer;
 use crate::http::views;
@@ -23,9 +26,23 @@ pub(super) async fn explain(asker: Asker, params: Params, sent: Sent) -> Result<
     params.finish()?;
     let ask = data::question(sent.bytes())?;
     asker.demand(Action::ExplainAccess, Object::Subject(ask.subject.clone()))?;
-    let checked = asker.clone().read(move |asker| Ok(asker.server.engine.check(&ask)?)).await?;
+    let (checked, recent) = asker
+        .clone()
+        .read(move |asker| {
+            let checked = asker.server.engine.check(&ask)?;
+            let now = asker.server.engine.moment().now;
+            let filter = ActivationFilter { principal: Some(ask.subject), role: None, status: None, from: None, to: None, now };
+            let recent = asker.server.engine.reader().activations(&filter, &Page::first(EXPLAINED_ACTIVATIONS))?;
+            Ok((
+                checked,
+                recent.items.iter().map(|activation| (activation.id.clone(), views::not_held(activation, now))).collect::<Vec<_>>(),
+            ))
+        })
+        .await?;
     let verdict = checked.verdict;
-    let holdings: Vec<Value> = verdict.holdings.iter().map(views::holding).collect();
+    let held = |id: &ActivationId| verdict.holdings.iter().any(|holding| matches!(&holding.via, Via::Activation(held) if held == id));
+    let not_held = recent.into_iter().filter(|(id, _)| !held(id)).map(|(_, shown)| shown);
+    let holdings: Vec<Value> = verdict.holdings.iter().map(views::holding).chain(not_held).collect();
     let body = json!({
         "decision": verdict.allowed,
         "reason": verdict.reason,

@@ -99,7 +99,7 @@ fn stages_are_asked_in_order_and_a_person_counts_once() {
 #[test]
 fn a_vote_counts_only_while_its_voter_may_still_cast_it() {
     let lost: [(&str, fn(&mut World)); 4] = [
-        ("permission", |world| drop(world.law.denied.insert((user("bob"), Action::ApproveActivation)))),
+        ("permission", |world| assert!(world.law.denied.insert((user("bob"), Action::ApproveActivation)))),
         ("disabled", |world| drop(world.run("root", Command::SetDisabled { uid: user("bob"), disabled: true, reason: None }).unwrap())),
         ("the list", |world| {
             world.swap(&company_bundle("x", |roles| roles[2].stages[0] = stage(&["User:cat", "User:dan", "User:eve"], 2, 120))).unwrap();
