@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
@@ -112,9 +112,12 @@ impl Params {
         if query.len() > MAX_QUERY_BYTES {
             return Err(problem::bad_parameter("query", format_args!("it is longer than {MAX_QUERY_BYTES} bytes")));
         }
-        let pairs = Query::<Vec<(String, String)>>::try_from_uri(uri);
-        let Query(left) = pairs.map_err(|_| problem::bad_parameter("query", "it is not `name=value` pairs in UTF-8"))?;
-        Ok(Self { left, taken: Vec::new() })
+        let bad = || problem::bad_parameter("query", "it is not `name=value` pairs, percent-encoded, in UTF-8");
+        let pairs = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            Ok((decoded(name).ok_or_else(bad)?, decoded(value).ok_or_else(bad)?))
+        });
+        Ok(Self { left: pairs.collect::<Result<_, Problem>>()?, taken: Vec::new() })
     }
 
     /// Takes a parameter that may be left out.
@@ -180,6 +183,24 @@ impl Params {
         let name: String = name.chars().take(64).collect();
         Err(problem::bad_parameter(&name, format_args!("it is not a parameter of this endpoint; it takes {known}")))
     }
+}
+
+/// A part of a query with its percent-encoding undone. Nothing is repaired: a sequence that is broken, or is not UTF-8, is refused.
+fn decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut letters = text.bytes();
+    while let Some(letter) = letters.next() {
+        bytes.push(match letter {
+            b'+' => b' ',
+            b'%' => {
+                let digits = [letters.next()?, letters.next()?];
+                let digits = std::str::from_utf8(&digits).ok().filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
+                u8::from_str_radix(digits, 16).ok()?
+            }
+            plain => plain,
+        });
+    }
+    String::from_utf8(bytes).ok()
 }
 
 /// A command's body as it was sent, and what makes the command safe to repeat.
@@ -327,8 +348,18 @@ mod tests {
         let (who, page) = read("principal_type=User&principal_id=a%20b&limit=7&cursor=x").unwrap();
         assert_eq!(who.unwrap().to_string(), "User::\"a b\"");
         assert_eq!(page, Page { after: Some("x".into()), limit: 7 });
-        for bad in ["limit=0", "limit=1001", "limit=x", "limit=1&limit=2", "principal_type=User", "principal_id=a", "other=1", "cursor=%ff"]
-        {
+        for bad in [
+            "limit=0",
+            "limit=1001",
+            "limit=x",
+            "limit=1&limit=2",
+            "principal_type=User",
+            "principal_id=a",
+            "other=1",
+            "cursor=%ff",
+            "cursor=%4",
+            "cursor=%+1",
+        ] {
             assert_eq!(read(bad).unwrap_err().rule(), "bad_parameter", "{bad}");
         }
     }
