@@ -30,3 +30,6 @@ pub use files::{FileInfo, MAX_BUNDLE_BYTES, MAX_DEPTH, MAX_FILE_BYTES, MAX_FILES
 pub use problem::{BundleError, MAX_PROBLEMS, Problem};
 pub use trial::{MAX_TESTS, TestOutcome};
 pub use watch::Watcher;
+
+#[cfg(test)]
+mod tests;

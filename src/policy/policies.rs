@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::str::FromStr as _;
 use std::sync::Arc;
 
-use cedar_policy::{Policy, PolicyId, PolicySet, Schema, ValidationMode, ValidationWarning, Validator};
+use cedar_policy::{Policy, PolicyId, PolicySet, Schema, ValidationError, ValidationMode, ValidationWarning, Validator};
 use cedar_policy_core::ast::{self, BinaryOp, Expr, ExprKind, Var};
 use cedar_policy_core::parser::Loc;
 use miette::Diagnostic as _;
@@ -162,6 +162,12 @@ fn reads_now(condition: &Expr) -> bool {
     mentions > harmless.count()
 }
 
+/// An error of Cedar's: whether it comes without help, its text, and itself.
+type Found<'a> = (bool, String, &'a ValidationError);
+
+/// Most errors that are shown for one place: an attribute can be missing on every type that an open scope lets in.
+const SHOWN_AT_ONE_PLACE: usize = 2;
+
 /// Validates strictly. Policies that can never apply are errors, too; lesser warnings are handed back.
 pub(super) fn validate(policies: &Policies, schema: &Schema, texts: &BTreeMap<String, Shared>, problems: &mut Problems) -> Vec<String> {
     let result = Validator::new(schema.clone()).validate_with_level(&policies.set, ValidationMode::Strict, MAX_LEVEL);
@@ -170,10 +176,24 @@ pub(super) fn validate(policies: &Policies, schema: &Schema, texts: &BTreeMap<St
         let placed = policies.places.get(id)?;
         Some((placed, texts.get(&placed.file).map(Arc::as_ref).unwrap_or_default()))
     };
+    // Cedar goes through types in no order; people want to read from top to bottom, and the same thing every time
+    let mut found: BTreeMap<(&str, usize), Vec<Found<'_>>> = BTreeMap::new();
     for error in result.validation_errors() {
-        match place(error.policy_id()) {
-            Some((placed, text)) => problems.push_cedar(&placed.file, text, error),
-            None => problems.push(Problem::general(error.to_string())),
+        let Some((placed, _)) = place(error.policy_id()) else {
+            problems.push(Problem::general(error.to_string()));
+            continue;
+        };
+        let at = error.labels().and_then(|mut labels| labels.next()).map_or(placed.span.start, |label| label.offset());
+        found.entry((&placed.file, at)).or_default().push((error.help().is_none(), error.to_string(), error));
+    }
+    let mut wrong: BTreeSet<&PolicyId> = BTreeSet::new();
+    for mut here in found.into_values() {
+        here.sort_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
+        for (_, _, error) in here.into_iter().take(SHOWN_AT_ONE_PLACE) {
+            wrong.insert(error.policy_id());
+            if let Some((placed, text)) = place(error.policy_id()) {
+                problems.push_cedar(&placed.file, text, error);
+            }
         }
     }
     let mut warnings = Vec::new();
@@ -182,10 +202,13 @@ pub(super) fn validate(policies: &Policies, schema: &Schema, texts: &BTreeMap<St
         let span = warning.labels().and_then(|mut labels| labels.next());
         let span = span.map_or_else(|| placed.span.clone(), |label| label.offset()..label.offset() + label.len());
         match warning {
+            // one reason why a policy is wrong is enough
             ValidationWarning::ImpossiblePolicy(_) | ValidationWarning::InvalidActionApplication(_) => {
-                let message = format!("the policy can never apply: {warning}");
-                let help = "no question that the schema allows can match it; check the types of its principal, action and resource";
-                problems.push(Problem::at(&placed.file, text, span, message).help(help));
+                if wrong.insert(warning.policy_id()) {
+                    let help = "no question that the schema allows can match it; check the types of its principal, action and resource";
+                    let message = format!("the policy can never apply: {warning}");
+                    problems.push(Problem::at(&placed.file, text, span, message).help(help));
+                }
             }
             ValidationWarning::MixedScriptString(_)
             | ValidationWarning::BidiCharsInString(_)
@@ -196,6 +219,7 @@ pub(super) fn validate(policies: &Policies, schema: &Schema, texts: &BTreeMap<St
             _ => warnings.push(one_line(&placed.file, text, span, warning)),
         }
     }
+    warnings.sort();
     warnings
 }
 

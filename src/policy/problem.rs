@@ -214,7 +214,8 @@ impl Problems {
     }
 
     /// Nothing, or everything that was found.
-    pub(super) fn into_result(self) -> Result<(), BundleError> {
+    pub(super) fn into_result(mut self) -> Result<(), BundleError> {
+        self.problems.sort_by(|one, other| (&one.file, one.line, one.column).cmp(&(&other.file, other.line, other.column)));
         if self.problems.is_empty() { Ok(()) } else { Err(BundleError { problems: self.problems, more: self.more }) }
     }
 

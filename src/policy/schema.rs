@@ -68,6 +68,9 @@ pub(super) fn compose(author: Text<'_>, roles_at: Text<'_>, roles: &RolesFile, p
         ground.entity_types().map(ToString::to_string).filter(|name| *name != roles.role_type.value && !Catalog::is_own(name)).collect();
     let holders = descendants(&ground, &roles.role_type.value);
     let principal_types = principal_types(roles_at, roles, &types, &holders, problems);
+    if problems.len() > before {
+        return None;
+    }
     let group_types = group_types(roles_at, roles, &types, &principal_types, &ground, problems);
     require_role_parents(author, &declared, roles, &principal_types, &holders, problems);
     require_holding_tags(author, &declared, &principal_types, problems);
@@ -117,27 +120,30 @@ fn descendants(schema: &Schema, above: &str) -> BTreeSet<String> {
 /// Names that Elevon generates may not be the author's, too; and names in a namespace may not shadow names outside of all (Cedar RFC 70).
 fn refuse_clashes(author: Text<'_>, json: &Value, role_type: &str, problems: &mut Problems) {
     let Some(namespaces) = json.as_object() else { return };
-    let at =
-        |word: &str, message: String, help: &str| Problem::at(author.file, author.text, find_word(author.text, word), message).help(help);
+    let mut clash = |span: Range<usize>, message: String, help: &str| {
+        problems.push(Problem::at(author.file, author.text, span, message).help(help));
+    };
+    let elsewhere = "rename it, or put your schema into a namespace of your own";
     if namespaces.keys().any(|name| name == NAMESPACE || name.starts_with("Elevon::")) {
+        let span = find(author.text, NAMESPACE, |before| before.trim_end().ends_with("namespace"));
         let message = "the namespace `Elevon` is generated; the bundle cannot add to it".to_owned();
-        problems.push(at(NAMESPACE, message, "move what you need into a namespace of your own"));
+        clash(span, message, "move what you need into a namespace of your own");
     }
     let Some(plain) = namespaces.get("").and_then(Value::as_object) else { return };
     let names = |section: &str| plain.get(section).and_then(Value::as_object).into_iter().flat_map(|all| all.keys());
     for name in names("entityTypes").chain(names("commonTypes")) {
+        let span = find_entity(author.text, name);
         if name == role_type {
             let message = format!("`{name}` is generated from roles.toml; the bundle cannot define it");
-            problems.push(at(name, message, "leave it out, or set another `role_type` in roles.toml"));
+            clash(span, message, "leave it out, or set another `role_type` in roles.toml");
         } else if TYPES.contains(&name.as_str()) || COMMON_TYPES.contains(&name.as_str()) {
-            let message = format!("`{name}` is also the name of a type of Elevon's, which it would hide");
-            problems.push(at(name, message, "rename it, or put your schema into a namespace of your own"));
+            clash(span, format!("`{name}` is also the name of a type of Elevon's, which it would hide"), elsewhere);
         }
     }
     for name in names("actions") {
         if Action::ALL.iter().any(|action| action.as_str() == name) {
             let message = format!("`{name}` is also the name of an action of Elevon's, which it would hide");
-            problems.push(at(name, message, "rename it, or put your schema into a namespace of your own"));
+            clash(find_word(author.text, name), message, elsewhere);
         }
     }
 }
@@ -196,7 +202,7 @@ fn principal_types(
         Some(list) => listed(roles_at, list, "`principal_types`", types, problems),
         None => holders.clone(),
     };
-    if found.is_empty() {
+    if found.is_empty() && roles.principal_types.as_ref().is_none_or(Vec::is_empty) {
         let problem = Problem::in_file(roles_at.file, "there is no principal type, so nobody could hold a role");
         problems.push(problem.help("write `principal_types = [\"User\"]` in `[elevon]`, and `entity User in [Role]` in the schema"));
     }

@@ -32,17 +32,16 @@ enum Heard {
 }
 
 impl Watcher {
-    /// Watches a folder, and calls back with each new digest that has settled. The digest at the start is taken as known.
+    /// Watches a folder, and calls back with each new digest that has settled. What the folder holds now is taken as known: start watching
+    /// before you load it, and no change can slip in between.
     ///
     /// # Errors
     /// No thread could be started.
     pub fn spawn(dir: PathBuf, on_change: impl Fn(Revision) + Send + 'static) -> io::Result<Self> {
         let (wake, heard) = mpsc::channel();
         let notifications = listen(&dir, wake.clone());
-        let thread = thread::Builder::new().name("elevon-watch".to_owned()).spawn(move || {
-            let proposed = digest_of(&dir).ok();
-            watch(&dir, &heard, proposed, &on_change);
-        })?;
+        let known = digest_of(&dir).ok();
+        let thread = thread::Builder::new().name("elevon-watch".to_owned()).spawn(move || watch(&dir, &heard, known, &on_change))?;
         Ok(Self { wake, thread: Some(thread), notifications })
     }
 }
@@ -130,9 +129,7 @@ mod tests {
 
     fn watched(dir: &Path) -> (Watcher, Receiver<Revision>) {
         let (send, seen) = mpsc::channel();
-        let watcher = Watcher::spawn(dir.to_owned(), move |revision| send.send(revision).unwrap()).unwrap();
-        thread::sleep(Duration::from_millis(100));
-        (watcher, seen)
+        (Watcher::spawn(dir.to_owned(), move |revision| send.send(revision).unwrap()).unwrap(), seen)
     }
 
     #[test]
