@@ -134,7 +134,8 @@ pub fn verify<B: AsRef<[u8]>>(records: impl IntoIterator<Item = B>) -> Result<Ti
 mod tests {
     use super::*;
     use crate::domain::event::Event;
-    use crate::domain::{Actor, CommandId, Revision, Uid};
+    use crate::domain::id::CommandId;
+    use crate::domain::{Actor, Revision, Uid};
 
     fn records(count: u64) -> Vec<Vec<u8>> {
         let mut prev = Digest([0; 32]);

@@ -345,11 +345,14 @@ impl<K: Key, V: Value> Iterator for Scan<'_, K, V> {
     }
 }
 
+/// A key and its value as they stand on disk.
+pub(super) type RawRow = (Box<[u8]>, Box<[u8]>);
+
 /// The keys and values of a family as they stand on disk.
 pub(super) fn raw_rows<'a>(
     at: &'a At<'_>,
     family: &'static str,
-) -> Result<impl Iterator<Item = Result<(Box<[u8]>, Box<[u8]>), Unavailable>> + 'a, Unavailable> {
+) -> Result<impl Iterator<Item = Result<RawRow, Unavailable>> + 'a, Unavailable> {
     let rows = at.db.iterator_cf_opt(handle(at.db, family)?, at.options(), IteratorMode::From(&[], Direction::Forward));
     Ok(rows.map(move |row| row.map_err(|error| unreadable(family, &error))))
 }

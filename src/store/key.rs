@@ -283,7 +283,7 @@ mod tests {
 
         #[test]
         fn bytes_that_are_no_key_are_refused_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
-            let _ = (Uid::parse(&bytes), Seq::parse(&bytes), MetaKey::parse(&bytes), TextDigest::parse(&bytes));
+            let _ = (<Uid as Key>::parse(&bytes), Seq::parse(&bytes), MetaKey::parse(&bytes), TextDigest::parse(&bytes));
             let _ = (<(Timestamp, Due)>::parse(&bytes), Cause::parse(&bytes), <(Label, Label, Uid)>::parse(&bytes));
             if let Some(key) = <(Timestamp, Due)>::parse(&bytes) {
                 prop_assert_eq!(key.bytes(), bytes);

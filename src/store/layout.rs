@@ -1,1 +1,269 @@
-//! t
+//! Every layout on disk, byte for byte, against `layout.txt`. A line that changes is a change of format: raise the version of that value and
+//! [`super::FORMAT`], say in its history what changed, and keep reading the older form. A line that is added is not.
+
+use std::fmt::Write as _;
+
+use super::family::{self, Family, hex};
+use super::key::{Key, Label, MetaKey, Seq};
+use super::value::{HeadRow, Raw, Value};
+use crate::domain::command::Due;
+use crate::domain::event::Remembered;
+use crate::domain::grant::{
+    ActivationGrant, ActivationState, AssignmentGrant, Basis, Cause, EligibilityGrant, EntityRow, GrantEnd, Grants, TicketDigest, Under,
+    Vote,
+};
+use crate::domain::id::IdempotencyKey;
+use crate::domain::settings::{EdgeSource, JsonObject, ParentEdge};
+use crate::domain::text::Digest;
+use crate::domain::{
+    Activation, ActivationId, Actor, Assignment, AssignmentId, Caller, CredentialKind, Duration, Eligibility, EligibilityId, EntityDef,
+    Incarnation, Outcome, Rejection, Revision, RoleName, Text, TextDigest, Timestamp, Uid, Window,
+};
+use crate::engine::ports::Head;
+
+fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(millis)
+}
+
+fn alice() -> Uid {
+    Uid::new("User", "alice").unwrap()
+}
+
+fn prod() -> Uid {
+    Uid::new("Env", "prod").unwrap()
+}
+
+fn dba() -> RoleName {
+    RoleName::new("dba").unwrap()
+}
+
+fn act() -> ActivationId {
+    ActivationId::new("act_1").unwrap()
+}
+
+fn elg() -> EligibilityId {
+    EligibilityId::new("elg_1").unwrap()
+}
+
+fn asg() -> AssignmentId {
+    AssignmentId::new("asg_1").unwrap()
+}
+
+fn digest(byte: u8) -> TextDigest {
+    TextDigest(Digest([byte; 32]))
+}
+
+fn actor() -> Actor {
+    Actor::Caller(Caller {
+        principal: alice(),
+        credential: CredentialKind::Dev,
+        amr: vec!["otp".to_owned(), "pwd".to_owned()],
+        auth_time: Some(at(1)),
+        groups: vec!["g".to_owned()],
+    })
+}
+
+fn window() -> Window {
+    Window { start: at(1000), end: Some(at(2000)) }
+}
+
+fn under() -> Under {
+    Under { holder: Incarnation(1), role: Incarnation(2), scope: Some(Incarnation(3)) }
+}
+
+fn ticket() -> TicketDigest {
+    TicketDigest { system: digest(1), number: digest(2) }
+}
+
+fn basis() -> Basis {
+    Basis { eligibility: elg(), holder: alice() }
+}
+
+fn activation(state: ActivationState) -> Activation {
+    let vote = Vote { voter: actor(), person: "p".to_owned(), stage: 1, at: at(5), justification: None };
+    Activation {
+        id: act(),
+        principal: alice(),
+        requester: Actor::System,
+        role: dba(),
+        scope: Some(prod()),
+        requested_at: at(7),
+        duration: Duration::from_secs(300),
+        justification: Some(digest(3)),
+        ticket: Some(ticket()),
+        basis: basis(),
+        under: under(),
+        basis_incarnation: Incarnation(4),
+        votes: vec![vote],
+        state,
+    }
+}
+
+fn row() -> EntityRow {
+    let edge = |source| ParentEdge { parent: prod(), incarnation: Incarnation(5), source };
+    let (role, scope, window, under) = (dba(), Some(prod()), window(), under());
+    let eligibility = EligibilityGrant { id: elg(), role: role.clone(), scope: scope.clone(), window, under };
+    let assignment = AssignmentGrant { id: asg(), role: role.clone(), scope: None, window: Window { end: None, ..window }, under };
+    let activation = ActivationGrant {
+        id: act(),
+        role,
+        scope,
+        window,
+        under,
+        basis: basis(),
+        basis_incarnation: Incarnation(6),
+        approvals: 2,
+        ticket: Some(ticket()),
+    };
+    let attrs = serde_json::json!({"a": 1}).as_object().cloned().unwrap();
+    EntityRow {
+        changed: 300,
+        incarnation: Incarnation(7),
+        disabled: true,
+        stored: Some(EntityDef {
+            uid: alice(),
+            parents: vec![edge(EdgeSource::Bundle), edge(EdgeSource::Api)],
+            attrs: JsonObject::new(&attrs).unwrap(),
+        }),
+        grants: Grants {
+            eligibilities: vec![eligibility],
+            assignments: vec![assignment],
+            activations: vec![activation],
+            pending: vec![act()],
+        },
+    }
+}
+
+fn states() -> Vec<ActivationState> {
+    let (by, reason) = (Actor::System, Some(digest(9)));
+    vec![
+        ActivationState::Pending { stage: 1, timeout_at: at(9) },
+        ActivationState::Active { window: window() },
+        ActivationState::Denied { by: by.clone(), at: at(9), reason },
+        ActivationState::Cancelled { by: by.clone(), at: at(9), reason },
+        ActivationState::TimedOut { at: at(9) },
+        ActivationState::Failed { at: at(9), cause: Cause::EligibilityRemoved(elg()) },
+        ActivationState::Deactivated { window: window(), by: by.clone(), at: at(9), reason },
+        ActivationState::Revoked { window: window(), by, at: at(9), reason, cause: Some(Cause::RoleRemoved(dba())) },
+        ActivationState::Expired { window: window() },
+    ]
+}
+
+fn causes() -> Vec<Cause> {
+    vec![
+        Cause::EligibilityRemoved(elg()),
+        Cause::EligibilityEnded(elg()),
+        Cause::PrincipalDisabled(alice()),
+        Cause::PrincipalDeleted(alice()),
+        Cause::GroupLeft(alice()),
+        Cause::ScopeDeleted(prod()),
+        Cause::RoleRemoved(dba()),
+    ]
+}
+
+fn dues() -> Vec<Due> {
+    vec![
+        Due::ActivationEnd(act()),
+        Due::StageTimeout(act()),
+        Due::EligibilityEnd(elg()),
+        Due::AssignmentEnd(asg()),
+        Due::Cascade(Cause::ScopeDeleted(prod())),
+    ]
+}
+
+/// One line for each row of each family, as its table would write it, read back on the way.
+struct Sheet(String);
+
+impl Sheet {
+    fn row<K, V>(&mut self, family: &Family<K, V>, key: &K, value: &V)
+    where
+        K: Key + PartialEq + std::fmt::Debug,
+        V: Value + PartialEq + std::fmt::Debug,
+    {
+        let (key_bytes, value_bytes) = (key.bytes(), value.encode().unwrap());
+        assert_eq!(<K as Key>::parse(&key_bytes).as_ref(), Some(key));
+        assert_eq!(&V::decode(&value_bytes).unwrap(), value);
+        let value = if value_bytes.is_empty() { "-".to_owned() } else { hex(&value_bytes) };
+        writeln!(self.0, "{} {} {value}", family.name, hex(&key_bytes)).unwrap();
+    }
+}
+
+fn sheet() -> String {
+    let mut sheet = Sheet(String::new());
+    sheet.row(&family::JOURNAL, &Seq(258), &Raw(b"{}".to_vec()));
+    sheet.row(&family::ROWS, &alice(), &EntityRow::default());
+    sheet.row(&family::ROWS, &alice(), &row());
+    sheet.row(&family::ROLES, &dba(), &Incarnation(300));
+    for state in states() {
+        sheet.row(&family::ACTIVATIONS, &act(), &activation(state));
+    }
+    let ends = [None, Some(GrantEnd::Expired { at: at(9) }), Some(GrantEnd::Removed { by: actor(), at: at(9), reason: Some(digest(9)) })];
+    for ended in ends {
+        let (holder, role, scope, window, under, granted_by, granted_at) =
+            (alice(), dba(), Some(prod()), window(), under(), actor(), at(8));
+        let justification = Some(digest(8));
+        let eligibility =
+            Eligibility { id: elg(), holder, role, scope, window, under, granted_by, granted_at, justification, ended: ended.clone() };
+        sheet.row(&family::ELIGIBILITIES, &elg(), &eligibility);
+        let Eligibility { holder, role, scope, window, under, granted_by, granted_at, justification, .. } = eligibility;
+        let assignment = Assignment { id: asg(), holder, role, scope, window, under, granted_by, granted_at, justification, ended };
+        sheet.row(&family::ASSIGNMENTS, &asg(), &assignment);
+    }
+    for cause in causes() {
+        sheet.row(&family::CASCADES, &cause, &at(-1));
+    }
+    let results = [Ok(Outcome::ActivationCreated(act())), Ok(Outcome::Unchanged), Err(Rejection::UnknownPrincipal { principal: alice() })];
+    let key = || IdempotencyKey::new("k").unwrap();
+    for result in results {
+        sheet.row(&family::REMEMBERED, &(alice(), key()), &(at(9), Remembered { key: key(), body: Digest([4; 32]), result }));
+    }
+    sheet.row(&family::TEXTS, &digest(5), &Text { salt: [6; 16], value: "why".to_owned() });
+    sheet.row(&family::BUNDLES, &Revision::new("ab12").unwrap(), &Raw(b"{}".to_vec()));
+    for due in dues() {
+        sheet.row(&family::TIMERS, &(at(1), due), &());
+    }
+    meta(&mut sheet);
+    indexes(&mut sheet);
+    sheet.0
+}
+
+fn meta(sheet: &mut Sheet) {
+    let head = Head { seq: 258, hash: Digest([1; 32]), at: at(1), revision: Some(Revision::new("ab12").unwrap()) };
+    for (key, value) in [
+        (MetaKey::Magic, b"elevon".to_vec()),
+        (MetaKey::Format, super::FORMAT.to_be_bytes().to_vec()),
+        (MetaKey::Mode, super::Mode::Dev.as_str().as_bytes().to_vec()),
+        (MetaKey::Head, HeadRow::from(&head).encode().unwrap()),
+        (MetaKey::Mark, at(300).encode().unwrap()),
+        (MetaKey::Active, 300_u64.encode().unwrap()),
+    ] {
+        sheet.row(&family::META, &key, &Raw(value));
+    }
+}
+
+fn indexes(sheet: &mut Sheet) {
+    sheet.row(&family::OPEN_BY_ELIGIBILITY, &(elg(), act()), &());
+    sheet.row(&family::OPEN_BY_ROLE, &(dba(), act()), &());
+    sheet.row(&family::OPEN_BY_SCOPE, &(prod(), act()), &());
+    sheet.row(&family::OPEN_BY_HOLDER, &(alice(), act()), &());
+    sheet.row(&family::OPEN_BY_TIME, &(at(-1), act()), &());
+    sheet.row(&family::PENDING, &(at(0), act()), &());
+    sheet.row(&family::ACTIVATIONS_BY_TIME, &(at(1), act()), &());
+    sheet.row(&family::ACTIVATIONS_BY_PRINCIPAL, &(alice(), at(1), act()), &());
+    sheet.row(&family::ELIGIBILITIES_BY_HOLDER, &(alice(), elg()), &());
+    sheet.row(&family::ASSIGNMENTS_BY_HOLDER, &(alice(), asg()), &());
+    sheet.row(&family::CHILDREN, &(prod(), alice()), &());
+    sheet.row(&family::FOLDS, &(Label("User".to_owned()), Label("alice".to_owned()), alice()), &());
+    sheet.row(&family::REMEMBERED_BY_TIME, &(at(1), alice(), IdempotencyKey::new("k").unwrap()), &());
+}
+
+#[test]
+fn every_layout_on_disk_is_as_it_was() {
+    let (sheet, kept) = (sheet(), include_str!("layout.txt"));
+    for (now, then) in sheet.lines().zip(kept.lines()) {
+        assert_eq!(now, then, "the layout of `{}` changed", now.split(' ').next().unwrap_or_default());
+    }
+    assert_eq!(sheet.lines().count(), kept.lines().count(), "the sheet as it is now:\n{sheet}");
+    let missing: Vec<_> = family::ALL.iter().filter(|(name, _)| !sheet.lines().any(|line| line.split(' ').next() == Some(name))).collect();
+    assert!(missing.is_empty(), "no layout of {missing:?} is kept");
+}

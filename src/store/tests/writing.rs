@@ -1,0 +1,132 @@
+//! Commits: all or nothing, at the expected head only, and never again after a failure.
+
+use rocksdb::DB;
+
+use super::*;
+use crate::domain::{Changes, Rows as _, Tables as _};
+use crate::store::StoreJournal;
+
+#[test]
+fn a_commit_elsewhere_than_at_the_head_is_a_conflict_and_writes_nothing() {
+    let mut desk = Desk::new();
+    let head = desk.say(vec![stored("User Alice", &[])]);
+    let stale = [Head::empty(), Head { hash: Digest([9; 32]), ..head.clone() }, Head { seq: 2, ..head.clone() }];
+    for expected in stale {
+        let batch = desk.batch(vec![Said::by_elevon(vec![stored("User Bob", &[])])]);
+        let before = dump(desk.store());
+        let outcome = desk.opened.as_mut().unwrap().journal.commit(&expected, batch);
+        assert_eq!(outcome, Committed::Conflict(head.clone()));
+        assert_eq!(dump(desk.store()), before);
+    }
+}
+
+#[test]
+fn a_group_of_commands_is_one_commit() {
+    let mut desk = Desk::new();
+    let said = ["User Alice", "User Bob", "User Carol"].map(|name| Said::by_elevon(vec![stored(name, &["Group all"])]));
+    let head = desk.commit(said.into());
+    assert_eq!((head.seq, desk.store().head()), (3, head.clone()));
+    assert_eq!(desk.store().stored_children(&uid("Group all"), Some(&uid("User Alice")), 9).unwrap(), [uid("User Bob"), uid("User Carol")]);
+}
+
+#[test]
+fn what_does_not_hold_together_is_not_written() {
+    type Harm = fn(&mut Batch);
+    let rows: [(&str, Harm); 4] = [
+        ("a gap", |batch| batch.records[0].seq = 3),
+        ("another hash", |batch| batch.records[0].hash = Digest([1; 32])),
+        ("other bytes", |batch| batch.records[0].bytes.push(b' ')),
+        ("changes without a record", |batch| batch.records.clear()),
+    ];
+    for (what, harm) in rows {
+        let mut desk = Desk::new();
+        let head = desk.say(vec![stored("User Alice", &[])]);
+        let mut batch = desk.batch(vec![Said::by_elevon(vec![stored("User Bob", &[])])]);
+        let whole = batch.clone();
+        harm(&mut batch);
+        let before = dump(desk.store());
+        let journal = &mut desk.opened.as_mut().unwrap().journal;
+        assert!(matches!(journal.commit(&head, batch), Committed::Failed(_)), "{what}");
+        assert!(matches!(journal.commit(&head, whole), Committed::Failed(_)), "{what}: the writer goes on");
+        assert_eq!(dump(desk.store()), before, "{what}");
+    }
+}
+
+#[test]
+fn after_a_failed_write_nothing_is_written() {
+    let mut desk = Desk::new();
+    let head = desk.say(vec![stored("User Alice", &[])]);
+    let batch = desk.batch(vec![Said::by_elevon(vec![stored("User Bob", &[])])]);
+    desk.opened = None;
+    // A database that is open for reading refuses every write, as a disk that turned read-only does.
+    let db = DB::open_cf_descriptors_read_only(&options::database(), desk.path(), options::families(), false).unwrap();
+    let store = Arc::new(Store::over(db).unwrap());
+    let mut journal = StoreJournal::new(Arc::clone(&store));
+    let Committed::Failed(why) = journal.commit(&head, batch.clone()) else { panic!("written") };
+    assert!(why.contains("cannot be written"), "{why}");
+    assert_eq!(journal.commit(&head, batch), Committed::Failed(why.clone()));
+    assert_eq!(journal.commit(&Head::empty(), Batch::default()), Committed::Failed(why));
+    assert!(store.save_mark(at(START * 2)).is_err());
+    assert_eq!((store.head(), store.row(&uid("User Bob")).unwrap()), (head, None));
+}
+
+#[test]
+fn an_empty_batch_changes_nothing() {
+    let mut desk = Desk::new();
+    let head = desk.say(vec![stored("User Alice", &[])]);
+    let before = dump(desk.store());
+    assert_eq!(desk.opened.as_mut().unwrap().journal.commit(&head, Batch::default()), Committed::Done(head));
+    assert_eq!(dump(desk.store()), before);
+}
+
+#[test]
+fn the_mark_of_time_never_falls() {
+    let mut desk = Desk::new();
+    let store = Arc::clone(desk.store());
+    store.save_mark(at(START + 500_000)).unwrap();
+    store.save_mark(at(START)).unwrap();
+    assert_eq!(store.mark(), at(START + 500_000));
+    desk.say(vec![stored("User Alice", &[])]);
+    assert_eq!(store.mark(), at(START + 500_000));
+    drop(store);
+    desk.reopen();
+    assert_eq!(desk.store().mark(), at(START + 500_000));
+}
+
+#[test]
+fn texts_and_archives_are_kept_beside_the_journal() {
+    let mut desk = Desk::new();
+    let mut batch = desk.batch(vec![Said::by_elevon(vec![stored("User Alice", &[])])]);
+    let (reason, revision) = (text("the disk is full"), Revision::new("r1").unwrap());
+    batch.changes = Changes { texts: [(reason.digest(), reason.clone())].into(), ..batch.changes };
+    batch.bundles = vec![(revision.clone(), b"archive".to_vec())];
+    assert!(matches!(desk.opened.as_mut().unwrap().journal.commit(&Head::empty(), batch), Committed::Done(_)));
+    desk.reopen();
+    assert_eq!(desk.store().text(&reason.digest()).unwrap(), Some(reason));
+    assert_eq!(desk.store().bundle(&revision).unwrap(), Some(b"archive".to_vec()));
+    assert_eq!(desk.store().bundle(&Revision::new("r2").unwrap()).unwrap(), None);
+}
+
+#[test]
+fn remembered_results_are_forgotten_after_a_day() {
+    let mut desk = Desk::new();
+    let say = |desk: &mut Desk, key: &str| {
+        let (events, actor) = (vec![Event::EntityEnabled { uid: uid("User x"), reason: None }], caller("User Alice"));
+        desk.commit(vec![Said { events, actor, idempotency: Some(remembered(key)) }]);
+    };
+    let has = |desk: &Desk, key: &str| desk.store().remembered(&uid("User Alice"), &IdempotencyKey::new(key).unwrap()).unwrap().is_some();
+    say(&mut desk, "old");
+    say(&mut desk, "again");
+    desk.now += 23 * 3_600_000;
+    say(&mut desk, "young");
+    assert!(has(&desk, "old"));
+    desk.now += 2 * 3_600_000;
+    say(&mut desk, "again");
+    assert_eq!(["old", "again", "young"].map(|key| has(&desk, key)), [false, true, true]);
+    assert_eq!(dump(desk.store())["remembered_by_time"].len(), 2);
+    desk.reopen();
+    assert_eq!(["old", "again", "young"].map(|key| has(&desk, key)), [false, true, true]);
+    let dir = desk.path().to_owned();
+    desk.opened = None;
+    assert_eq!(crate::store::rebuild(&dir).unwrap().differences, Vec::<String>::new());
+}
