@@ -396,9 +396,10 @@ fn watch(folder: &Arc<Folder>, known: Option<Revision>) -> Result<Watcher, AppEr
             };
             let Some(folder) = watched.upgrade() else { return };
             // What went wrong is in the log and in the engine's health.
-            match source {
-                BundleSource::Watch => folder.follow(&mut changes).await,
-                _ => drop(folder.propose(source, Actor::System).await),
+            if source == BundleSource::Watch {
+                folder.follow(&mut changes).await;
+            } else {
+                let _ = folder.propose(source, Actor::System).await;
             }
         }
     });

@@ -3,16 +3,16 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use crate::domain::facts::{Action, Object};
 use crate::domain::id::IdempotencyKey;
 use crate::domain::text::Digest;
-use crate::domain::{Actor, Caller, Command, Envelope, Timestamp, Uid, Unavailable};
+use crate::domain::{Actor, Caller, Command, Envelope, Rejection, Timestamp, Uid, Unavailable};
 use crate::engine::ports::{MAX_PAGE, Page};
 use crate::engine::{Reply, SubmitError};
 
@@ -62,11 +62,18 @@ impl Asker {
         Actor::Caller(self.caller.clone())
     }
 
-    /// Submits a command of the caller's.
-    pub(super) async fn submit(&self, sent: &Sent, command: Command) -> Result<Reply, SubmitError> {
-        let id = ids::command().map_err(|problem| SubmitError::Unknown(problem.detail().to_owned()))?;
+    /// Submits a command of the caller's. That the caller itself is not known is a matter of rights; that somebody named in the
+    /// command is not known is a matter of the command.
+    pub(super) async fn submit(&self, sent: &Sent, command: Command) -> Result<Reply, Problem> {
+        let id = ids::command()?;
         let idempotency = sent.idempotency.clone();
-        self.server.engine.submit(Envelope { id, actor: self.actor(), idempotency, command }).await
+        let submitted = self.server.engine.submit(Envelope { id, actor: self.actor(), idempotency, command }).await;
+        submitted.map_err(|error| {
+            let unknown_caller = matches!(&error,
+                SubmitError::Rejected { rejection: Rejection::UnknownPrincipal { principal }, .. } if self.is(principal));
+            let problem = Problem::from(error);
+            if unknown_caller { problem.as_status(StatusCode::FORBIDDEN) } else { problem }
+        })
     }
 
     /// Reads on a thread that may wait for the disk.
@@ -105,9 +112,12 @@ impl Params {
         if query.len() > MAX_QUERY_BYTES {
             return Err(problem::bad_parameter("query", format_args!("it is longer than {MAX_QUERY_BYTES} bytes")));
         }
-        let pairs = Query::<Vec<(String, String)>>::try_from_uri(uri);
-        let Query(left) = pairs.map_err(|_| problem::bad_parameter("query", "it is not `name=value` pairs in UTF-8"))?;
-        Ok(Self { left, taken: Vec::new() })
+        let bad = || problem::bad_parameter("query", "it is not `name=value` pairs, percent-encoded, in UTF-8");
+        let pairs = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            Ok((decoded(name).ok_or_else(bad)?, decoded(value).ok_or_else(bad)?))
+        });
+        Ok(Self { left: pairs.collect::<Result<_, Problem>>()?, taken: Vec::new() })
     }
 
     /// Takes a parameter that may be left out.
@@ -173,6 +183,24 @@ impl Params {
         let name: String = name.chars().take(64).collect();
         Err(problem::bad_parameter(&name, format_args!("it is not a parameter of this endpoint; it takes {known}")))
     }
+}
+
+/// A part of a query with its percent-encoding undone. Nothing is repaired: a sequence that is broken, or is not UTF-8, is refused.
+fn decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut letters = text.bytes();
+    while let Some(letter) = letters.next() {
+        bytes.push(match letter {
+            b'+' => b' ',
+            b'%' => {
+                let digits = [letters.next()?, letters.next()?];
+                let digits = std::str::from_utf8(&digits).ok().filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
+                u8::from_str_radix(digits, 16).ok()?
+            }
+            plain => plain,
+        });
+    }
+    String::from_utf8(bytes).ok()
 }
 
 /// A command's body as it was sent, and what makes the command safe to repeat.
@@ -300,7 +328,9 @@ mod tests {
         ];
         for (types, json) in rows {
             let mut headers = HeaderMap::new();
-            types.iter().for_each(|one| drop(headers.append(CONTENT_TYPE, one.parse().unwrap())));
+            for one in types {
+                headers.append(CONTENT_TYPE, one.parse().unwrap());
+            }
             assert_eq!(is_json(&headers), json, "{types:?}");
         }
     }
@@ -318,8 +348,18 @@ mod tests {
         let (who, page) = read("principal_type=User&principal_id=a%20b&limit=7&cursor=x").unwrap();
         assert_eq!(who.unwrap().to_string(), "User::\"a b\"");
         assert_eq!(page, Page { after: Some("x".into()), limit: 7 });
-        for bad in ["limit=0", "limit=1001", "limit=x", "limit=1&limit=2", "principal_type=User", "principal_id=a", "other=1", "cursor=%ff"]
-        {
+        for bad in [
+            "limit=0",
+            "limit=1001",
+            "limit=x",
+            "limit=1&limit=2",
+            "principal_type=User",
+            "principal_id=a",
+            "other=1",
+            "cursor=%ff",
+            "cursor=%4",
+            "cursor=%+1",
+        ] {
             assert_eq!(read(bad).unwrap_err().rule(), "bad_parameter", "{bad}");
         }
     }

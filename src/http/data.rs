@@ -7,7 +7,6 @@ use axum::body::Body;
 use http::header::{CONTENT_TYPE, HOST};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
 use serde_json::{Map, Value, json};
 
 use crate::domain::facts::{Action, Object as Subject};
@@ -65,7 +64,10 @@ impl Plane {
 }
 
 /// Answers.
-pub(super) async fn answer(server: &Server, plane: Plane, request: Request<Incoming>) -> Response<Body> {
+pub(super) async fn answer<B>(server: &Server, plane: Plane, request: Request<B>) -> Response<Body>
+where
+    B: hyper::body::Body<Data = bytes::Bytes, Error = hyper::Error>,
+{
     use axum::response::IntoResponse as _;
     let (parts, body) = request.into_parts();
     match plane {
@@ -93,7 +95,10 @@ pub(super) fn plain(problem: Problem) -> Response<Body> {
     response
 }
 
-async fn evaluation(server: &Server, parts: &Parts, body: Incoming) -> Result<Response<Body>, Problem> {
+async fn evaluation<B>(server: &Server, parts: &Parts, body: B) -> Result<Response<Body>, Problem>
+where
+    B: hyper::body::Body<Data = bytes::Bytes, Error = hyper::Error>,
+{
     let caller = server.authenticate(&parts.headers)?;
     if !is_json(&parts.headers) {
         return Err(problem::not_json());

@@ -14,8 +14,8 @@ pub const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a request may take from its head to its answer.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long a client may take over one write or read of a connection, answer included.
-pub const CONNECTION_LIFETIME: Duration = Duration::from_secs(3600);
+/// How old a connection grows before it is closed after its next answer: a client that reads nothing cannot hold one for ever.
+pub const CONNECTION_LIFETIME: Duration = Duration::from_secs(900);
 /// How long requests in flight may take to finish once the server was told to stop.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait after the listener refused to hand out a connection (out of file descriptors, mostly).
@@ -25,6 +25,10 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub const MAX_BODY_BYTES: usize = 256 * 1024;
 /// Most bytes of a body of `POST /v1/policies/validate`, which carries a whole bundle.
 pub const MAX_BUNDLE_BYTES: usize = 16 * 1024 * 1024;
+/// Most bytes of a body that nobody wanted which are read and thrown away, so that the client gets to read its answer.
+pub const MAX_DRAINED_BYTES: usize = 1024 * 1024;
+/// How long that may take.
+pub const DRAINED_TIMEOUT: Duration = Duration::from_secs(2);
 /// Deepest nesting of JSON arrays and objects.
 pub const MAX_JSON_DEPTH: usize = 32;
 /// Longest query string, in bytes.

@@ -18,7 +18,10 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 
 /// A refusal as it is told to the caller.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Problem {
+pub struct Problem(Box<Parts>);
+
+#[derive(Debug, Clone, PartialEq)]
+struct Parts {
     status: StatusCode,
     rule: String,
     title: &'static str,
@@ -26,20 +29,31 @@ pub struct Problem {
     members: Map<String, Value>,
     headers: Vec<(HeaderName, HeaderValue)>,
     seq: Option<u64>,
+    /// A member for those who may read what it is about, and for nobody else.
+    withheld: Option<(&'static str, Value)>,
 }
 
 impl Problem {
     /// A problem with a rule's word, a title that is the same for all problems of that rule, and what is to be said about this one.
     #[must_use]
     pub fn new(status: StatusCode, rule: &str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, rule: rule.to_owned(), title, detail: detail.into(), members: Map::new(), headers: Vec::new(), seq: None }
+        Self(Box::new(Parts {
+            status,
+            rule: rule.to_owned(),
+            title,
+            detail: detail.into(),
+            members: Map::new(),
+            headers: Vec::new(),
+            seq: None,
+            withheld: None,
+        }))
     }
 
     /// With a member of its own.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Serialize) -> Self {
         if let Ok(value) = serde_json::to_value(value) {
-            self.members.insert(name.to_owned(), value);
+            self.0.members.insert(name.to_owned(), value);
         }
         self
     }
@@ -48,7 +62,7 @@ impl Problem {
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {
-            self.headers.push((name, value));
+            self.0.headers.push((name, value));
         }
         self
     }
@@ -56,63 +70,85 @@ impl Problem {
     /// With where the journal stood when it was decided.
     #[must_use]
     pub fn at(mut self, seq: u64) -> Self {
-        self.seq = Some(seq);
+        self.0.seq = Some(seq);
+        self
+    }
+
+    /// Whether it withholds something from those who may not read what it is about.
+    #[must_use]
+    pub fn withholds(&self) -> bool {
+        self.0.withheld.is_some()
+    }
+
+    /// With what it withheld.
+    #[must_use]
+    pub fn revealed(mut self) -> Self {
+        if let Some((name, value)) = self.0.withheld.take() {
+            self.0.members.insert(name.to_owned(), value);
+        }
+        self
+    }
+
+    /// With another status.
+    #[must_use]
+    pub fn as_status(mut self, status: StatusCode) -> Self {
+        self.0.status = status;
         self
     }
 
     /// With another text.
     #[must_use]
     pub fn saying(mut self, detail: impl Into<String>) -> Self {
-        self.detail = detail.into();
+        self.0.detail = detail.into();
         self
     }
 
     /// The rule's word.
     #[must_use]
     pub fn rule(&self) -> &str {
-        &self.rule
+        &self.0.rule
     }
 
     /// The status code.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        self.status
+        self.0.status
     }
 
     /// What is said about this one.
     #[must_use]
     pub fn detail(&self) -> &str {
-        &self.detail
+        &self.0.detail
     }
 
     /// A member of its own.
     #[must_use]
     pub fn member(&self, name: &str) -> Option<&Value> {
-        self.members.get(name)
+        self.0.members.get(name)
     }
 
     /// Where the journal stood, where that was noted.
     #[must_use]
     pub fn seq(&self) -> Option<u64> {
-        self.seq
+        self.0.seq
     }
 
     /// Headers of its own.
     #[must_use]
     pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
-        &self.headers
+        &self.0.headers
     }
 
     /// The document.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        let mut document = self.members.clone();
-        document.insert("type".into(), format!("{TYPE_PREFIX}{}", self.rule).into());
-        document.insert("rule".into(), self.rule.clone().into());
-        document.insert("title".into(), self.title.into());
-        document.insert("status".into(), self.status.as_u16().into());
-        document.insert("detail".into(), self.detail.clone().into());
-        if let Some(seq) = self.seq {
+        let mut document = self.0.members.clone();
+        document.insert("type".into(), format!("{TYPE_PREFIX}{}", self.0.rule).into());
+        document.insert("rule".into(), self.0.rule.clone().into());
+        document.insert("title".into(), self.0.title.into());
+        document.insert("status".into(), self.0.status.as_u16().into());
+        document.insert("detail".into(), self.0.detail.clone().into());
+        if let Some(seq) = self.0.seq {
             document.insert("seq".into(), seq.into());
         }
         Value::Object(document)
@@ -121,9 +157,9 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = (self.status, self.to_json().to_string()).into_response();
+        let mut response = (self.0.status, self.to_json().to_string()).into_response();
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
-        for (name, value) in &self.headers {
+        for (name, value) in &self.0.headers {
             response.headers_mut().insert(name.clone(), value.clone());
         }
         response.extensions_mut().insert(Told(self));
@@ -223,6 +259,13 @@ pub fn seq_not_reached(wanted: u64, seq: u64) -> Problem {
 pub fn internal() -> Problem {
     let detail = "Elevon failed inside; its log has the details under this request's id";
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "an internal error", detail)
+}
+
+/// A command that came to something that no command of its kind comes to.
+#[must_use]
+pub fn unforeseen(outcome: &crate::domain::Outcome) -> Problem {
+    tracing::error!(?outcome, "a command came to something that it cannot come to");
+    internal()
 }
 
 /// A request that took longer than it may.
@@ -362,19 +405,20 @@ fn members_of(rejection: &Rejection) -> Value {
 impl From<Rejection> for Problem {
     fn from(rejection: Rejection) -> Self {
         let (status, title) = status_of(&rejection);
-        let detail = match &rejection {
-            Rejection::RequestChanged { .. } => {
-                "the request changed since it was shown; read it again and vote on what it says now".to_owned()
-            }
-            Rejection::Unavailable(why) => {
-                tracing::error!(why, "stored facts cannot be read");
-                "stored facts cannot be read at the moment, and nothing is guessed; try again".to_owned()
-            }
-            told => told.to_string(),
+        let detail = if let Rejection::RequestChanged { .. } = &rejection {
+            "the request changed since it was shown; read it again and vote on what it says now".to_owned()
+        } else if let Rejection::Unavailable(why) = &rejection {
+            tracing::error!(why, "stored facts cannot be read");
+            "stored facts cannot be read at the moment, and nothing is guessed; try again".to_owned()
+        } else {
+            rejection.to_string()
         };
         let mut problem = Self::new(status, rejection.rule(), title, detail);
         if let Value::Object(members) = members_of(&rejection) {
-            problem.members = members.into_iter().filter(|(_, value)| !value.is_null()).collect();
+            problem.0.members = members.into_iter().filter(|(_, value)| !value.is_null()).collect();
+        }
+        if let Rejection::RequestChanged { expected } = &rejection {
+            problem.0.withheld = Some(("expected", json!(expected)));
         }
         if status == StatusCode::SERVICE_UNAVAILABLE { problem.header(RETRY_AFTER, "1") } else { problem }
     }

@@ -3,23 +3,25 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
 use axum::response::IntoResponse as _;
+use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
@@ -27,8 +29,8 @@ use super::Server;
 use super::control::{self, Route};
 use super::data::{self, Plane};
 use super::limits::{
-    ACCEPT_PAUSE, CONNECTION_LIFETIME, DRAIN_TIMEOUT, HEAD_TIMEOUT, MAX_CONNECTIONS, MAX_HEADER_BYTES, MAX_HEADERS, MAX_REQUEST_ID_BYTES,
-    REQUEST_TIMEOUT,
+    ACCEPT_PAUSE, CONNECTION_LIFETIME, DRAIN_TIMEOUT, DRAINED_TIMEOUT, HEAD_TIMEOUT, MAX_CONNECTIONS, MAX_DRAINED_BYTES, MAX_HEADER_BYTES,
+    MAX_HEADERS, MAX_REQUEST_ID_BYTES, REQUEST_TIMEOUT,
 };
 use super::problem::{self, PROBLEM_JSON, Problem, Told};
 use super::reply::{REQUEST_ID, SEQ};
@@ -131,7 +133,61 @@ fn failed(problem: Problem, evaluating: bool) -> Response<Body> {
     if evaluating { data::plain(problem) } else { problem.into_response() }
 }
 
+/// Answers, and then reads what is left of the body, within bounds: a client that is still writing would otherwise see its connection
+/// reset, and never the answer.
 async fn answer(server: &Arc<Server>, router: Router, plane: Option<Plane>, request: Request<Incoming>) -> Response<Body> {
+    let (request, lent) = lend(request);
+    let response = routed(server, router, plane, request).await;
+    if let Ok(rest) = lent.await
+        && !rest.is_end_stream()
+    {
+        let drained = Limited::new(rest, MAX_DRAINED_BYTES).collect();
+        let _ = tokio::time::timeout(DRAINED_TIMEOUT, drained).await;
+    }
+    response
+}
+
+/// A body that goes back to its owner when whoever reads it is done with it.
+struct Lent {
+    body: Option<Incoming>,
+    owner: Option<oneshot::Sender<Incoming>>,
+}
+
+fn lend(request: Request<Incoming>) -> (Request<Lent>, oneshot::Receiver<Incoming>) {
+    let (owner, lent) = oneshot::channel();
+    (request.map(|body| Lent { body: Some(body), owner: Some(owner) }), lent)
+}
+
+impl hyper::body::Body for Lent {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match &mut self.body {
+            Some(body) => Pin::new(body).poll_frame(context),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(hyper::body::Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map(hyper::body::Body::size_hint).unwrap_or_default()
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let (Some(body), Some(owner)) = (self.body.take(), self.owner.take()) {
+            // an owner that is gone wants it no more
+            let _ = owner.send(body);
+        }
+    }
+}
+
+async fn routed(server: &Arc<Server>, router: Router, plane: Option<Plane>, request: Request<Lent>) -> Response<Body> {
     if let Err(problem) = server.check_host(request.headers(), request.uri()) {
         return failed(problem, matches!(plane, Some(Plane::Evaluation)));
     }

@@ -103,13 +103,11 @@ fn approval(facts: &dyn Facts, activation: &Activation, settings: Option<&RoleSe
             "votes": votes,
         }));
     }
-    let (stage, expires_at) = match &activation.state {
-        ActivationState::Pending { stage, timeout_at } => {
-            let asked = settings.and_then(|settings| asked_stage(settings, *stage)).map_or(*stage, |(asked, _)| asked);
-            (Some(asked.saturating_add(1)), Some(*timeout_at))
-        }
-        _decided => (None, None),
-    };
+    let (mut stage, mut expires_at) = (None, None);
+    if let ActivationState::Pending { stage: recorded, timeout_at } = &activation.state {
+        let asked = settings.and_then(|settings| asked_stage(settings, *recorded)).map_or(*recorded, |(asked, _)| asked);
+        (stage, expires_at) = (Some(asked.saturating_add(1)), Some(*timeout_at));
+    }
     Ok(json!({ "stages": shown, "stage": stage, "expires_at": expires_at }))
 }
 

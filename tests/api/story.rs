@@ -11,11 +11,15 @@ const STAGING: (&str, &str) = ("Database", "orders-staging");
 fn alice_is_elevated_with_bobs_approval_and_no_longer_than_that() {
     let api = Api::start();
     assert!(!api.decides("alice", "write", ORDERS).0);
-    let refused = api.send(&call("POST", "/v1/activations").by("alice").json(&json!({ "role": "db-admin", "scope": PROD(), "justification": "x" })));
+    let refused =
+        api.send(&call("POST", "/v1/activations").by("alice").json(&json!({ "role": "db-admin", "scope": PROD(), "justification": "x" })));
     assert_eq!((refused.status, refused.rule().as_str()), (403, "not_eligible"), "{}", refused.text);
 
     let eligibility = api.alice_is_eligible();
-    assert_eq!((&eligibility["status"], &eligibility["in_force"], &eligibility["justification"]), (&json!("active"), &json!(true), &json!("on call")));
+    assert_eq!(
+        (&eligibility["status"], &eligibility["in_force"], &eligibility["justification"]),
+        (&json!("active"), &json!(true), &json!("on call"))
+    );
     let bare = api.send(&call("POST", "/v1/activations").by("alice").json(&json!({ "role": "db-admin", "scope": PROD() })));
     assert_eq!((bare.status, bare.rule().as_str()), (422, "requirements_missing"));
     assert_eq!(bare.json()["missing"][0]["requirement"], "justification");
@@ -54,9 +58,11 @@ fn alice_is_elevated_with_bobs_approval_and_no_longer_than_that() {
 
     let late = api.send(&call("POST", &format!("{path}/deny")).by("bob-admin").json(&vote));
     assert_eq!((late.status, late.rule().as_str(), &late.json()["outcome"]), (409, "not_in_state", &json!("active")));
-    let again = api.send(&call("POST", "/v1/activations").by("alice").json(
-        &json!({ "role": "db-admin", "scope": PROD(), "duration": "PT1M", "justification": "again" }),
-    ));
+    let again = api.send(
+        &call("POST", "/v1/activations")
+            .by("alice")
+            .json(&json!({ "role": "db-admin", "scope": PROD(), "duration": "PT1M", "justification": "again" })),
+    );
     assert_eq!((again.status, &again.json()["id"]), (200, &asked["id"]), "{}", again.text);
 
     let me = api.get("alice", "/v1/me");
@@ -66,7 +72,13 @@ fn alice_is_elevated_with_bobs_approval_and_no_longer_than_that() {
     assert!(!api.decides("alice", "write", ORDERS).0);
 
     let record = api.get("grace", &format!("/v1/audit/events?activation={}", asked["id"].as_str().unwrap()));
-    let kinds: Vec<&str> = record["items"].as_array().unwrap().iter().flat_map(|item| item["record"]["events"].as_array().unwrap()).map(|event| event["kind"].as_str().unwrap()).collect();
+    let kinds: Vec<&str> = record["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|item| item["record"]["events"].as_array().unwrap())
+        .map(|event| event["kind"].as_str().unwrap())
+        .collect();
     assert_eq!(kinds, ["activation_requested", "approval_given", "activation_started", "activation_deactivated"]);
     assert!(record.to_string().contains("restore the orders table"));
 }
@@ -106,7 +118,11 @@ fn time_ends_it_with_no_request_in_between() {
     let before = api.post("alice", "/dev/clock", &json!({ "advance": "PT0S" }), 200)["now"].clone();
     let asked = api.alice_asks();
     move_on("PT8H");
-    let late = api.send(&call("POST", &format!("/v1/activations/{}/approve", asked["id"].as_str().unwrap())).by("bob").json(&json!({ "request_hash": asked["request_hash"] })));
+    let late = api.send(
+        &call("POST", &format!("/v1/activations/{}/approve", asked["id"].as_str().unwrap()))
+            .by("bob")
+            .json(&json!({ "request_hash": asked["request_hash"] })),
+    );
     assert_eq!((late.status, &late.json()["outcome"]), (409, &json!("timed_out")), "{}", late.text);
     api.post("alice", "/dev/clock", &json!({ "set": before }), 200);
     let ready = api.send(&call("GET", "/readyz"));
@@ -119,7 +135,8 @@ fn denied_and_cancelled_requests_stay_so() {
     api.alice_is_eligible();
     let asked = api.alice_asks();
     let path = format!("/v1/activations/{}", asked["id"].as_str().unwrap());
-    let denied = api.post("bob", &format!("{path}/deny"), &json!({ "request_hash": asked["request_hash"], "justification": "not now" }), 200);
+    let denied =
+        api.post("bob", &format!("{path}/deny"), &json!({ "request_hash": asked["request_hash"], "justification": "not now" }), 200);
     assert_eq!((&denied["status"], &denied["ended"]["reason"]), (&json!("denied"), &json!("not now")), "{denied}");
     let other = api.alice_asks();
     let path = format!("/v1/activations/{}", other["id"].as_str().unwrap());

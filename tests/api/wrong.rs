@@ -40,7 +40,15 @@ fn rows() -> Vec<Row> {
         ("POST", ask, JSON, activation(json!({ "role": "" })), 400, "malformed_member", "role"),
         ("POST", ask, JSON, activation(json!({ "scope": "prod" })), 400, "malformed_member", "scope"),
         ("POST", ask, JSON, activation(json!({ "scope": ["Environment", "prod"] })), 400, "malformed_member", "scope"),
-        ("POST", ask, JSON, activation(json!({ "scope": { "type": "Environment", "id": "prod", "x": 1 } })), 400, "malformed_member", "scope"),
+        (
+            "POST",
+            ask,
+            JSON,
+            activation(json!({ "scope": { "type": "Environment", "id": "prod", "x": 1 } })),
+            400,
+            "malformed_member",
+            "scope",
+        ),
         ("POST", ask, JSON, activation(json!({ "duration": "1h" })), 400, "malformed_member", "duration"),
         ("POST", ask, JSON, activation(json!({ "duration": "P1M" })), 400, "malformed_member", "duration"),
         ("POST", ask, JSON, activation(json!({ "justification": 1 })), 400, "malformed_member", "justification"),
@@ -151,7 +159,8 @@ fn wrong_input_is_named_and_changes_nothing() {
         }
         // A refusal by a rule of the domain is itself recorded; what the edge refuses is not.
         let after = api.seq();
-        let recorded = if status >= 403 && !["too_large", "not_json", "no_such_endpoint", "method_not_allowed"].contains(&rule) { 1 } else { 0 };
+        let recorded =
+            if status >= 403 && !["too_large", "not_json", "no_such_endpoint", "method_not_allowed"].contains(&rule) { 1 } else { 0 };
         assert!(after <= before + recorded, "{row}: {before} -> {after}");
     }
     assert_eq!(api.get("carol", "/v1/activations")["items"], json!([]));

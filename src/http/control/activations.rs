@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use crate::domain::grant::ActivationStatus;
 use crate::domain::id::BadName;
 use crate::domain::{Activation, ActivationId, Command, Duration, Outcome, Rejection, RoleName, Text, Ticket, Unavailable};
+use crate::engine::Reply;
 use crate::engine::ports::{ActivationFilter, Listing, Page};
-use crate::engine::{Reply, SubmitError};
 use crate::http::asker::{Asker, Params, Sent};
 use crate::http::ids::{self, take_text};
 use crate::http::limits::MAX_PAGES_READ;
@@ -55,13 +55,9 @@ fn blank(member: &str) -> String {
 
 /// What became of a command about an activation: the activation, as far as the caller may see it.
 pub(super) async fn shown(asker: Asker, reply: Reply) -> Result<Answer, Problem> {
-    let (id, created) = match &reply.outcome {
-        Outcome::ActivationCreated(id) => (id.clone(), true),
-        Outcome::ActivationExists(id) | Outcome::ActivationChanged(id) => (id.clone(), false),
-        other => {
-            tracing::error!(outcome = ?other, "a command about an activation came to something else");
-            return Err(problem::internal());
-        }
+    let created = matches!(reply.outcome, Outcome::ActivationCreated(_));
+    let (Outcome::ActivationCreated(id) | Outcome::ActivationExists(id) | Outcome::ActivationChanged(id)) = reply.outcome else {
+        return Err(problem::unforeseen(&reply.outcome));
     };
     let (seq, repeated) = (reply.seq, reply.repeated);
     let location = format!("/v1/activations/{id}");
@@ -201,13 +197,10 @@ pub(super) async fn revoke(asker: Asker, Path(id): Path<String>, sent: Sent) -> 
 }
 
 /// A refusal of a vote: who may read the request is told the hash to vote on.
-pub(super) async fn refused(asker: Asker, id: ActivationId, error: SubmitError) -> Problem {
-    let expected = match &error {
-        SubmitError::Rejected { rejection: Rejection::RequestChanged { expected }, .. } => Some(*expected),
-        _other => None,
-    };
-    let problem = Problem::from(error);
-    let Some(expected) = expected else { return problem };
+pub(super) async fn refused(asker: Asker, id: ActivationId, problem: Problem) -> Problem {
+    if !problem.withholds() {
+        return problem;
+    }
     let readable = asker.read(move |asker| Ok(asker.may_read(&*load(asker, &id)?)?)).await;
-    if matches!(readable, Ok(true)) { problem.with("expected", expected) } else { problem }
+    if matches!(readable, Ok(true)) { problem.revealed() } else { problem }
 }

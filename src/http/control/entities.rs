@@ -153,10 +153,8 @@ async fn set_disabled(asker: Asker, params: Params, sent: Sent, disabled: bool) 
             .with("member", "id")
     })?;
     let reply = asker.submit(&sent, Command::SetDisabled { uid: uid.clone(), disabled, reason }).await?;
-    match &reply.outcome {
-        Outcome::Unchanged => changed(asker, Reply { outcome: Outcome::EntityChanged(uid), ..reply }).await,
-        _done => changed(asker, reply).await,
-    }
+    let outcome = if reply.outcome == Outcome::Unchanged { Outcome::EntityChanged(uid) } else { reply.outcome };
+    changed(asker, Reply { outcome, ..reply }).await
 }
 
 /// `POST /v1/entities/disable`.
@@ -170,16 +168,16 @@ pub(super) async fn enable(asker: Asker, params: Params, sent: Sent) -> Result<A
 }
 
 async fn changed(asker: Asker, reply: Reply) -> Result<Answer, Problem> {
-    let (uid, created) = match reply.outcome {
-        Outcome::EntityCreated(uid) => (uid, true),
-        Outcome::EntityChanged(uid) => (uid, false),
-        Outcome::EntityDeleted(uid) => return Ok(Answer::ok(reply.seq, json!({ "uid": uid, "deleted": true })).repeated(reply.repeated)),
-        // It is already as it was to be; the caller was permitted to put it there.
-        Outcome::Unchanged => return Ok(Answer::ok(reply.seq, json!({ "unchanged": true })).repeated(reply.repeated)),
-        other => {
-            tracing::error!(outcome = ?other, "a command about an entity came to something else");
-            return Err(problem::internal());
-        }
+    if let Outcome::EntityDeleted(uid) = &reply.outcome {
+        return Ok(Answer::ok(reply.seq, json!({ "uid": uid, "deleted": true })).repeated(reply.repeated));
+    }
+    // It is already as it was to be; the caller was permitted to put it there.
+    if reply.outcome == Outcome::Unchanged {
+        return Ok(Answer::ok(reply.seq, json!({ "unchanged": true })).repeated(reply.repeated));
+    }
+    let created = matches!(reply.outcome, Outcome::EntityCreated(_));
+    let (Outcome::EntityCreated(uid) | Outcome::EntityChanged(uid)) = reply.outcome else {
+        return Err(problem::unforeseen(&reply.outcome));
     };
     let body = asker.read(move |asker| Ok(shown(asker, &uid)?.unwrap_or_else(|| json!({ "uid": uid })))).await?;
     Ok(Answer::ok(reply.seq, body).status(created_or_ok(created)).repeated(reply.repeated))

@@ -44,11 +44,6 @@ pub(super) fn reason(sent: &Sent, mut params: Params) -> Result<Option<Text>, Pr
     Ok(in_body.or(in_query))
 }
 
-fn unexpected(outcome: &Outcome) -> Problem {
-    tracing::error!(?outcome, "a command about a grant came to something else");
-    problem::internal()
-}
-
 fn not_found(what: &str, id: &impl ToString) -> Problem {
     Rejection::NotFound { what: what.to_owned(), id: id.to_string() }.into()
 }
@@ -119,7 +114,7 @@ impl Grant for Assignment {
     }
 }
 
-async fn granted<G: Grant>(asker: Asker, id: String, reply: Reply, created: bool) -> Result<Answer, Problem> {
+async fn granted<G: Grant>(asker: Asker, id: String, reply: &Reply, created: bool) -> Result<Answer, Problem> {
     let location = format!("{}/{id}", G::PATH);
     let body = asker.read(move |asker| G::load(asker, &id)?.view(asker)).await?;
     let answer = Answer::ok(reply.seq, body).repeated(reply.repeated);
@@ -173,10 +168,8 @@ async fn list<G: Grant>(asker: Asker, mut params: Params) -> Result<Answer, Prob
 pub(super) async fn create_eligibility(asker: Asker, sent: Sent) -> Result<Answer, Problem> {
     let command = Command::CreateEligibility { id: ids::eligibility()?, grant: grant(&sent)? };
     let reply = asker.submit(&sent, command).await?;
-    match &reply.outcome {
-        Outcome::EligibilityCreated(id) => granted::<Eligibility>(asker, id.to_string(), reply.clone(), true).await,
-        other => Err(unexpected(other)),
-    }
+    let Outcome::EligibilityCreated(id) = &reply.outcome else { return Err(problem::unforeseen(&reply.outcome)) };
+    granted::<Eligibility>(asker, id.to_string(), &reply, true).await
 }
 
 /// `GET /v1/eligibilities`.
@@ -193,20 +186,16 @@ pub(super) async fn eligibility(asker: Asker, Path(id): Path<String>, params: Pa
 pub(super) async fn remove_eligibility(asker: Asker, Path(id): Path<String>, params: Params, sent: Sent) -> Result<Answer, Problem> {
     let id = EligibilityId::new(&id).map_err(|bad| problem::bad_parameter("id", bad))?;
     let reply = asker.submit(&sent, Command::RemoveEligibility { id, reason: reason(&sent, params)? }).await?;
-    match &reply.outcome {
-        Outcome::EligibilityRemoved(id) => granted::<Eligibility>(asker, id.to_string(), reply.clone(), false).await,
-        other => Err(unexpected(other)),
-    }
+    let Outcome::EligibilityRemoved(id) = &reply.outcome else { return Err(problem::unforeseen(&reply.outcome)) };
+    granted::<Eligibility>(asker, id.to_string(), &reply, false).await
 }
 
 /// `POST /v1/assignments`.
 pub(super) async fn create_assignment(asker: Asker, sent: Sent) -> Result<Answer, Problem> {
     let command = Command::CreateAssignment { id: ids::assignment()?, grant: grant(&sent)? };
     let reply = asker.submit(&sent, command).await?;
-    match &reply.outcome {
-        Outcome::AssignmentCreated(id) => granted::<Assignment>(asker, id.to_string(), reply.clone(), true).await,
-        other => Err(unexpected(other)),
-    }
+    let Outcome::AssignmentCreated(id) = &reply.outcome else { return Err(problem::unforeseen(&reply.outcome)) };
+    granted::<Assignment>(asker, id.to_string(), &reply, true).await
 }
 
 /// `GET /v1/assignments`.
@@ -223,10 +212,8 @@ pub(super) async fn assignment(asker: Asker, Path(id): Path<String>, params: Par
 pub(super) async fn remove_assignment(asker: Asker, Path(id): Path<String>, params: Params, sent: Sent) -> Result<Answer, Problem> {
     let id = AssignmentId::new(&id).map_err(|bad| problem::bad_parameter("id", bad))?;
     let reply = asker.submit(&sent, Command::RemoveAssignment { id, reason: reason(&sent, params)? }).await?;
-    match &reply.outcome {
-        Outcome::AssignmentRemoved(id) => granted::<Assignment>(asker, id.to_string(), reply.clone(), false).await,
-        other => Err(unexpected(other)),
-    }
+    let Outcome::AssignmentRemoved(id) = &reply.outcome else { return Err(problem::unforeseen(&reply.outcome)) };
+    granted::<Assignment>(asker, id.to_string(), &reply, false).await
 }
 
 /// A status for a thing that is new, or not.

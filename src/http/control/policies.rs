@@ -44,10 +44,7 @@ pub(super) async fn reload(asker: Asker, params: Params, sent: Sent) -> Result<A
         ReloadError::Bundle(error) => problem::bundle_invalid(&problems(&error), error.to_string()),
         ReloadError::Submit(error) => error.into(),
     })?;
-    let outcome = match &reply.outcome {
-        Outcome::BundleActivated(_) => "activated",
-        _same => "unchanged",
-    };
+    let outcome = if matches!(reply.outcome, Outcome::BundleActivated(_)) { "activated" } else { "unchanged" };
     let body = json!({ "outcome": outcome, "revision": asker.server.engine.view().bundle.revision() });
     Ok(Answer::ok(reply.seq, body).repeated(reply.repeated))
 }

@@ -1,0 +1,129 @@
+//! Who may call what: every endpoint, asked by callers of every kind, as one table that an auditor can read.
+//!
+//! `ELEVON_BLESS=1 cargo test` writes the table anew; what changed then shows in review.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use elevon::http::endpoints;
+use serde_json::{Value, json};
+
+use crate::help::{Api, Call, PROD, call, question, user};
+
+/// Nobody, somebody with a bad credential, a name that nobody stored, and people of the sample.
+const CALLERS: [(&str, &str); 9] = [
+    ("none", ""),
+    ("bad", "Bearer x"),
+    ("nobody", "Dev User::\"nobody\""),
+    ("alice", "Dev User::\"alice\""),
+    ("bob", "Dev User::\"bob\""),
+    ("carol", "Dev User::\"carol\""),
+    ("dave", "Dev User::\"dave\""),
+    ("grace", "Dev User::\"grace\""),
+    ("gateway", "Dev Service::\"gateway\""),
+];
+
+/// What stands when each endpoint is asked: made anew for each caller, so that no caller sees what another one changed.
+struct Scene {
+    api: Api,
+    activation: String,
+    eligibility: String,
+    assignment: String,
+    hash: Value,
+}
+
+impl Scene {
+    fn set() -> Self {
+        let api = Api::start();
+        let eligibility = api.alice_is_eligible()["id"].as_str().unwrap().to_owned();
+        let asked = api.alice_asks();
+        let end = chrono_free_tomorrow(&asked["requested_at"]);
+        let grant = json!({ "principal": user("dave"), "role": "auditor", "end": end, "justification": "audit" });
+        let assignment = api.post("carol", "/v1/assignments", &grant, 201)["id"].as_str().unwrap().to_owned();
+        Self { activation: asked["id"].as_str().unwrap().to_owned(), hash: asked["request_hash"].clone(), api, eligibility, assignment }
+    }
+
+    fn call(&self, method: &str, template: &str) -> Call {
+        let id = match template {
+            path if path.starts_with("/v1/eligibilities") => &self.eligibility,
+            path if path.starts_with("/v1/assignments") => &self.assignment,
+            _ => &self.activation,
+        };
+        let mut path = template.replace("{id}", id).replace("{role}", "db-admin");
+        let grant = json!({ "principal": user("frank"), "role": "reader", "justification": "x" });
+        let body = match (method, template) {
+            ("POST", "/access/v1/evaluation" | "/v1/explain") => Some(question("alice", "list", ("Database", "orders"))),
+            ("GET", "/v1/elevated") => {
+                path.push_str("?principal_type=User&principal_id=alice&role=db-admin");
+                None
+            }
+            ("POST", "/v1/activations") => Some(json!({ "role": "db-admin", "scope": PROD(), "duration": "PT9M", "justification": "x" })),
+            ("POST", "/v1/activations/{id}/approve" | "/v1/activations/{id}/deny") => Some(json!({ "request_hash": self.hash })),
+            ("POST", "/v1/eligibilities") => Some(grant),
+            ("POST", "/v1/assignments") => {
+                let end = chrono_free_tomorrow(&self.api.get("alice", "/v1/me")["now"]);
+                Some(json!({ "principal": user("frank"), "role": "auditor", "end": end, "justification": "x" }))
+            }
+            ("GET", "/v1/entities") => {
+                path.push_str("?type=User&id=alice");
+                None
+            }
+            ("PUT", "/v1/entities") => Some(json!({ "uid": user("new") })),
+            ("DELETE", "/v1/entities") => {
+                path.push_str("?type=User&id=none");
+                None
+            }
+            ("POST", "/v1/entities/disable" | "/v1/entities/enable") => Some(json!({ "type": "User", "id": "frank" })),
+            ("POST", "/v1/policies/validate") => Some(json!({ "files": {} })),
+            _ => None,
+        };
+        let asked = call(method, &path);
+        body.map_or(asked.clone(), |body| asked.json(&body))
+    }
+}
+
+/// A day after an RFC 3339 time: the same time on a later day of the month, or of the next one.
+fn chrono_free_tomorrow(time: &Value) -> String {
+    let time = elevon::domain::Timestamp::parse(time.as_str().unwrap()).unwrap();
+    time.plus(elevon::domain::Duration::from_days(1)).to_string()
+}
+
+#[test]
+fn who_may_call_what() {
+    let listed: Vec<_> = endpoints().into_iter().filter(|endpoint| !endpoint.path.starts_with("/dev/")).collect();
+    let mut columns: Vec<Vec<u16>> = vec![Vec::new(); listed.len()];
+    let scenes: Vec<(&str, Scene)> = CALLERS.iter().map(|(_, credential)| (*credential, Scene::set())).collect();
+    for (endpoint, column) in listed.iter().zip(&mut columns) {
+        for (credential, scene) in &scenes {
+            let asked = scene.call(endpoint.method.as_str(), endpoint.path);
+            let asked = if credential.is_empty() { asked } else { asked.header("authorization", credential) };
+            let status = scene.api.send(&asked).status;
+            assert!(status < 500, "{} {} by {credential}: {status}", endpoint.method, endpoint.path);
+            assert!(
+                credential != &"Bearer x" || status == 401 || endpoint.asks.starts_with("nothing"),
+                "{} took a bad credential",
+                endpoint.path
+            );
+            assert!(
+                !credential.is_empty() || status == 401 || endpoint.asks.starts_with("nothing"),
+                "{} took no credential",
+                endpoint.path
+            );
+            column.push(status);
+        }
+    }
+    let mut table = format!("{:<44}", "# endpoint");
+    CALLERS.iter().for_each(|(name, _)| write!(table, "{name:<9}").unwrap());
+    table.push_str("asked of\n");
+    for (endpoint, column) in listed.iter().zip(&columns) {
+        write!(table, "{:<44}", format!("{} {}", endpoint.method, endpoint.path)).unwrap();
+        column.iter().for_each(|status| write!(table, "{status:<9}").unwrap());
+        writeln!(table, "{}", endpoint.asks).unwrap();
+    }
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/api/matrix.txt");
+    if std::env::var_os("ELEVON_BLESS").is_some() {
+        fs::write(&golden, &table).unwrap();
+    }
+    assert_eq!(table, fs::read_to_string(&golden).unwrap_or_default(), "who may call what has changed; see the top of this file");
+}
