@@ -33,7 +33,7 @@ test: tools ## Every test that a change has to pass
 	$(CARGO) test --release --locked $(FEATURES) --doc
 
 test-long: tools ## The same tests, with more random cases and more swaps
-	ELEVON_LONG=1 PROPTEST_CASES=20000 $(CARGO) test --release --locked $(FEATURES)
+	ELEVON_LONG=1 ELEVON_HISTORIES=50000 PROPTEST_CASES=20000 $(CARGO) test --release --locked $(FEATURES)
 
 bench: tools ## The in-process time of a check
 	$(CARGO) bench --profile release --locked $(FEATURES) --bench check

@@ -60,13 +60,8 @@ pub(super) struct Problem {
 
 impl Problem {
     fn text(&self) -> String {
-        let detail = match &self.body {
-            Value::String(text) => text.clone(),
-            other => {
-                let part = |name: &str| other.get(name).and_then(Value::as_str);
-                part("detail").or_else(|| part("title")).unwrap_or("the server gave no reason").to_owned()
-            }
-        };
+        let part = |name: &str| self.body.get(name).and_then(Value::as_str);
+        let detail = self.body.as_str().or_else(|| part("detail")).or_else(|| part("title")).unwrap_or("the server gave no reason");
         let rule = self.body.get("rule").and_then(Value::as_str).map(|rule| format!(", {rule}")).unwrap_or_default();
         let hint = match self.status {
             401 => "\nSay who you are with ELEVON_TOKEN, such as: export ELEVON_TOKEN='Dev User::\"alice\"'",
