@@ -1,6 +1,15 @@
 //! The README's walk-through, run as it stands: every `sh` block between its two marks, in one shell, against a started server. What each block
 //! prints is compared with the `text` block that follows it; `…` stands for anything, and a line of `…` alone for any number of lines.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
 mod common;
 
 use std::fs;

@@ -1,5 +1,14 @@
 //! What was acknowledged is there after `kill -9`, and replaying the journal gives exactly what is stored.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
 mod common;
 
 use common::names::{ALICE, BOB, CAROL, PROD, PROD_DB, ROLE};

@@ -1,5 +1,14 @@
 //! The story of the README against the real binary, over HTTP and by the command line, with a clock that the test moves.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
 mod common;
 
 use std::fs;

@@ -1,5 +1,14 @@
 //! Policies change under load: no check fails, none mixes two bundles, and bundles that are not in order change nothing.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
 mod common;
 
 use std::collections::{BTreeMap, HashMap};

@@ -1,5 +1,14 @@
 //! The engine over RocksDB with the sample policies: what was answered is there after a restart, and the rows follow from the journal.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
 use std::path::Path;
 use std::sync::Arc;
 
