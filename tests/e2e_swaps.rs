@@ -110,7 +110,7 @@ fn swaps_under_load_fail_no_check_and_mix_no_bundles() {
 
 /// One swap; every fourth is preceded by a bundle that is not in order, which must change nothing.
 fn swap(policies: &Path, server: &Server, number: usize, live: &mut HashMap<String, usize>) {
-    if number % 4 == 0 {
+    if number.is_multiple_of(4) {
         let before = server.get(CAROL, "/v1/policies")["revision"].clone();
         let broken = ["permit(principal, action, resource", "permit(principal in Role::\"no-such-role\", action, resource);"];
         fs::write(policies.join("broken.cedar"), broken[number / 4 % 2]).unwrap();

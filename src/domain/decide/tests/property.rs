@@ -295,12 +295,11 @@ impl Both {
         }
         for event in self.world.records.iter().skip(records).flat_map(|record| &record.events) {
             met(event.kind());
-            match event {
-                Event::ActivationStarted { clamped: true, .. } => met("clamped"),
-                Event::ActivationRevoked { cause: Some(cause), .. } | Event::ActivationFailed { cause, .. } => {
-                    met(cause_word(cause));
-                }
-                _ => {}
+            if matches!(event, Event::ActivationStarted { clamped: true, .. }) {
+                met("clamped");
+            }
+            if let Event::ActivationRevoked { cause: Some(cause), .. } | Event::ActivationFailed { cause, .. } = event {
+                met(cause_word(cause));
             }
         }
     }
@@ -404,12 +403,12 @@ impl Both {
 
     /// Who acts: where it is aimed, who asks for a role or gives it up is whose it is.
     fn acting(&self, step: &Step, op: &Op) -> Uid {
-        let theirs = match op {
-            Op::Request { principal, .. } => Some(principal.clone()),
-            Op::Deactivate(target) => {
-                self.world.rows.all.activations.get(&super::kit::act(&activation_id(*target))).map(|found| found.principal.clone())
-            }
-            _ => None,
+        let theirs = if let Op::Request { principal, .. } = op {
+            Some(principal.clone())
+        } else if let Op::Deactivate(target) = op {
+            self.world.rows.all.activations.get(&super::kit::act(&activation_id(*target))).map(|found| found.principal.clone())
+        } else {
+            None
         };
         theirs.filter(|uid| step.aim != Aim::AsDrawn && uid.kind() == "User").unwrap_or_else(|| step.actor.clone())
     }
