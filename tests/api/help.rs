@@ -16,68 +16,68 @@ permit(principal == User::"carol", action in [Elevon::Action::"manageBundle", El
 /// Replaces the sample's conveniences for trying out, so that what is asked of callers is seen.
 const WITHOUT: [&str; 2] = ["dev.cedar", "tests/dev.toml"];
 
-pub struct Api {
+pub(crate) struct Api {
     running: Option<Running>,
     home: TempDir,
     agent: ureq::Agent,
 }
 
 #[derive(Debug, Clone)]
-pub struct Call {
-    pub method: String,
-    pub path: String,
-    pub headers: Vec<(String, String)>,
-    pub body: Option<Vec<u8>>,
+pub(crate) struct Call {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Option<Vec<u8>>,
 }
 
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: ureq::http::HeaderMap,
-    pub text: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: ureq::http::HeaderMap,
+    pub(crate) text: String,
 }
 
 impl Answer {
     /// The body as JSON; null where it is none.
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_default()
     }
 
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
     }
 
     /// The rule of a problem; empty where it is none.
-    pub fn rule(&self) -> String {
+    pub(crate) fn rule(&self) -> String {
         let body = self.json();
         let kind = body["type"].as_str().unwrap_or_default();
         kind.strip_prefix("urn:elevon:problem:").unwrap_or_default().to_owned()
     }
 
-    pub fn seq(&self) -> u64 {
+    pub(crate) fn seq(&self) -> u64 {
         self.header("elevon-seq").parse().unwrap()
     }
 }
 
-pub fn call(method: &str, path: &str) -> Call {
+pub(crate) fn call(method: &str, path: &str) -> Call {
     Call { method: method.into(), path: path.into(), headers: Vec::new(), body: None }
 }
 
 impl Call {
-    pub fn by(self, user: &str) -> Self {
+    pub(crate) fn by(self, user: &str) -> Self {
         self.header("authorization", &format!("Dev User::\"{user}\""))
     }
 
-    pub fn header(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    pub fn json(self, body: &Value) -> Self {
+    pub(crate) fn json(self, body: &Value) -> Self {
         self.header("content-type", "application/json").raw(body.to_string().as_bytes())
     }
 
-    pub fn raw(mut self, body: &[u8]) -> Self {
+    pub(crate) fn raw(mut self, body: &[u8]) -> Self {
         self.body = Some(body.to_vec());
         self
     }
@@ -88,12 +88,16 @@ fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() { copy(&entry.path(), &target) } else { drop(fs::copy(entry.path(), target).unwrap()) }
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
     }
 }
 
 impl Api {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let home = tempfile::tempdir().unwrap();
         let policies = home.path().join("policies");
         copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("policies"), &policies);
@@ -102,7 +106,7 @@ impl Api {
         Self::at(home)
     }
 
-    pub fn at(home: TempDir) -> Self {
+    pub(crate) fn at(home: TempDir) -> Self {
         let config = ServeConfig {
             policies: home.path().join("policies"),
             data: home.path().join("data"),
@@ -118,24 +122,24 @@ impl Api {
     }
 
     /// Stops it and starts it again on the same folders.
-    pub fn again(mut self) -> Self {
+    pub(crate) fn again(mut self) -> Self {
         self.running.take().unwrap().stop();
         Self::at(self.home)
     }
 
-    pub fn policies(&self) -> PathBuf {
+    pub(crate) fn policies(&self) -> PathBuf {
         self.home.path().join("policies")
     }
 
-    pub fn running(&self) -> &Running {
+    pub(crate) fn running(&self) -> &Running {
         self.running.as_ref().unwrap()
     }
 
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.running().address().port()
     }
 
-    pub fn send(&self, call: &Call) -> Answer {
+    pub(crate) fn send(&self, call: &Call) -> Answer {
         let uri = format!("http://127.0.0.1:{}{}", self.port(), call.path);
         let mut request = ureq::http::Request::builder().method(call.method.as_str()).uri(uri);
         for (name, value) in &call.headers {
@@ -150,24 +154,24 @@ impl Api {
         Answer { status: reply.status().as_u16(), headers: reply.headers().clone(), text }
     }
 
-    pub fn get(&self, user: &str, path: &str) -> Value {
+    pub(crate) fn get(&self, user: &str, path: &str) -> Value {
         let answer = self.send(&call("GET", path).by(user));
         assert_eq!(answer.status, 200, "GET {path}: {}", answer.text);
         answer.json()
     }
 
     /// Posts and expects a status.
-    pub fn post(&self, user: &str, path: &str, body: &Value, status: u16) -> Value {
+    pub(crate) fn post(&self, user: &str, path: &str, body: &Value, status: u16) -> Value {
         let answer = self.send(&call("POST", path).by(user).json(body));
         assert_eq!(answer.status, status, "POST {path}: {}", answer.text);
         answer.json()
     }
 
-    pub fn seq(&self) -> u64 {
+    pub(crate) fn seq(&self) -> u64 {
         self.send(&call("GET", "/healthz")).seq()
     }
 
-    pub fn decides(&self, user: &str, action: &str, resource: (&str, &str)) -> (bool, String) {
+    pub(crate) fn decides(&self, user: &str, action: &str, resource: (&str, &str)) -> (bool, String) {
         let gateway = call("POST", "/access/v1/evaluation").header("authorization", "Dev Service::\"gateway\"");
         let answer = self.send(&gateway.json(&question(user, action, resource)));
         assert_eq!(answer.status, 200, "{}", answer.text);
@@ -176,28 +180,28 @@ impl Api {
     }
 
     /// Makes alice eligible for db-admin on prod.
-    pub fn alice_is_eligible(&self) -> Value {
+    pub(crate) fn alice_is_eligible(&self) -> Value {
         let grant = json!({ "principal": user("alice"), "role": "db-admin", "scope": PROD(), "justification": "on call" });
         self.post("carol", "/v1/eligibilities", &grant, 201)
     }
 
     /// A pending request of alice's for db-admin on prod.
-    pub fn alice_asks(&self) -> Value {
+    pub(crate) fn alice_asks(&self) -> Value {
         let asked = json!({ "role": "db-admin", "scope": PROD(), "duration": "PT5M", "justification": "restore the orders table" });
         self.post("alice", "/v1/activations", &asked, 201)
     }
 }
 
-pub fn user(id: &str) -> Value {
+pub(crate) fn user(id: &str) -> Value {
     json!({ "type": "User", "id": id })
 }
 
 #[allow(non_snake_case)]
-pub fn PROD() -> Value {
+pub(crate) fn PROD() -> Value {
     json!({ "type": "Environment", "id": "prod" })
 }
 
-pub fn question(user: &str, action: &str, resource: (&str, &str)) -> Value {
+pub(crate) fn question(user: &str, action: &str, resource: (&str, &str)) -> Value {
     json!({
         "subject": { "type": "User", "id": user },
         "action": { "name": action },
