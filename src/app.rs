@@ -173,6 +173,14 @@ impl Drop for Running {
 /// It cannot start: see [`AppError`].
 pub fn start(config: ServeConfig) -> Result<Running, AppError> {
     config.check()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .thread_name("elevon")
+        .enable_all()
+        .build()
+        .map_err(system("threads cannot be started"))?;
+    // Before anything is opened: where the address is taken, nothing is changed.
+    let listener = runtime.block_on(TcpListener::bind(config.listen)).map_err(|error| AppError::Listen { listen: config.listen, error })?;
+    let address = listener.local_addr().map_err(|error| AppError::Listen { listen: config.listen, error })?;
     let metrics = Arc::new(Metrics::new());
     let clock = Clocks::of(&config);
     let known = digest_of(&config.policies).ok();
@@ -181,15 +189,8 @@ pub fn start(config: ServeConfig) -> Result<Running, AppError> {
         tracing::error!(problem = %error.summary(), "the policy folder holds no valid bundle; the last one that was live serves on");
         engine.set_bundle_error(Some(error.summary()));
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .thread_name("elevon")
-        .enable_all()
-        .build()
-        .map_err(system("threads cannot be started"))?;
     let folder = Arc::new(Folder { dir: config.policies.clone(), engine: Arc::clone(&engine), reading: Semaphore::new(1) });
     let watcher = runtime.block_on(async { watch(&folder, known) })?;
-    let listener = runtime.block_on(TcpListener::bind(config.listen)).map_err(|error| AppError::Listen { listen: config.listen, error })?;
-    let address = listener.local_addr().map_err(|error| AppError::Listen { listen: config.listen, error })?;
     let server = Arc::new(Server {
         engine: Arc::clone(&engine),
         authenticator: Arc::new(Dev),

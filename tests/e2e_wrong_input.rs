@@ -66,11 +66,11 @@ fn a_server_that_cannot_start_says_why() {
     refused(&with(&["--listen", "127.0.0.1:0"]), 2, &["--dev"]);
     refused(&with(&["--dev", "--listen", "0.0.0.0:0"]), 2, &["loopback"]);
     refused(&with(&["--dev", "--listen", "127.0.0.1:0", "--log", "elevon=loud=louder"]), 2, &["loud"]);
-    assert!(!home.data().exists(), "nothing is made by a server that does not start");
 
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     refused(&with(&["--dev", "--listen", &address]), 2, &[&address, "in use"]);
+    assert!(!home.data().exists(), "nothing is made by a server that does not start");
 
     let nowhere = home.path().join("nowhere");
     let ran = serve(&[
