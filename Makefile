@@ -25,12 +25,12 @@ run: tools ## Build, start a server on policies/ and data/, and print the walk-t
 	$(TARGET)/release/elevon serve --policies $(POLICIES) --data $(DATA) --listen $(LISTEN) --dev
 
 test: tools ## Every test that a change has to pass
+	$(CARGO) test --release --locked $(FEATURES) --doc
 	if $(CARGO) nextest --version >/dev/null 2>&1; then \
 		$(CARGO) nextest run --release --locked $(FEATURES); \
 	else \
 		$(CARGO) test --release --locked $(FEATURES) --lib --bins --tests; \
 	fi
-	$(CARGO) test --release --locked $(FEATURES) --doc
 
 test-long: tools ## The same tests, with more random cases and more swaps
 	ELEVON_LONG=1 ELEVON_HISTORIES=50000 PROPTEST_CASES=20000 $(CARGO) test --release --locked $(FEATURES)
