@@ -234,7 +234,8 @@ pub(super) fn revoke(case: &Case<'_>, id: &ActivationId, reason: Option<&Text>) 
 }
 
 /// What the authority is asked about a request or an activation.
-pub(super) fn object(activation: &Activation) -> Object {
+#[must_use]
+pub fn object(activation: &Activation) -> Object {
     Object::RoleActivation {
         id: activation.id.clone(),
         role: activation.role.clone(),

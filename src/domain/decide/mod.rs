@@ -18,10 +18,10 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
-pub use activation::MAX_PENDING;
+pub use activation::{MAX_PENDING, object};
 pub use approval::{asked_stage, voted_hash};
 pub use cascade::{MAX_CASCADE_BYTES, MAX_CASCADE_EVENTS, MAX_CONTINUED, MAX_LOOK};
-pub use people::MAX_WALK;
+pub use people::{MAX_WALK, person};
 
 use super::command::{Actor, Caller, Command, Envelope};
 use super::event::Event;

@@ -12,7 +12,10 @@ use crate::domain::standing::{ancestors, definition, parents};
 pub const MAX_WALK: usize = 10_000;
 
 /// What counts as one person: the attribute `person`, or the principal itself.
-pub(super) fn person(facts: &dyn Facts, uid: &Uid) -> Result<String, Unavailable> {
+///
+/// # Errors
+/// The store cannot be read.
+pub fn person(facts: &dyn Facts, uid: &Uid) -> Result<String, Unavailable> {
     Ok(definition(facts, uid)?.and_then(|def| def.person()).unwrap_or_else(|| uid.to_string()))
 }
 

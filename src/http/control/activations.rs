@@ -95,7 +95,7 @@ pub(super) async fn one(asker: Asker, Path(id): Path<String>, params: Params) ->
         .read(move |asker| {
             let activation = load(asker, &id)?;
             if !asker.may_read(&activation)? {
-                asker.demand(crate::domain::facts::Action::ReadActivation, super::visible::object(&activation))?;
+                asker.demand(crate::domain::facts::Action::ReadActivation, crate::domain::decide::object(&activation))?;
             }
             Ok(view(asker, &activation)?)
         })

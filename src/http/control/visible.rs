@@ -1,28 +1,12 @@
 //! Who sees what. One's own is free; the rest is asked of Cedar, item by item.
 
-use crate::domain::decide::asked_stage;
+use crate::domain::decide::{asked_stage, object, person};
 use crate::domain::facts::{Action, Object};
 use crate::domain::grant::{ActivationState, ActivationStatus};
 use crate::domain::standing::{self, Moment, Presence};
 use crate::domain::{Activation, Duration, Facts, RoleName, Timestamp, Uid, Unavailable, Window};
 
 use super::super::asker::Asker;
-
-/// An activation as Cedar is asked about it.
-pub(super) fn object(activation: &Activation) -> Object {
-    Object::RoleActivation {
-        id: activation.id.clone(),
-        role: activation.role.clone(),
-        scope: activation.scope.clone(),
-        beneficiary: activation.principal.clone(),
-        requester: activation.requester.principal().cloned(),
-    }
-}
-
-/// What counts as one person: the attribute `person`, or the principal itself.
-fn person(facts: &dyn Facts, uid: &Uid) -> Result<String, Unavailable> {
-    Ok(standing::definition(facts, uid)?.and_then(|def| def.person()).unwrap_or_else(|| uid.to_string()))
-}
 
 /// Whether a request waits for a caller's vote, as far as the stage's list and the separation of duties go. The command decides again.
 pub(super) fn waits_for(facts: &dyn Facts, caller: &Uid, activation: &Activation, moment: Moment) -> Result<bool, Unavailable> {
