@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::grant::Cause;
-use super::id::{ActivationId, AssignmentId, CommandId, EligibilityId, IdempotencyKey, RoleName, Uid};
-use super::settings::{Definitions, JsonObject};
+use super::grant::{Cause, GrantRef};
+use super::id::{ActivationId, AssignmentId, CommandId, EligibilityId, GrantRequestId, IdempotencyKey, RoleName, Uid};
+use super::settings::{Definitions, EdgeSource, JsonObject};
 use super::text::{Digest, Text, Ticket};
 use super::time::{Duration, Timestamp};
 
@@ -109,7 +109,22 @@ pub enum Command {
         role: RoleName,
         /// Where.
         scope: Option<Uid>,
-        /// How long; the role's default, where nothing is said.
+        /// For how long.
+        term: Term,
+        /// Why.
+        justification: Option<Text>,
+        /// For which ticket.
+        ticket: Option<Ticket>,
+        /// Whether it is break-glass: at once, and without approval.
+        emergency: bool,
+    },
+    /// Asks to let an active activation run longer.
+    Extend {
+        /// The id that the request gets.
+        id: ActivationId,
+        /// Which activation.
+        of: ActivationId,
+        /// How much longer; the role's default, where nothing is said.
         duration: Option<Duration>,
         /// Why.
         justification: Option<Text>,
@@ -122,6 +137,10 @@ pub enum Command {
         id: ActivationId,
         /// The hash of the request as it was shown.
         request_hash: Digest,
+        /// Give it on this scope only, at or below the one that was asked for.
+        scope: Option<Uid>,
+        /// Give it for this long only.
+        duration: Option<Duration>,
         /// Why.
         justification: Option<Text>,
     },
@@ -155,6 +174,54 @@ pub enum Command {
         /// Why.
         reason: Option<Text>,
     },
+    /// Ends, at once, every activation and every request of a principal or of a role.
+    RevokeAll {
+        /// Whose, or of what.
+        of: Everything,
+        /// Why.
+        reason: Option<Text>,
+    },
+    /// Asks an administrator to extend a grant that runs, or to renew one that ended.
+    RequestGrant {
+        /// The id that the request gets.
+        id: GrantRequestId,
+        /// Which grant.
+        grant: GrantRef,
+        /// Whether it is to be renewed: it has ended.
+        renew: bool,
+        /// Until when it is to run.
+        end: Timestamp,
+        /// Why.
+        justification: Option<Text>,
+    },
+    /// Grants a request to extend or renew.
+    ApproveGrant {
+        /// Which request.
+        id: GrantRequestId,
+        /// The id of the grant that is made, where one is renewed.
+        new: NewGrant,
+        /// Until when instead, where it is to be less than was asked for.
+        end: Option<Timestamp>,
+        /// Why.
+        reason: Option<Text>,
+    },
+    /// Refuses a request to extend or renew.
+    DenyGrant {
+        /// Which request.
+        id: GrantRequestId,
+        /// Why.
+        reason: Option<Text>,
+    },
+    /// Takes a request to extend or renew back: its requester or the grant's holder.
+    CancelGrant {
+        /// Which request.
+        id: GrantRequestId,
+        /// Why.
+        reason: Option<Text>,
+    },
+    /// Says that a clock that jumped ahead is to be believed, which ends every holding that is bound to time. Only somebody on the machine
+    /// says so.
+    AcceptClock,
     /// Makes a principal or a group eligible.
     CreateEligibility {
         /// The id it gets.
@@ -187,10 +254,12 @@ pub enum Command {
     PutEntity {
         /// The entity.
         uid: Uid,
-        /// Its parents.
+        /// Its parents, as `source` knows them.
         parents: Vec<Uid>,
         /// Its attributes.
         attrs: JsonObject,
+        /// Who says so: edges that others wrote stay.
+        source: EdgeSource,
     },
     /// Deletes a stored entity.
     DeleteEntity {
@@ -232,6 +301,13 @@ impl Command {
     pub fn name(&self) -> &'static str {
         match self {
             Self::RequestActivation { .. } => "request_activation",
+            Self::Extend { .. } => "extend",
+            Self::RevokeAll { .. } => "revoke_all",
+            Self::RequestGrant { .. } => "request_grant",
+            Self::ApproveGrant { .. } => "approve_grant",
+            Self::DenyGrant { .. } => "deny_grant",
+            Self::CancelGrant { .. } => "cancel_grant",
+            Self::AcceptClock => "accept_clock",
             Self::Approve { .. } => "approve",
             Self::Deny { .. } => "deny",
             Self::Cancel { .. } => "cancel",
@@ -254,7 +330,7 @@ impl Command {
     #[must_use]
     pub fn texts(&self) -> Vec<&Text> {
         match self {
-            Self::RequestActivation { justification, ticket, .. } => {
+            Self::RequestActivation { justification, ticket, .. } | Self::Extend { justification, ticket, .. } => {
                 let ticket = ticket.iter().flat_map(|ticket| [&ticket.system, &ticket.number]);
                 justification.iter().chain(ticket).collect()
             }
@@ -263,14 +339,51 @@ impl Command {
             | Self::Cancel { reason: text, .. }
             | Self::Deactivate { reason: text, .. }
             | Self::Revoke { reason: text, .. }
+            | Self::RevokeAll { reason: text, .. }
+            | Self::RequestGrant { justification: text, .. }
+            | Self::ApproveGrant { reason: text, .. }
+            | Self::DenyGrant { reason: text, .. }
+            | Self::CancelGrant { reason: text, .. }
             | Self::RemoveEligibility { reason: text, .. }
             | Self::RemoveAssignment { reason: text, .. }
             | Self::DeleteEntity { reason: text, .. }
             | Self::SetDisabled { reason: text, .. } => text.iter().collect(),
             Self::CreateEligibility { grant, .. } | Self::CreateAssignment { grant, .. } => grant.justification.iter().collect(),
-            Self::PutEntity { .. } | Self::ActivateBundle { .. } | Self::Settle(_) | Self::CoalesceRefusals { .. } => Vec::new(),
+            Self::AcceptClock | Self::PutEntity { .. } | Self::ActivateBundle { .. } | Self::Settle(_) | Self::CoalesceRefusals { .. } => {
+                Vec::new()
+            }
         }
     }
+}
+
+/// For how long a role is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Term {
+    /// From when; at once, where nothing is said or the instant is past.
+    pub start: Option<Timestamp>,
+    /// Until when. Not together with `duration`.
+    pub end: Option<Timestamp>,
+    /// How long; the role's default, where neither is said.
+    pub duration: Option<Duration>,
+}
+
+/// What [`Command::RevokeAll`] ends.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Everything {
+    /// Of this principal.
+    Principal(Uid),
+    /// Of this role.
+    Role(RoleName),
+}
+
+/// An id for each kind of grant that a renewal can make.
+#[derive(Debug, Clone)]
+pub struct NewGrant {
+    /// For an eligibility.
+    pub eligibility: EligibilityId,
+    /// For an assignment.
+    pub assignment: AssignmentId,
 }
 
 /// What an administrator grants.
@@ -296,8 +409,12 @@ pub struct GrantRequest {
 pub enum Due {
     /// An activation's window ended.
     ActivationEnd(ActivationId),
+    /// An approved activation is to begin.
+    ActivationStart(ActivationId),
     /// A stage of a pending request timed out.
     StageTimeout(ActivationId),
+    /// Nobody decided on a request to extend or renew.
+    GrantRequestTimeout(GrantRequestId),
     /// An eligibility's window ended.
     EligibilityEnd(EligibilityId),
     /// An assignment's window ended.
@@ -315,6 +432,8 @@ pub struct Envelope {
     pub actor: Actor,
     /// The key by which the caller may repeat it, and the digest of its body.
     pub idempotency: Option<(IdempotencyKey, Digest)>,
+    /// Whether it is only to be said what would become of it. Nothing changes and nothing is journaled.
+    pub dry_run: bool,
     /// What is asked.
     pub command: Command,
 }

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::command::{Actor, BundleSource, Due};
+use super::command::{Actor, BundleSource, Due, Everything};
 use super::decide::Outcome;
-use super::grant::{Activation, Assignment, Cause, Eligibility, Vote};
-use super::id::{ActivationId, AssignmentId, CommandId, EligibilityId, IdempotencyKey, Revision, RoleName, Uid};
+use super::grant::{Activation, Assignment, Cause, Eligibility, GrantRef, GrantRequest, Vote};
+use super::id::{ActivationId, AssignmentId, CommandId, EligibilityId, GrantRequestId, IdempotencyKey, Revision, RoleName, Uid};
 use super::rejection::Rejection;
 use super::settings::EntityDef;
 use super::text::{Digest, TextDigest};
@@ -46,6 +46,26 @@ pub enum Event {
         /// When that stage times out.
         timeout_at: Timestamp,
     },
+    /// Too few approvers are left under a bundle that went live: unless that changes, the request times out. Of high severity.
+    QuorumUnreachable {
+        /// Which request.
+        id: ActivationId,
+        /// The stage, from 0.
+        stage: u32,
+        /// Its quorum.
+        needed: u32,
+        /// Who could vote.
+        available: u32,
+    },
+    /// Approved, to begin later.
+    ActivationScheduled {
+        /// Which activation.
+        id: ActivationId,
+        /// When it is to begin.
+        start: Timestamp,
+        /// When it is too late to begin.
+        begin_by: Timestamp,
+    },
     /// The window began.
     ActivationStarted {
         /// Which activation.
@@ -55,6 +75,42 @@ pub enum Event {
         /// Whether the role's settings of now gave it less time than was asked for.
         clamped: bool,
     },
+    /// An extension was granted: the activation runs on.
+    ActivationExtended {
+        /// Which activation.
+        id: ActivationId,
+        /// The request to extend it.
+        by: ActivationId,
+        /// Until when it runs.
+        end: Timestamp,
+        /// Whether the role's settings of now gave it less time than was asked for.
+        clamped: bool,
+    },
+    /// A bundle that went live allows less time than the activation was given.
+    ActivationClamped {
+        /// Which activation.
+        id: ActivationId,
+        /// Until when it runs.
+        end: Timestamp,
+        /// Why.
+        cause: Cause,
+    },
+    /// Somebody broke the glass. Of high severity; a review is owed.
+    EmergencyUsed {
+        /// Which activation.
+        id: ActivationId,
+        /// Until when it has to be reviewed.
+        review_by: Timestamp,
+    },
+    /// Everything that was activated or asked for up to this record, of a principal or of a role, is void. What follows records each one's end.
+    ActivationsVoided {
+        /// Whose, or of what.
+        of: Everything,
+        /// The reason given.
+        reason: Option<TextDigest>,
+    },
+    /// A clock that had jumped ahead is believed again; every holding that is bound to time is void.
+    ClockAccepted {},
     /// An approver said no.
     ActivationDenied {
         /// Which request.
@@ -118,6 +174,53 @@ pub enum Event {
     EligibilityExpired {
         /// Which.
         id: EligibilityId,
+    },
+    /// An eligibility runs longer.
+    EligibilityExtended {
+        /// Which.
+        id: EligibilityId,
+        /// Until when.
+        end: Timestamp,
+    },
+    /// An assignment runs longer.
+    AssignmentExtended {
+        /// Which.
+        id: AssignmentId,
+        /// Until when.
+        end: Timestamp,
+    },
+    /// Somebody asked to extend or renew a grant.
+    GrantRequested {
+        /// As it was asked for.
+        request: GrantRequest,
+    },
+    /// A request to extend or renew was granted; what became of the grant stands in the same record.
+    GrantRequestApproved {
+        /// Which request.
+        id: GrantRequestId,
+        /// The grant that runs on, or the new one.
+        grant: GrantRef,
+        /// The reason given.
+        reason: Option<TextDigest>,
+    },
+    /// A request to extend or renew was refused.
+    GrantRequestDenied {
+        /// Which request.
+        id: GrantRequestId,
+        /// The reason given.
+        reason: Option<TextDigest>,
+    },
+    /// A request to extend or renew was taken back.
+    GrantRequestCancelled {
+        /// Which request.
+        id: GrantRequestId,
+        /// The reason given.
+        reason: Option<TextDigest>,
+    },
+    /// Nobody decided on a request to extend or renew.
+    GrantRequestTimedOut {
+        /// Which request.
+        id: GrantRequestId,
     },
     /// Somebody was assigned a role.
     AssignmentCreated {
@@ -257,6 +360,20 @@ impl Event {
             Self::ApprovalGiven { .. } => "approval_given",
             Self::VotesVoided { .. } => "votes_voided",
             Self::StageReached { .. } => "stage_reached",
+            Self::QuorumUnreachable { .. } => "quorum_unreachable",
+            Self::ActivationScheduled { .. } => "activation_scheduled",
+            Self::ActivationExtended { .. } => "activation_extended",
+            Self::ActivationClamped { .. } => "activation_clamped",
+            Self::EmergencyUsed { .. } => "emergency_used",
+            Self::ActivationsVoided { .. } => "activations_voided",
+            Self::ClockAccepted {} => "clock_accepted",
+            Self::EligibilityExtended { .. } => "eligibility_extended",
+            Self::AssignmentExtended { .. } => "assignment_extended",
+            Self::GrantRequested { .. } => "grant_requested",
+            Self::GrantRequestApproved { .. } => "grant_request_approved",
+            Self::GrantRequestDenied { .. } => "grant_request_denied",
+            Self::GrantRequestCancelled { .. } => "grant_request_cancelled",
+            Self::GrantRequestTimedOut { .. } => "grant_request_timed_out",
             Self::ActivationStarted { .. } => "activation_started",
             Self::ActivationDenied { .. } => "activation_denied",
             Self::ActivationCancelled { .. } => "activation_cancelled",

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::command::Actor;
 use super::event::Remembered;
-use super::grant::{Activation, Assignment, Cause, Eligibility, EntityRow};
-use super::id::{ActivationId, AssignmentId, EligibilityId, IdempotencyKey, Incarnation, RoleName, Uid};
+use super::grant::{Activation, Assignment, Cause, DayUse, Eligibility, EntityRow, GrantRef, GrantRequest, RoleRow};
+use super::id::{ActivationId, AssignmentId, EligibilityId, GrantRequestId, IdempotencyKey, Incarnation, RoleName, Uid};
 use super::rejection::Rejection;
 use super::settings::{Definitions, JsonObject};
 use super::text::{Text, TextDigest};
-use super::time::{Duration, Timestamp};
+use super::time::{Day, Duration, Timestamp};
 
 /// Facts could not be read. Whoever needs them denies or refuses; nothing is guessed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,11 +24,25 @@ pub trait Rows {
     /// The store cannot be read.
     fn row(&self, uid: &Uid) -> Result<Option<Arc<EntityRow>>, Unavailable>;
 
+    /// What is kept of a role: how often it left the bundle, and up to when its activations are void.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn role_row(&self, role: &RoleName) -> Result<RoleRow, Unavailable>;
+
+    /// The journal sequence up to which every holding that is bound to time is void: that at which a clock was accepted that had jumped.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn time_void_before(&self) -> Result<u64, Unavailable>;
+
     /// How often a role has left the bundle.
     ///
     /// # Errors
     /// The store cannot be read.
-    fn role_incarnation(&self, role: &RoleName) -> Result<Incarnation, Unavailable>;
+    fn role_incarnation(&self, role: &RoleName) -> Result<Incarnation, Unavailable> {
+        Ok(self.role_row(role)?.incarnation)
+    }
 
     /// An erasable text; nothing, where it was erased.
     ///
@@ -87,6 +101,42 @@ pub trait Tables: Rows {
     /// The store cannot be read.
     fn open_through(&self, holder: &Uid, limit: usize) -> Result<Vec<ActivationId>, Unavailable>;
 
+    /// Open activations of anybody, for any role.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn open_at_all(&self, limit: usize) -> Result<Vec<ActivationId>, Unavailable>;
+
+    /// Activations recorded as pending.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn pending_requests(&self, limit: usize) -> Result<Vec<ActivationId>, Unavailable>;
+
+    /// Assignments with an end that are not recorded as ended.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn timed_assignments(&self, limit: usize) -> Result<Vec<AssignmentId>, Unavailable>;
+
+    /// A request to extend or renew a grant.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn grant_request(&self, id: &GrantRequestId) -> Result<Option<Arc<GrantRequest>>, Unavailable>;
+
+    /// Requests about a grant that are recorded as pending.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn pending_about(&self, grant: &GrantRef, limit: usize) -> Result<Vec<GrantRequestId>, Unavailable>;
+
+    /// What a principal has had of a role on a day.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn day_use(&self, principal: &Uid, role: &RoleName, day: Day) -> Result<DayUse, Unavailable>;
+
     /// Stored entities that name `parent` as a parent (whether or not the edge still counts), after `after`.
     ///
     /// # Errors
@@ -124,7 +174,9 @@ pub enum Action {
     ActivateRole,
     /// Ask for a role for somebody else.
     ActivateRoleFor,
-    /// Make somebody eligible, assign a role, and take either back.
+    /// Take a role at once and without approval.
+    ActivateInEmergency,
+    /// Make somebody eligible, assign a role, extend or renew either, and take either back.
     AssignRole,
     /// Vote for a request.
     ApproveActivation,
@@ -134,6 +186,10 @@ pub enum Action {
     CancelActivation,
     /// End somebody else's activation.
     RevokeActivation,
+    /// End every activation of a role at once.
+    RevokeRole,
+    /// Ask for more time for an activation.
+    ExtendActivation,
     /// See somebody else's activation.
     ReadActivation,
     /// Ask for a decision about a subject of a kind.
@@ -150,18 +206,23 @@ pub enum Action {
     ReadAudit,
     /// Read metrics.
     ReadMetrics,
+    /// Watch the journal as it grows.
+    SubscribeEvents,
 }
 
 impl Action {
     /// Every action, in the order of the generated schema.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 19] = [
         Self::ActivateRole,
         Self::ActivateRoleFor,
+        Self::ActivateInEmergency,
         Self::AssignRole,
         Self::ApproveActivation,
         Self::DenyActivation,
         Self::CancelActivation,
         Self::RevokeActivation,
+        Self::RevokeRole,
+        Self::ExtendActivation,
         Self::ReadActivation,
         Self::CheckAccess,
         Self::ExplainAccess,
@@ -170,6 +231,7 @@ impl Action {
         Self::ManageBundle,
         Self::ReadAudit,
         Self::ReadMetrics,
+        Self::SubscribeEvents,
     ];
 
     /// The id in `Elevon::Action::"…"`.
@@ -178,11 +240,14 @@ impl Action {
         match self {
             Self::ActivateRole => "activateRole",
             Self::ActivateRoleFor => "activateRoleFor",
+            Self::ActivateInEmergency => "activateInEmergency",
             Self::AssignRole => "assignRole",
             Self::ApproveActivation => "approveActivation",
             Self::DenyActivation => "denyActivation",
             Self::CancelActivation => "cancelActivation",
             Self::RevokeActivation => "revokeActivation",
+            Self::RevokeRole => "revokeRole",
+            Self::ExtendActivation => "extendActivation",
             Self::ReadActivation => "readActivation",
             Self::CheckAccess => "checkAccess",
             Self::ExplainAccess => "explainAccess",
@@ -191,6 +256,7 @@ impl Action {
             Self::ManageBundle => "manageBundle",
             Self::ReadAudit => "readAudit",
             Self::ReadMetrics => "readMetrics",
+            Self::SubscribeEvents => "subscribeEvents",
         }
     }
 }
@@ -222,6 +288,8 @@ pub enum Object {
         /// Who asked.
         requester: Option<Uid>,
     },
+    /// A role as such, wherever it is held.
+    Role(RoleName),
     /// An entity of the author's.
     Entity(Uid),
     /// `Elevon::SubjectKind::"<type>"`: subjects of an entity type.

@@ -1,12 +1,14 @@
-//! Eligibilities, assignments and activations as they are kept, and the compact copy of them that a check reads.
+//! Eligibilities and assignments as they are kept, requests to prolong them, and the compact copy of all grants that a check reads.
 
 use serde::{Deserialize, Serialize};
 
 use super::command::Actor;
-use super::id::{ActivationId, AssignmentId, EligibilityId, Incarnation, RoleName, Uid};
+use super::id::{ActivationId, AssignmentId, EligibilityId, GrantRequestId, Incarnation, RoleName, Uid};
 use super::settings::EntityDef;
-use super::text::{Digest, TextDigest};
-use super::time::{Duration, Timestamp, Window};
+use super::text::TextDigest;
+use super::time::{Timestamp, Window};
+
+pub use super::activation::{Activation, ActivationState, ActivationStatus, Asked, Basis, Cause, Narrowed, TicketDigest, Vote};
 
 /// The incarnations that a grant was given under. It counts only while all of them are still those of today.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -59,6 +61,9 @@ pub struct Eligibility {
     pub granted_at: Timestamp,
     /// The reason given.
     pub justification: Option<TextDigest>,
+    /// The one that it renews.
+    #[serde(default)]
+    pub renews: Option<EligibilityId>,
     /// How it ended, where that is recorded.
     pub ended: Option<GrantEnd>,
 }
@@ -84,79 +89,43 @@ pub struct Assignment {
     pub granted_at: Timestamp,
     /// The reason given.
     pub justification: Option<TextDigest>,
+    /// The one that it renews.
+    #[serde(default)]
+    pub renews: Option<AssignmentId>,
+    /// The journal sequence of the record that gave it.
+    #[serde(default)]
+    pub seq: u64,
     /// How it ended, where that is recorded.
     pub ended: Option<GrantEnd>,
 }
 
-/// A ticket as it is kept: both halves as digests of erasable texts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct TicketDigest {
-    /// Which system.
-    pub system: TextDigest,
-    /// The number there.
-    pub number: TextDigest,
-}
-
-/// The eligibility that an activation rests on, and who held it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Basis {
-    /// The eligibility.
-    pub eligibility: EligibilityId,
-    /// The beneficiary, or the group through which the beneficiary is eligible.
-    pub holder: Uid,
-}
-
-/// One approver's word for a request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Vote {
-    /// Who, and with what credential: the vote is asked of Cedar again at the deciding commit.
-    pub voter: Actor,
-    /// What counts as one person: the attribute `person`, or the principal itself.
-    pub person: String,
-    /// For which stage, from 0.
-    pub stage: u32,
-    /// When.
-    pub at: Timestamp,
-    /// The reason given.
-    pub justification: Option<TextDigest>,
-}
-
-/// Why something was ended by another change rather than by a person.
+/// An eligibility or an assignment.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Cause {
-    /// The eligibility that it rested on was removed.
-    EligibilityRemoved(EligibilityId),
-    /// The eligibility that it rested on ended.
-    EligibilityEnded(EligibilityId),
-    /// The principal was disabled.
-    PrincipalDisabled(Uid),
-    /// The principal was deleted.
-    PrincipalDeleted(Uid),
-    /// The group through which the principal was eligible was deleted, or the principal left it.
-    GroupLeft(Uid),
-    /// The scope was deleted.
-    ScopeDeleted(Uid),
-    /// The role left the bundle.
-    RoleRemoved(RoleName),
+pub enum GrantRef {
+    /// An eligibility.
+    Eligibility(EligibilityId),
+    /// An assignment.
+    Assignment(AssignmentId),
 }
 
-/// Where an activation stands, as far as it is recorded. Ask [`Activation::status`] for where it stands at an instant.
+/// Where a request to prolong a grant stands, as far as it is recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ActivationState {
-    /// Waits for votes.
-    Pending {
-        /// The stage that is being asked, from 0.
-        stage: u32,
-        /// When that stage times out.
-        timeout_at: Timestamp,
+pub enum GrantRequestState {
+    /// Waits for an administrator.
+    Pending,
+    /// Granted.
+    Approved {
+        /// By whom.
+        by: Actor,
+        /// When.
+        at: Timestamp,
+        /// The reason given.
+        reason: Option<TextDigest>,
+        /// The grant that runs on, or the new one.
+        grant: GrantRef,
     },
-    /// Holds for its window.
-    Active {
-        /// From the approval for as long as was approved.
-        window: Window,
-    },
-    /// An approver said no.
+    /// An administrator said no.
     Denied {
         /// Who.
         by: Actor,
@@ -165,7 +134,7 @@ pub enum ActivationState {
         /// The reason given.
         reason: Option<TextDigest>,
     },
-    /// The requester or beneficiary took it back before it began.
+    /// Taken back.
     Cancelled {
         /// Who.
         by: Actor,
@@ -176,194 +145,69 @@ pub enum ActivationState {
     },
     /// Nobody decided in time; recorded by a timer some time after.
     TimedOut {
-        /// When the stage timed out.
-        at: Timestamp,
-    },
-    /// It could not begin.
-    Failed {
         /// When.
         at: Timestamp,
-        /// Why.
-        cause: Cause,
-    },
-    /// Its holder ended it.
-    Deactivated {
-        /// The window it had.
-        window: Window,
-        /// Who.
-        by: Actor,
-        /// When.
-        at: Timestamp,
-        /// The reason given.
-        reason: Option<TextDigest>,
-    },
-    /// Somebody else, or another change, ended it.
-    Revoked {
-        /// The window it had.
-        window: Window,
-        /// Who.
-        by: Actor,
-        /// When.
-        at: Timestamp,
-        /// The reason given.
-        reason: Option<TextDigest>,
-        /// The change it followed from.
-        cause: Option<Cause>,
-    },
-    /// Time ended it; recorded by a timer some time after.
-    Expired {
-        /// The window it had.
-        window: Window,
     },
 }
 
-/// The word for where an activation stands at an instant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ActivationStatus {
-    /// Waits for votes.
-    Pending,
-    /// Holds, as far as its own window goes; whether it counts for a check is [`super::standing`]'s to say.
-    Active,
-    /// An approver said no.
-    Denied,
-    /// Taken back before it began.
-    Cancelled,
-    /// Nobody decided in time.
-    TimedOut,
-    /// Could not begin.
-    Failed,
-    /// Ended by its holder.
-    Deactivated,
-    /// Ended by somebody else or by another change.
-    Revoked,
-    /// Ended by time.
-    Expired,
-}
-
-impl ActivationStatus {
-    /// The word as it stands in JSON.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Active => "active",
-            Self::Denied => "denied",
-            Self::Cancelled => "cancelled",
-            Self::TimedOut => "timed_out",
-            Self::Failed => "failed",
-            Self::Deactivated => "deactivated",
-            Self::Revoked => "revoked",
-            Self::Expired => "expired",
-        }
-    }
-}
-
-/// A request to hold a role for a while, and what became of it.
+/// A request to extend a grant before its end, or to renew it after: an administrator decides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Activation {
+pub struct GrantRequest {
     /// Its id.
-    pub id: ActivationId,
-    /// Who gets the role: the beneficiary.
-    pub principal: Uid,
+    pub id: GrantRequestId,
+    /// The grant.
+    pub grant: GrantRef,
+    /// Who holds the grant.
+    pub holder: Uid,
+    /// The grant's role.
+    pub role: RoleName,
+    /// The grant's scope.
+    pub scope: Option<Uid>,
     /// Who asked.
     pub requester: Actor,
-    /// The role.
-    pub role: RoleName,
-    /// Where it holds: there and below; `None`: everywhere.
-    pub scope: Option<Uid>,
     /// When it was asked for.
     pub requested_at: Timestamp,
-    /// How long it is to last, from the moment it becomes active.
-    pub duration: Duration,
+    /// Until when the grant is to run.
+    pub end: Timestamp,
+    /// When it is too late to decide.
+    pub expires_at: Timestamp,
     /// The reason given.
     pub justification: Option<TextDigest>,
-    /// The ticket given.
-    pub ticket: Option<TicketDigest>,
-    /// What it rests on.
-    pub basis: Basis,
-    /// Incarnations it was asked for under.
-    pub under: Under,
-    /// The incarnation of the eligibility's holder.
-    pub basis_incarnation: Incarnation,
-    /// Every vote that stands, in the order cast.
-    pub votes: Vec<Vote>,
     /// Where it stands.
-    pub state: ActivationState,
+    pub state: GrantRequestState,
 }
 
-impl Activation {
-    /// Where it stands at an instant, whatever timers have or have not done.
+impl GrantRequest {
+    /// Where it stands at an instant, as a word, and since when.
     #[must_use]
-    pub fn status(&self, now: Timestamp) -> ActivationStatus {
+    pub fn status(&self, now: Timestamp) -> (&'static str, Timestamp) {
         match &self.state {
-            ActivationState::Pending { timeout_at, .. } if *timeout_at <= now => ActivationStatus::TimedOut,
-            ActivationState::Pending { .. } => ActivationStatus::Pending,
-            ActivationState::Active { window } if window.ended(now) => ActivationStatus::Expired,
-            ActivationState::Active { .. } => ActivationStatus::Active,
-            ActivationState::Denied { .. } => ActivationStatus::Denied,
-            ActivationState::Cancelled { .. } => ActivationStatus::Cancelled,
-            ActivationState::TimedOut { .. } => ActivationStatus::TimedOut,
-            ActivationState::Failed { .. } => ActivationStatus::Failed,
-            ActivationState::Deactivated { .. } => ActivationStatus::Deactivated,
-            ActivationState::Revoked { .. } => ActivationStatus::Revoked,
-            ActivationState::Expired { .. } => ActivationStatus::Expired,
+            GrantRequestState::Pending if self.expires_at <= now => ("timed_out", self.expires_at),
+            GrantRequestState::Pending => ("pending", self.requested_at),
+            GrantRequestState::Approved { at, .. } => ("approved", *at),
+            GrantRequestState::Denied { at, .. } => ("denied", *at),
+            GrantRequestState::Cancelled { at, .. } => ("cancelled", *at),
+            GrantRequestState::TimedOut { at } => ("timed_out", *at),
         }
     }
+}
 
-    /// Since when it is where it is at an instant.
-    #[must_use]
-    pub fn since(&self, now: Timestamp) -> Option<Timestamp> {
-        match &self.state {
-            ActivationState::Pending { timeout_at, .. } if *timeout_at <= now => Some(*timeout_at),
-            ActivationState::Pending { .. } => Some(self.requested_at),
-            ActivationState::Active { window } if window.ended(now) => window.end,
-            ActivationState::Active { window } => Some(window.start),
-            ActivationState::Denied { at, .. }
-            | ActivationState::Cancelled { at, .. }
-            | ActivationState::TimedOut { at }
-            | ActivationState::Failed { at, .. }
-            | ActivationState::Deactivated { at, .. }
-            | ActivationState::Revoked { at, .. } => Some(*at),
-            ActivationState::Expired { window } => window.end,
-        }
-    }
+/// What a principal has had of a role on one UTC day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub struct DayUse {
+    /// Milliseconds of active time: used, and reserved for what still runs or is scheduled.
+    pub millis: u64,
+    /// How many emergencies began.
+    pub emergencies: u32,
+}
 
-    /// Whether a command can still change it: it is recorded as pending or active.
-    #[must_use]
-    pub fn is_open(&self) -> bool {
-        matches!(self.state, ActivationState::Pending { .. } | ActivationState::Active { .. })
-    }
-
-    /// What an approver of a stage votes on: everything that the decision is about, and the settings it is decided under.
-    #[must_use]
-    pub fn request_hash(&self, stage: u32, settings: &Digest) -> Digest {
-        let scope = self.scope.as_ref().map(ToString::to_string).unwrap_or_default();
-        let justification = self.justification.map(|text| text.0.to_string()).unwrap_or_default();
-        let ticket = self.ticket.map(|ticket| format!("{}{}", ticket.system.0, ticket.number.0)).unwrap_or_default();
-        let principal = self.principal.to_string();
-        let requester = self.requester.to_string();
-        let seconds = self.duration.secs().to_string();
-        let stage = stage.to_string();
-        let settings = settings.to_string();
-        Digest::of_fields(
-            [
-                "elevon-request-1",
-                self.id.as_str(),
-                &principal,
-                &requester,
-                self.role.as_str(),
-                &scope,
-                &seconds,
-                &justification,
-                &ticket,
-                self.basis.eligibility.as_str(),
-                &stage,
-                &settings,
-            ]
-            .map(str::as_bytes),
-        )
-    }
+/// What is kept of a role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub struct RoleRow {
+    /// How often it left the bundle.
+    pub incarnation: Incarnation,
+    /// Activations asked for up to this journal sequence are revoked, whether or not a cascade has recorded it.
+    pub void_before: u64,
 }
 
 /// What a check has to know of an eligibility.
@@ -394,6 +238,8 @@ pub struct AssignmentGrant {
     pub window: Window,
     /// Incarnations it was given under.
     pub under: Under,
+    /// The journal sequence of the record that gave it.
+    pub seq: u64,
 }
 
 /// What a check has to know of an activation that is recorded as active.
@@ -415,8 +261,14 @@ pub struct ActivationGrant {
     pub basis_incarnation: Incarnation,
     /// How many persons approved it.
     pub approvals: u32,
+    /// How often it was extended: each extension may last as long as the role allows for one activation.
+    pub extensions: u32,
+    /// Whether it is break-glass, and so as short as the role's settings for emergencies say.
+    pub emergency: bool,
     /// Its ticket.
     pub ticket: Option<TicketDigest>,
+    /// The journal sequence of the record that it was asked for in.
+    pub seq: u64,
 }
 
 /// What a principal or a group was given. One value, read by every check.
@@ -428,15 +280,15 @@ pub struct Grants {
     pub assignments: Vec<AssignmentGrant>,
     /// Activations recorded as active, by id.
     pub activations: Vec<ActivationGrant>,
-    /// Requests that wait for votes, by id.
-    pub pending: Vec<ActivationId>,
+    /// Requests that wait for votes or for their start, by id.
+    pub waiting: Vec<ActivationId>,
 }
 
 impl Grants {
     /// Whether nothing was given.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.eligibilities.is_empty() && self.assignments.is_empty() && self.activations.is_empty() && self.pending.is_empty()
+        self.eligibilities.is_empty() && self.assignments.is_empty() && self.activations.is_empty() && self.waiting.is_empty()
     }
 }
 
@@ -450,6 +302,8 @@ pub struct EntityRow {
     pub incarnation: Incarnation,
     /// Whether it is disabled: denied by every check, whatever it holds.
     pub disabled: bool,
+    /// Its activations asked for up to this journal sequence are revoked, whether or not a cascade has recorded it.
+    pub void_before: u64,
     /// The definition that the API stored.
     pub stored: Option<EntityDef>,
     /// What it was given.

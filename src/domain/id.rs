@@ -261,6 +261,11 @@ text_newtype!(
     "the assignment id"
 );
 text_newtype!(
+    /// The id of a request to extend or renew a grant; `grq_` and a UUID when Elevon makes it.
+    GrantRequestId,
+    "the grant request id"
+);
+text_newtype!(
     /// The id of one command as it was submitted; a UUID. It settles what became of a commit whose answer was lost.
     CommandId,
     "the command id"

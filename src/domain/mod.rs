@@ -3,6 +3,7 @@
 //! [`decide()`] looks at the facts, asks for permission and either refuses a command or says what happens;
 //! [`apply()`] carries out what was said and cannot refuse. `now` and every id are arguments.
 
+pub mod activation;
 pub mod apply;
 pub mod command;
 pub mod decide;
@@ -22,10 +23,10 @@ pub use command::{Actor, Caller, Command, CredentialKind, Envelope};
 pub use decide::{Decision, Outcome, decide};
 pub use event::{Event, Record};
 pub use facts::{Authority, Facts, Records, Rows, Tables, Unavailable};
-pub use grant::{Activation, ActivationState, Assignment, Eligibility, Grants};
-pub use id::{ActivationId, AssignmentId, EligibilityId, Incarnation, Revision, RoleName, Uid};
+pub use grant::{Activation, ActivationState, Assignment, Eligibility, GrantRequest, Grants};
+pub use id::{ActivationId, AssignmentId, EligibilityId, GrantRequestId, Incarnation, Revision, RoleName, Uid};
 pub use overlay::{Changes, MemoryRows, Overlay};
 pub use rejection::Rejection;
 pub use settings::{Definitions, EntityDef, RoleSettings};
 pub use text::{Text, TextDigest, Ticket};
-pub use time::{Duration, Timestamp, Window};
+pub use time::{Day, Duration, Timestamp, Window};

@@ -5,25 +5,33 @@ use std::sync::Arc;
 
 use super::event::{Remembered, Timer};
 use super::facts::{Facts, Rows, Tables, Unavailable};
-use super::grant::{Activation, Assignment, Cause, Eligibility, EntityRow};
-use super::id::{ActivationId, AssignmentId, EligibilityId, IdempotencyKey, Incarnation, Revision, RoleName, Uid};
+use super::grant::{
+    Activation, ActivationState, Assignment, Cause, DayUse, Eligibility, EntityRow, GrantRef, GrantRequest, GrantRequestState, RoleRow,
+};
+use super::id::{ActivationId, AssignmentId, EligibilityId, GrantRequestId, IdempotencyKey, Revision, RoleName, Uid};
 use super::settings::Definitions;
 use super::text::{Text, TextDigest};
-use super::time::Timestamp;
+use super::time::{Day, Timestamp};
 
 /// Rows that records changed, each whole as it is now. No row is ever removed; what ended says so.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Changes {
     /// What is stored about names.
     pub rows: BTreeMap<Uid, EntityRow>,
-    /// How often roles left the bundle.
-    pub roles: BTreeMap<RoleName, Incarnation>,
+    /// What is kept of roles.
+    pub roles: BTreeMap<RoleName, RoleRow>,
     /// Activations.
     pub activations: BTreeMap<ActivationId, Activation>,
     /// Eligibilities.
     pub eligibilities: BTreeMap<EligibilityId, Eligibility>,
     /// Assignments.
     pub assignments: BTreeMap<AssignmentId, Assignment>,
+    /// Requests to extend or renew grants.
+    pub grant_requests: BTreeMap<GrantRequestId, GrantRequest>,
+    /// What principals have had of roles, by day.
+    pub day_uses: BTreeMap<(Uid, RoleName, Day), DayUse>,
+    /// Up to where every holding that is bound to time is void.
+    pub time_void_before: Option<u64>,
     /// Cascades that wait to go on (`Some`: since when), or no longer do (`None`).
     pub cascades: BTreeMap<Cause, Option<Timestamp>>,
     /// What repeated commands get.
@@ -42,6 +50,9 @@ impl Changes {
         self.activations.extend(later.activations);
         self.eligibilities.extend(later.eligibilities);
         self.assignments.extend(later.assignments);
+        self.grant_requests.extend(later.grant_requests);
+        self.day_uses.extend(later.day_uses);
+        self.time_void_before = later.time_void_before.or(self.time_void_before);
         self.cascades.extend(later.cascades);
         self.remembered.extend(later.remembered);
         self.texts.extend(later.texts);
@@ -59,11 +70,14 @@ impl Changes {
 #[must_use]
 pub fn activation_timer(activation: &Activation) -> Option<Timer> {
     use super::command::Due;
-    use super::grant::ActivationState as State;
+    use ActivationState as State;
+    let id = || activation.id.clone();
     match &activation.state {
-        State::Pending { timeout_at, .. } => Some(Timer { at: *timeout_at, due: Due::StageTimeout(activation.id.clone()) }),
-        State::Active { window } => window.end.map(|at| Timer { at, due: Due::ActivationEnd(activation.id.clone()) }),
-        State::Denied { .. }
+        State::Pending { timeout_at, .. } => Some(Timer { at: *timeout_at, due: Due::StageTimeout(id()) }),
+        State::Scheduled { start, .. } => Some(Timer { at: *start, due: Due::ActivationStart(id()) }),
+        State::Active { window } => window.end.map(|at| Timer { at, due: Due::ActivationEnd(id()) }),
+        State::Approved { .. }
+        | State::Denied { .. }
         | State::Cancelled { .. }
         | State::TimedOut { .. }
         | State::Failed { .. }
@@ -71,6 +85,13 @@ pub fn activation_timer(activation: &Activation) -> Option<Timer> {
         | State::Revoked { .. }
         | State::Expired { .. } => None,
     }
+}
+
+/// The timer that belongs to a request to extend or renew as it stands, where it has one.
+#[must_use]
+pub fn grant_request_timer(request: &GrantRequest) -> Option<Timer> {
+    let pending = request.state == GrantRequestState::Pending;
+    pending.then(|| Timer { at: request.expires_at, due: super::command::Due::GrantRequestTimeout(request.id.clone()) })
 }
 
 /// The timer that belongs to an eligibility as it stands, where it has one.
@@ -87,6 +108,22 @@ pub fn assignment_timer(assignment: &Assignment) -> Option<Timer> {
     Some(Timer { at, due: super::command::Due::AssignmentEnd(assignment.id.clone()) })
 }
 
+/// Whether it is recorded as waiting for votes.
+#[must_use]
+pub fn is_pending(activation: &Activation) -> bool {
+    matches!(activation.state, ActivationState::Pending { .. })
+}
+
+/// Whether it has an end and is not recorded as ended.
+#[must_use]
+pub fn is_timed(assignment: &Assignment) -> bool {
+    assignment.window.end.is_some() && assignment.ended.is_none()
+}
+
+fn is_about(request: &GrantRequest, grant: &GrantRef) -> bool {
+    request.grant == *grant && request.state == GrantRequestState::Pending
+}
+
 /// Changes over a base. It is itself a set of facts.
 pub struct Overlay<'a> {
     base: &'a dyn Tables,
@@ -100,6 +137,12 @@ impl<'a> Overlay<'a> {
     #[must_use]
     pub fn new(base: &'a dyn Tables, definitions: Arc<Definitions>) -> Self {
         Self { base, definitions, changes: Changes::default() }
+    }
+
+    /// A base as it stands after changes that were made before.
+    #[must_use]
+    pub fn resumed(base: &'a dyn Tables, definitions: Arc<Definitions>, changes: Changes) -> Self {
+        Self { base, definitions, changes }
     }
 
     /// From now on another bundle is the live one.
@@ -150,11 +193,15 @@ impl Rows for Overlay<'_> {
         }
     }
 
-    fn role_incarnation(&self, role: &RoleName) -> Result<Incarnation, Unavailable> {
+    fn role_row(&self, role: &RoleName) -> Result<RoleRow, Unavailable> {
         match self.changes.roles.get(role) {
-            Some(incarnation) => Ok(*incarnation),
-            None => self.base.role_incarnation(role),
+            Some(row) => Ok(*row),
+            None => self.base.role_row(role),
         }
+    }
+
+    fn time_void_before(&self) -> Result<u64, Unavailable> {
+        self.changes.time_void_before.map_or_else(|| self.base.time_void_before(), Ok)
     }
 
     fn text(&self, digest: &TextDigest) -> Result<Option<Text>, Unavailable> {
@@ -201,6 +248,47 @@ impl Tables for Overlay<'_> {
 
     fn open_through(&self, holder: &Uid, limit: usize) -> Result<Vec<ActivationId>, Unavailable> {
         self.open(limit, |limit| self.base.open_through(holder, limit), |a| a.basis.holder == *holder)
+    }
+
+    fn open_at_all(&self, limit: usize) -> Result<Vec<ActivationId>, Unavailable> {
+        self.open(limit, |limit| self.base.open_at_all(limit), |_| true)
+    }
+
+    fn pending_requests(&self, limit: usize) -> Result<Vec<ActivationId>, Unavailable> {
+        self.open(limit, |limit| self.base.pending_requests(limit), is_pending)
+    }
+
+    fn timed_assignments(&self, limit: usize) -> Result<Vec<AssignmentId>, Unavailable> {
+        let mut ids = self.base.timed_assignments(limit.saturating_add(self.changes.assignments.len()))?;
+        ids.retain(|id| !self.changes.assignments.contains_key(id));
+        ids.extend(self.changes.assignments.values().filter(|assignment| is_timed(assignment)).map(|assignment| assignment.id.clone()));
+        ids.sort();
+        ids.truncate(limit);
+        Ok(ids)
+    }
+
+    fn grant_request(&self, id: &GrantRequestId) -> Result<Option<Arc<GrantRequest>>, Unavailable> {
+        match self.changes.grant_requests.get(id) {
+            Some(request) => Ok(Some(Arc::new(request.clone()))),
+            None => self.base.grant_request(id),
+        }
+    }
+
+    fn pending_about(&self, grant: &GrantRef, limit: usize) -> Result<Vec<GrantRequestId>, Unavailable> {
+        let mut ids = self.base.pending_about(grant, limit.saturating_add(self.changes.grant_requests.len()))?;
+        ids.retain(|id| !self.changes.grant_requests.contains_key(id));
+        let changed = self.changes.grant_requests.values().filter(|request| is_about(request, grant));
+        ids.extend(changed.map(|request| request.id.clone()));
+        ids.sort();
+        ids.truncate(limit);
+        Ok(ids)
+    }
+
+    fn day_use(&self, principal: &Uid, role: &RoleName, day: Day) -> Result<DayUse, Unavailable> {
+        match self.changes.day_uses.get(&(principal.clone(), role.clone(), day)) {
+            Some(used) => Ok(*used),
+            None => self.base.day_use(principal, role, day),
+        }
     }
 
     fn stored_children(&self, parent: &Uid, after: Option<&Uid>, limit: usize) -> Result<Vec<Uid>, Unavailable> {
@@ -280,8 +368,12 @@ impl Rows for MemoryRows {
         Ok(self.all.rows.get(uid).map(|row| Arc::new(row.clone())))
     }
 
-    fn role_incarnation(&self, role: &RoleName) -> Result<Incarnation, Unavailable> {
+    fn role_row(&self, role: &RoleName) -> Result<RoleRow, Unavailable> {
         Ok(self.all.roles.get(role).copied().unwrap_or_default())
+    }
+
+    fn time_void_before(&self) -> Result<u64, Unavailable> {
+        Ok(self.all.time_void_before.unwrap_or_default())
     }
 
     fn text(&self, digest: &TextDigest) -> Result<Option<Text>, Unavailable> {
@@ -316,6 +408,32 @@ impl Tables for MemoryRows {
 
     fn open_through(&self, holder: &Uid, limit: usize) -> Result<Vec<ActivationId>, Unavailable> {
         Ok(self.open(limit, |activation| activation.basis.holder == *holder))
+    }
+
+    fn open_at_all(&self, limit: usize) -> Result<Vec<ActivationId>, Unavailable> {
+        Ok(self.open(limit, |_| true))
+    }
+
+    fn pending_requests(&self, limit: usize) -> Result<Vec<ActivationId>, Unavailable> {
+        Ok(self.open(limit, is_pending))
+    }
+
+    fn timed_assignments(&self, limit: usize) -> Result<Vec<AssignmentId>, Unavailable> {
+        let timed = self.all.assignments.values().filter(|assignment| is_timed(assignment));
+        Ok(timed.map(|assignment| assignment.id.clone()).take(limit).collect())
+    }
+
+    fn grant_request(&self, id: &GrantRequestId) -> Result<Option<Arc<GrantRequest>>, Unavailable> {
+        Ok(self.all.grant_requests.get(id).map(|request| Arc::new(request.clone())))
+    }
+
+    fn pending_about(&self, grant: &GrantRef, limit: usize) -> Result<Vec<GrantRequestId>, Unavailable> {
+        let pending = self.all.grant_requests.values().filter(|request| is_about(request, grant));
+        Ok(pending.map(|request| request.id.clone()).take(limit).collect())
+    }
+
+    fn day_use(&self, principal: &Uid, role: &RoleName, day: Day) -> Result<DayUse, Unavailable> {
+        Ok(self.all.day_uses.get(&(principal.clone(), role.clone(), day)).copied().unwrap_or_default())
     }
 
     fn stored_children(&self, parent: &Uid, after: Option<&Uid>, limit: usize) -> Result<Vec<Uid>, Unavailable> {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::facts::Unavailable;
 use super::grant::ActivationStatus;
-use super::id::{ActivationId, IdempotencyKey, RoleName, Uid};
+use super::id::{ActivationId, GrantRequestId, IdempotencyKey, RoleName, Uid};
 use super::settings::Requirement;
 use super::text::Digest;
 use super::time::{Duration, Timestamp};
@@ -149,6 +149,100 @@ pub enum Rejection {
         id: ActivationId,
         /// Its end.
         end: Timestamp,
+    },
+    /// A start too far ahead.
+    #[error("role `{role}` has to begin within {within} of its approval; ask for a start no later than that from now")]
+    StartTooFar {
+        /// The role.
+        role: RoleName,
+        /// The most.
+        within: Duration,
+    },
+    /// The role has no time left on a day.
+    #[error(
+        "{principal} has {left} of role `{role}` left on {day} (UTC), and this would take {asked}; ask for less, or wait for the next day"
+    )]
+    BudgetExhausted {
+        /// Who.
+        principal: Uid,
+        /// The role.
+        role: RoleName,
+        /// The day.
+        day: String,
+        /// What would be taken of that day.
+        asked: Duration,
+        /// What is left of it.
+        left: Duration,
+    },
+    /// The role offers no break-glass.
+    #[error("role `{role}` offers no emergency activation; ask for it without `emergency`")]
+    NoEmergency {
+        /// The role.
+        role: RoleName,
+    },
+    /// Break-glass for somebody else.
+    #[error("an emergency activation is for oneself only; {principal} has to ask for it")]
+    EmergencyForOthers {
+        /// For whom it was asked.
+        principal: Uid,
+    },
+    /// Break-glass too often.
+    #[error(
+        "{principal} began {max} emergency activations of role `{role}` today (UTC), which is the most there may be; ask without `emergency`"
+    )]
+    EmergencyLimit {
+        /// Who.
+        principal: Uid,
+        /// The role.
+        role: RoleName,
+        /// The most.
+        max: u32,
+    },
+    /// More than what stands there.
+    #[error("an approver gives less than was asked for, never more: {what}")]
+    WiderThanAsked {
+        /// What would be more.
+        what: String,
+    },
+    /// It cannot be extended at all.
+    #[error("`{id}` cannot be extended: {why}")]
+    NotExtendable {
+        /// Which activation.
+        id: ActivationId,
+        /// Why.
+        why: String,
+    },
+    /// It cannot be extended yet.
+    #[error("`{id}` can be extended from {earliest} on; ask again then")]
+    TooEarlyToExtend {
+        /// Which activation.
+        id: ActivationId,
+        /// From when on.
+        earliest: Timestamp,
+    },
+    /// Another extension waits.
+    #[error("`{pending}` already waits to extend `{id}`, for less time; cancel that first")]
+    ExtensionWaits {
+        /// Which activation.
+        id: ActivationId,
+        /// The request that waits.
+        pending: ActivationId,
+    },
+    /// It has not ended, or ended too long ago, or is asked about the wrong way.
+    #[error("`{id}` cannot be {what}: {why}")]
+    NotProlongable {
+        /// Which grant.
+        id: String,
+        /// `extended` or `renewed`.
+        what: String,
+        /// Why, and what to do instead.
+        why: String,
+    },
+    /// Somebody asked for it already.
+    #[error("`{pending}` already asks for that; wait for its answer, or cancel it first")]
+    GrantRequestWaits {
+        /// The request that waits.
+        pending: GrantRequestId,
     },
     /// Too many requests wait already.
     #[error("{principal} has {pending} requests waiting, which is the most there may be; cancel one first")]
@@ -316,6 +410,17 @@ impl Rejection {
             Self::QuorumUnreachable { .. } => "quorum_unreachable",
             Self::AlreadyActive { .. } => "already_active",
             Self::TooManyPending { .. } => "too_many_pending",
+            Self::StartTooFar { .. } => "start_too_far",
+            Self::BudgetExhausted { .. } => "budget_exhausted",
+            Self::NoEmergency { .. } => "no_emergency",
+            Self::EmergencyForOthers { .. } => "emergency_for_others",
+            Self::EmergencyLimit { .. } => "emergency_limit",
+            Self::WiderThanAsked { .. } => "wider_than_asked",
+            Self::NotExtendable { .. } => "not_extendable",
+            Self::TooEarlyToExtend { .. } => "too_early_to_extend",
+            Self::ExtensionWaits { .. } => "extension_waits",
+            Self::NotProlongable { .. } => "not_prolongable",
+            Self::GrantRequestWaits { .. } => "grant_request_waits",
             Self::NotFound { .. } => "not_found",
             Self::NotInState { .. } => "not_in_state",
             Self::RequestChanged { .. } => "request_changed",

@@ -44,6 +44,28 @@ pub struct Stage {
     pub quorum: u32,
     /// How long the stage waits before the request times out.
     pub timeout: Duration,
+    /// Who may vote, too, once the stage has waited for a while.
+    pub fallback: Option<Fallback>,
+}
+
+/// Approvers who step in when a stage's own do not answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fallback {
+    /// Principals and groups, as in the stage itself.
+    pub approvers: Vec<Uid>,
+    /// How long the stage has to have waited. Shorter than its timeout.
+    pub after: Duration,
+}
+
+/// Break-glass: the role at once and without approval, for those who are eligible and permitted `activateInEmergency`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Emergency {
+    /// The longest that one may last.
+    pub max_duration: Duration,
+    /// How many a principal may begin on one UTC day.
+    pub max_per_day: u32,
+    /// Within which time it has to be reviewed.
+    pub review_within: Duration,
 }
 
 /// Limits on what an administrator may grant.
@@ -116,6 +138,18 @@ pub struct RoleSettings {
     pub mfa_max_age: Option<Duration>,
     /// The stages of approval, in order; none: a request is granted at once.
     pub stages: Vec<Stage>,
+    /// How often one activation can be extended.
+    pub max_extensions: u32,
+    /// How much of its time an activation has to have run before it can be extended, in percent.
+    pub extendable_after: u32,
+    /// The most time that a principal can have the role on one UTC day, all its activations together.
+    pub max_active_per_day: Option<Duration>,
+    /// Within which time an approved activation with a future start has to begin; no request can start later than that from now.
+    pub activate_within: Duration,
+    /// Break-glass, where the role offers it.
+    pub emergency: Option<Emergency>,
+    /// Whether the role counts for a check only where `conditions/<role>.cedar` permits that very check.
+    pub conditions: bool,
     /// Limits on eligibilities.
     pub eligibility: GrantLimits,
     /// Limits on assignments.
@@ -221,6 +255,8 @@ pub enum EdgeSource {
     Bundle,
     /// `PUT /v1/entities`.
     Api,
+    /// A directory that is synchronised, likewise by `PUT /v1/entities`.
+    Scim,
 }
 
 /// An edge from an entity to one of its parents. It counts while the parent's incarnation is the one it was written under.

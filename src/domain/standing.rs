@@ -10,8 +10,8 @@ use serde::Serialize;
 use super::facts::{Facts, Unavailable};
 use super::grant::{ActivationGrant, Basis, EligibilityGrant, EntityRow, TicketDigest, Under};
 use super::id::{ActivationId, AssignmentId, EligibilityId, RoleName, Uid};
-use super::settings::{EdgeSource, EntityDef, UnknownRule};
-use super::time::{Timestamp, Window};
+use super::settings::{EdgeSource, EntityDef, RoleSettings, UnknownRule};
+use super::time::{Duration, Timestamp, Window};
 
 /// An instant, and whether the clock that gave it can be believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +95,15 @@ pub enum WhyNot {
         /// Which.
         scope: Uid,
     },
+    /// Everything of its principal, of its role or bound to time was revoked at once since it was asked for.
+    Revoked,
+    /// The role's conditions do not hold for this very check.
+    ConditionsNotMet {
+        /// The role.
+        role: RoleName,
+        /// What is known of it: which policy forbade it or failed.
+        because: String,
+    },
     /// The clock cannot be believed, and it is bound to time.
     TimeUntrusted,
 }
@@ -110,6 +119,10 @@ impl fmt::Display for WhyNot {
             Self::RoleGone { role } => write!(out, "the bundle no longer defines the role `{role}` that was granted"),
             Self::HolderGone { holder } => write!(out, "{holder} was deleted since it was granted"),
             Self::ScopeGone { scope } => write!(out, "{scope} was deleted since it was granted"),
+            Self::Revoked => out.write_str("it was revoked"),
+            Self::ConditionsNotMet { role, because } => {
+                write!(out, "the conditions of role `{role}` do not hold for this check: {because}")
+            }
             Self::TimeUntrusted => out.write_str("the clock cannot be believed at the moment, and it is bound to time"),
         }
     }
@@ -222,12 +235,13 @@ pub fn parents(facts: &dyn Facts, uid: &Uid) -> Result<Vec<Uid>, Unavailable> {
     for edge in &def.parents {
         let counts = match edge.source {
             EdgeSource::Bundle => true,
-            EdgeSource::Api => {
+            EdgeSource::Api | EdgeSource::Scim => {
                 let incarnation = facts.row(&edge.parent)?.map(|row| row.incarnation).unwrap_or_default();
                 incarnation == edge.incarnation && definition(facts, &edge.parent)?.is_some()
             }
         };
-        if counts {
+        // two sources may have written the same edge
+        if counts && !found.contains(&edge.parent) {
             found.push(edge.parent.clone());
         }
     }
@@ -306,6 +320,31 @@ fn in_window(window: Window, moment: Moment) -> Result<(), WhyNot> {
     }
 }
 
+/// The longest that an activation may last under the settings of now: each extension is worth as much as one activation.
+#[must_use]
+pub fn cap(settings: &RoleSettings, emergency: bool, extensions: u32) -> Duration {
+    let one = match &settings.emergency {
+        Some(limits) if emergency => limits.max_duration,
+        _ => settings.max_duration,
+    };
+    Duration::from_secs(one.secs().saturating_mul(u64::from(extensions).saturating_add(1)))
+}
+
+/// Whether an activation was revoked together with everything else of its principal, of its role, or bound to time, after it was asked for.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn is_void(facts: &dyn Facts, principal: &Uid, role: &RoleName, seq: u64) -> Result<bool, Unavailable> {
+    Ok(reaches(facts.time_void_before()?, seq)
+        || reaches(facts.role_row(role)?.void_before, seq)
+        || facts.row(principal)?.is_some_and(|row| reaches(row.void_before, seq)))
+}
+
+/// Whether what was revoked up to `before` includes what was asked for at `seq`; 0: nothing was ever revoked.
+fn reaches(before: u64, seq: u64) -> bool {
+    before != 0 && seq <= before
+}
+
 fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),
@@ -344,13 +383,14 @@ impl Asked<'_> {
     fn judge_activation(&self, own: &EntityRow, grant: &ActivationGrant) -> Result<Holding, Unavailable> {
         let mut window = grant.window;
         if let Some(settings) = self.facts.definitions().roles.get(&grant.role) {
-            window.end = earlier(window.end, Some(window.start.plus(settings.max_duration)));
+            window.end = earlier(window.end, Some(window.start.plus(cap(settings, grant.emergency, grant.extensions))));
         }
         let rests_on = basis_eligibility(self.facts, self.principal, self.groups, own, &grant.basis)?;
         if let Ok(eligibility) = &rests_on {
             window.end = earlier(window.end, eligibility.window.end);
         }
         let counts = match rests_on {
+            _ if is_void(self.facts, self.principal, &grant.role, grant.seq)? => Err(WhyNot::Revoked),
             Err(why) => Err(why),
             Ok(eligibility) => self.judge(self.principal, &grant.role, grant.scope.as_ref(), &grant.under, window)?.and_then_ok(|| {
                 let under =
@@ -393,7 +433,9 @@ impl Asked<'_> {
 
     fn judge_assignments(&self, holder: &Uid, row: &EntityRow, into: &mut Vec<Holding>) -> Result<(), Unavailable> {
         for grant in &row.grants.assignments {
-            let counts = self.judge(holder, &grant.role, grant.scope.as_ref(), &grant.under, grant.window)?;
+            let void = grant.window.end.is_some() && reaches(self.facts.time_void_before()?, grant.seq);
+            let judged = || self.judge(holder, &grant.role, grant.scope.as_ref(), &grant.under, grant.window);
+            let counts = if void { Err(WhyNot::Revoked) } else { judged()? };
             into.push(Holding {
                 via: Via::Assignment(grant.id.clone()),
                 holder: holder.clone(),

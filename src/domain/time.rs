@@ -37,6 +37,19 @@ impl Timestamp {
         Duration(u64::try_from(millis).unwrap_or(0) / 1000)
     }
 
+    /// From `earlier` to this instant, a second that has begun counted in full.
+    #[must_use]
+    pub fn since_in_full(self, earlier: Self) -> Duration {
+        let millis = u64::try_from(self.0.saturating_sub(earlier.0).max(0)).unwrap_or(0);
+        Duration(millis.div_ceil(1000))
+    }
+
+    /// The UTC day that it lies in.
+    #[must_use]
+    pub fn day(self) -> Day {
+        Day(i32::try_from(self.0.div_euclid(Day::MILLIS)).unwrap_or(i32::MAX))
+    }
+
     /// Reads RFC 3339, such as `2030-01-31T09:00:00Z`.
     ///
     /// # Errors
@@ -82,6 +95,36 @@ impl<'de> Deserialize<'de> for Timestamp {
             Self::parse(&text).map_err(de::Error::custom)
         } else {
             i64::deserialize(deserializer).map(Self)
+        }
+    }
+}
+
+/// A day of UTC: days since 1970-01-01.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Day(pub i32);
+
+impl Day {
+    const MILLIS: i64 = 86_400_000;
+
+    /// Its first instant.
+    #[must_use]
+    pub fn start(self) -> Timestamp {
+        Timestamp(i64::from(self.0).saturating_mul(Self::MILLIS))
+    }
+
+    /// The day after.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl fmt::Display for Day {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match DateTime::<Utc>::from_timestamp_millis(self.start().0) {
+            Some(time) => write!(out, "{}", time.format("%Y-%m-%d")),
+            None => write!(out, "day {}", self.0),
         }
     }
 }
@@ -273,6 +316,16 @@ impl Window {
         self.end.is_some_and(|end| end <= now)
     }
 
+    /// The milliseconds of each UTC day that it covers; nothing for a window without an end.
+    pub fn by_day(self) -> impl Iterator<Item = (Day, u64)> {
+        let end = self.end.unwrap_or(self.start);
+        let days = std::iter::successors(Some(self.start.day()), |day| Some(day.next())).take_while(move |day| day.start() < end);
+        days.filter_map(move |day| {
+            let (from, to) = (self.start.max(day.start()), end.min(day.next().start()));
+            u64::try_from(to.0.saturating_sub(from.0)).ok().filter(|millis| *millis > 0).map(|millis| (day, millis))
+        })
+    }
+
     /// Whether the two share an instant.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
@@ -314,6 +367,20 @@ mod tests {
         for text in ["PT1H", "P365D", "P1DT12H", "PT30M", "PT1H30M5S", "PT0S"] {
             assert_eq!(Duration::parse(text).unwrap().to_string(), text);
         }
+    }
+
+    #[test]
+    fn a_window_is_split_at_midnight() {
+        let at = |text: &str| Timestamp::parse(text).unwrap();
+        let split = |start: &str, end: &str| {
+            let window = Window { start: at(start), end: Some(at(end)) };
+            window.by_day().map(|(day, millis)| (day.to_string(), millis / 60_000)).collect::<Vec<_>>()
+        };
+        let day = |name: &str, minutes| (name.to_owned(), minutes);
+        assert_eq!(split("2030-01-31T22:30:00Z", "2030-02-01T00:15:00Z"), [day("2030-01-31", 90), day("2030-02-01", 15)]);
+        assert_eq!(split("2030-01-31T00:00:00Z", "2030-02-01T00:00:00Z"), [day("2030-01-31", 1440)]);
+        assert_eq!(split("1969-12-31T23:00:00Z", "1970-01-01T01:00:00Z"), [day("1969-12-31", 60), day("1970-01-01", 60)]);
+        assert_eq!(split("2030-01-31T10:00:00Z", "2030-01-31T09:00:00Z"), []);
     }
 
     #[test]

@@ -156,7 +156,7 @@ impl Engine {
     pub async fn propose(&self, bundle: Arc<Bundle>, source: BundleSource, actor: Actor) -> Result<Reply, SubmitError> {
         let command = Command::ActivateBundle { definitions: Arc::clone(bundle.definitions()), source };
         let id = self.shared.command_id().map_err(|error| self.rejected(error.into()))?;
-        let envelope = Envelope { id, actor, idempotency: None, command };
+        let envelope = Envelope { id, actor, idempotency: None, dry_run: false, command };
         let archive = bundle.to_archive();
         self.queued(envelope, Some(Proposal { bundle, archive })).await
     }

@@ -7,10 +7,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::domain::command::Due;
-use crate::domain::grant::{ActivationStatus, EntityRow};
+use crate::domain::grant::{ActivationStatus, EntityRow, RoleRow};
 use crate::domain::text::Digest;
 use crate::domain::{
-    Activation, ActivationId, Assignment, Changes, Eligibility, Incarnation, Revision, RoleName, Tables, Timestamp, Uid, Unavailable,
+    Activation, ActivationId, Assignment, Changes, Eligibility, GrantRequest, Revision, RoleName, Tables, Timestamp, Uid, Unavailable,
 };
 
 /// Most rows that one call of a list looks at; a page with few items and a cursor says that there may be more.
@@ -112,11 +112,11 @@ pub trait Reader: Tables + Send + Sync {
     /// The store cannot be read.
     fn inner_rows(&self) -> Result<Vec<(Uid, Arc<EntityRow>)>, Unavailable>;
 
-    /// How often each role has left the bundle, of those that ever did.
+    /// What is kept of each role, of those that anything is kept of.
     ///
     /// # Errors
     /// The store cannot be read.
-    fn role_incarnations(&self) -> Result<HashMap<RoleName, Incarnation>, Unavailable>;
+    fn role_rows(&self) -> Result<HashMap<RoleName, RoleRow>, Unavailable>;
 
     /// The archive of a bundle that was live once.
     ///
@@ -165,6 +165,12 @@ pub trait Reader: Tables + Send + Sync {
     /// # Errors
     /// The store cannot be read, or the cursor is not one of this list's.
     fn assignments(&self, filter: &GrantFilter, page: &Page) -> Result<Listing<Arc<Assignment>>, Unavailable>;
+
+    /// Requests to extend or renew grants, newest first.
+    ///
+    /// # Errors
+    /// The store cannot be read, or the cursor is not one of this list's.
+    fn grant_requests(&self, filter: &GrantRequestFilter, page: &Page) -> Result<Listing<Arc<GrantRequest>>, Unavailable>;
 
     /// Names that something is stored about, in order; of one type where one is given.
     ///
@@ -228,14 +234,14 @@ impl Page {
         self.read(|cursor| T::try_from(cursor.to_owned()).ok())
     }
 
-    /// The cursor of [`Reader::activations`] and [`Reader::pending`]: when the last one was asked for, and its id.
+    /// The cursor of [`Reader::activations`], [`Reader::pending`] and [`Reader::grant_requests`]: when the last one was asked for, and its id.
     ///
     /// # Errors
     /// It is not one.
-    pub fn after_activation(&self) -> Result<Option<(Timestamp, ActivationId)>, BadCursor> {
+    pub fn after_request<T: TryFrom<String>>(&self) -> Result<Option<(Timestamp, T)>, BadCursor> {
         self.read(|cursor| {
             let (millis, id) = cursor.split_once('.')?;
-            Some((Timestamp::from_millis(millis.parse().ok()?), ActivationId::new(id).ok()?))
+            Some((Timestamp::from_millis(millis.parse().ok()?), T::try_from(id.to_owned()).ok()?))
         })
     }
 
@@ -294,6 +300,19 @@ pub struct GrantFilter {
     pub role: Option<RoleName>,
     /// Whether those recorded as ended are wanted too.
     pub include_ended: bool,
+}
+
+/// Which requests to extend or renew grants are wanted: those that match all that is given.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct GrantRequestFilter {
+    /// About a grant of this holder.
+    pub holder: Option<Uid>,
+    /// About a grant of this role.
+    pub role: Option<RoleName>,
+    /// Standing there at `now`: `pending`, `approved`, `denied`, `cancelled` or `timed_out`.
+    pub status: Option<String>,
+    /// The instant at which the status is told.
+    pub now: Timestamp,
 }
 
 /// Which records of the journal are wanted: those that match all that is given.

@@ -81,7 +81,7 @@ fn unborn(first: &Arc<Bundle>) -> Result<Live, StartError> {
 
 fn propose(writer: &mut Writer, shared: &Shared, bundle: Arc<Bundle>) -> Result<Answer, StartError> {
     let command = Command::ActivateBundle { definitions: Arc::clone(bundle.definitions()), source: BundleSource::Start };
-    let envelope = Envelope { id: shared.command_id()?, actor: Actor::System, idempotency: None, command };
+    let envelope = Envelope { id: shared.command_id()?, actor: Actor::System, idempotency: None, dry_run: false, command };
     let archive = bundle.to_archive();
     let (job, mut answer) = Job::new(envelope, Some(Proposal { bundle, archive }));
     // what the writer comes to is in the answer

@@ -67,8 +67,13 @@ impl Timer {
         let before = self.shared.view.load().seq;
         let mut answers = Vec::with_capacity(due.len());
         for due in due {
-            let envelope =
-                Envelope { id: self.shared.command_id()?, actor: Actor::System, idempotency: None, command: Command::Settle(due) };
+            let envelope = Envelope {
+                id: self.shared.command_id()?,
+                actor: Actor::System,
+                idempotency: None,
+                dry_run: false,
+                command: Command::Settle(due),
+            };
             let (job, answer) = Job::new(envelope, None);
             if self.queue.try_send(Message::Job(Box::new(job))).is_err() {
                 break;

@@ -18,8 +18,8 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
-use crate::domain::grant::EntityRow;
-use crate::domain::{Changes, Definitions, Facts, Incarnation, RoleName, Rows, Text, TextDigest, Timestamp, Uid, Unavailable};
+use crate::domain::grant::{EntityRow, RoleRow};
+use crate::domain::{Changes, Definitions, Facts, RoleName, Rows, Text, TextDigest, Timestamp, Uid, Unavailable};
 use crate::policy::Bundle;
 
 use super::bounds::{MEMO, SHARDS};
@@ -34,7 +34,8 @@ pub struct View {
     /// When it went live.
     pub activated_at: Timestamp,
     graph: Graph,
-    roles: Arc<HashMap<RoleName, Incarnation>>,
+    roles: Arc<HashMap<RoleName, RoleRow>>,
+    time_void_before: u64,
 }
 
 impl View {
@@ -44,7 +45,14 @@ impl View {
         for (uid, row) in reader.inner_rows()? {
             graph.put(uid, Some(row));
         }
-        let mut view = Self { seq: reader.head().seq, bundle, activated_at, graph, roles: Arc::new(reader.role_incarnations()?) };
+        let mut view = Self {
+            seq: reader.head().seq,
+            bundle,
+            activated_at,
+            graph,
+            roles: Arc::new(reader.role_rows()?),
+            time_void_before: reader.time_void_before()?,
+        };
         view.keep_inner_of_bundle(&Changes::default(), reader)?;
         Ok(view)
     }
@@ -59,9 +67,16 @@ impl View {
         reader: &dyn Reader,
     ) -> Result<Self, Unavailable> {
         let swapped = !Arc::ptr_eq(bundle, &self.bundle);
-        let mut view = Self { seq, bundle: Arc::clone(bundle), activated_at, graph: self.graph.clone(), roles: Arc::clone(&self.roles) };
+        let mut view = Self {
+            seq,
+            bundle: Arc::clone(bundle),
+            activated_at,
+            graph: self.graph.clone(),
+            roles: Arc::clone(&self.roles),
+            time_void_before: changes.time_void_before.unwrap_or(self.time_void_before),
+        };
         if !changes.roles.is_empty() {
-            Arc::make_mut(&mut view.roles).extend(changes.roles.iter().map(|(role, incarnation)| (role.clone(), *incarnation)));
+            Arc::make_mut(&mut view.roles).extend(changes.roles.iter().map(|(role, row)| (role.clone(), *row)));
         }
         for (uid, row) in &changes.rows {
             if view.graph.get(uid).is_some() || is_inner(bundle.definitions(), uid) {
@@ -179,8 +194,12 @@ impl Rows for Pinned<'_> {
         Ok(row)
     }
 
-    fn role_incarnation(&self, role: &RoleName) -> Result<Incarnation, Unavailable> {
+    fn role_row(&self, role: &RoleName) -> Result<RoleRow, Unavailable> {
         Ok(self.view.roles.get(role).copied().unwrap_or_default())
+    }
+
+    fn time_void_before(&self) -> Result<u64, Unavailable> {
+        Ok(self.view.time_void_before)
     }
 
     fn text(&self, digest: &TextDigest) -> Result<Option<Text>, Unavailable> {

@@ -123,7 +123,7 @@ impl Writer {
             let command = Command::CoalesceRefusals { rule: rule.to_owned(), count };
             match self.shared.command_id() {
                 Ok(id) => {
-                    let envelope = Envelope { id, actor: Actor::Caller(caller), idempotency: None, command };
+                    let envelope = Envelope { id, actor: Actor::Caller(caller), idempotency: None, dry_run: false, command };
                     self.waiting.push_front(Job::new(envelope, None).0);
                 }
                 Err(error) => tracing::warn!(%error, rule, count, "refusals could not be journaled"),
@@ -267,6 +267,10 @@ fn result_of(answer: &Answer) -> CommandResult {
             Outcome::Unchanged | Outcome::ActivationExists(_) => CommandResult::Unchanged,
             Outcome::ActivationCreated(_)
             | Outcome::ActivationChanged(_)
+            | Outcome::AllRevoked(_)
+            | Outcome::GrantRequestCreated(_)
+            | Outcome::GrantRequestChanged(_)
+            | Outcome::ClockAccepted
             | Outcome::EligibilityCreated(_)
             | Outcome::EligibilityRemoved(_)
             | Outcome::AssignmentCreated(_)

@@ -67,7 +67,7 @@ impl Asker {
     pub(super) async fn submit(&self, sent: &Sent, command: Command) -> Result<Reply, Problem> {
         let id = ids::command()?;
         let idempotency = sent.idempotency.clone();
-        let submitted = self.server.engine.submit(Envelope { id, actor: self.actor(), idempotency, command }).await;
+        let submitted = self.server.engine.submit(Envelope { id, actor: self.actor(), idempotency, dry_run: false, command }).await;
         submitted.map_err(|error| {
             let unknown_caller = matches!(&error,
                 SubmitError::Rejected { rejection: Rejection::UnknownPrincipal { principal }, .. } if self.is(principal));

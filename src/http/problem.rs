@@ -341,6 +341,17 @@ pub fn status_of(rejection: &Rejection) -> (StatusCode, &'static str) {
         R::OwnedByBundle { .. } => (StatusCode::CONFLICT, "the bundle owns this name"),
         R::FoldExists { .. } => (StatusCode::CONFLICT, "the name exists in another case"),
         R::IdempotencyKeyReused { .. } => (StatusCode::CONFLICT, "the idempotency key was used for another request"),
+        R::BudgetExhausted { .. } => (StatusCode::CONFLICT, "the role's time of that day is used up"),
+        R::EmergencyLimit { .. } => (StatusCode::CONFLICT, "too many emergencies today"),
+        R::NotExtendable { .. } => (StatusCode::CONFLICT, "it cannot be extended"),
+        R::TooEarlyToExtend { .. } => (StatusCode::CONFLICT, "too early to extend"),
+        R::ExtensionWaits { .. } => (StatusCode::CONFLICT, "an extension waits already"),
+        R::NotProlongable { .. } => (StatusCode::CONFLICT, "the grant cannot be prolonged like this"),
+        R::GrantRequestWaits { .. } => (StatusCode::CONFLICT, "a request waits already"),
+        R::EmergencyForOthers { .. } => (StatusCode::FORBIDDEN, "an emergency is for oneself only"),
+        R::NoEmergency { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "the role offers no emergency activation"),
+        R::StartTooFar { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "the start is too far ahead"),
+        R::WiderThanAsked { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "more than was asked for"),
         R::UnknownPrincipal { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "the principal is not known"),
         R::NotAHolder { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "this type cannot hold roles"),
         R::UnknownRole { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "there is no such role"),
@@ -382,7 +393,21 @@ fn members_of(rejection: &Rejection) -> Value {
         R::QuorumUnreachable { role, stage, needed, available } => {
             json!({ "role": role, "stage": stage, "needed": needed, "available": available })
         }
-        R::AlreadyActive { id, end } => json!({ "id": id, "end": end }),
+        // The way to extend it is told with it.
+        R::AlreadyActive { id, end } => json!({ "id": id, "end": end, "extend": format!("/v1/activations/{id}/extend") }),
+        R::BudgetExhausted { principal, role, day, asked, left } => {
+            json!({ "principal": principal, "role": role, "day": day, "asked": asked, "left": left })
+        }
+        R::EmergencyLimit { principal, role, max } => json!({ "principal": principal, "role": role, "max": max }),
+        R::NotExtendable { id, .. } => json!({ "id": id }),
+        R::TooEarlyToExtend { id, earliest } => json!({ "id": id, "earliest": earliest }),
+        R::ExtensionWaits { id, pending } => json!({ "id": id, "pending": pending }),
+        R::NotProlongable { id, .. } => json!({ "id": id }),
+        R::GrantRequestWaits { pending } => json!({ "pending": pending }),
+        R::EmergencyForOthers { principal } => json!({ "principal": principal }),
+        R::NoEmergency { role } => json!({ "role": role }),
+        R::StartTooFar { role, within } => json!({ "role": role, "within": within }),
+        R::WiderThanAsked { what } => json!({ "what": what }),
         R::TooManyPending { principal, pending } => json!({ "principal": principal, "pending": pending }),
         R::NotFound { what, id } => json!({ "what": what, "id": id }),
         // `outcome` is what the loser of a race is told: where the winner left it.

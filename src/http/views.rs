@@ -33,6 +33,15 @@ fn cause(cause: &Cause) -> Value {
         Cause::GroupLeft(uid) => json!({ "kind": "group_left", "entity": uid }),
         Cause::ScopeDeleted(uid) => json!({ "kind": "scope_deleted", "entity": uid }),
         Cause::RoleRemoved(role) => json!({ "kind": "role_removed", "role": role }),
+        Cause::CapLowered(role) => json!({ "kind": "cap_lowered", "role": role }),
+        Cause::PrincipalRevoked(uid) => json!({ "kind": "principal_revoked", "entity": uid }),
+        Cause::RoleRevoked(role) => json!({ "kind": "role_revoked", "role": role }),
+        Cause::ClockAccepted => json!({ "kind": "clock_accepted" }),
+        Cause::NotPermitted(uid) => json!({ "kind": "not_permitted", "entity": uid }),
+        Cause::WindowPast(at) => json!({ "kind": "window_past", "end": at }),
+        Cause::StartMissed(at) => json!({ "kind": "start_missed", "begin_by": at }),
+        Cause::BudgetExhausted(role) => json!({ "kind": "budget_exhausted", "role": role }),
+        Cause::ParentEnded(id) => json!({ "kind": "parent_ended", "activation": id }),
     }
 }
 
@@ -42,7 +51,10 @@ fn ended(facts: &dyn Facts, state: &ActivationState) -> Result<Value, Unavailabl
         Ok(json!({ "by": who(actor), "at": at, "reason": text(facts, reason.as_ref())?, "cause": because.map(cause) }))
     };
     match state {
-        ActivationState::Pending { .. } | ActivationState::Active { .. } => Ok(Value::Null),
+        ActivationState::Pending { .. }
+        | ActivationState::Scheduled { .. }
+        | ActivationState::Approved { .. }
+        | ActivationState::Active { .. } => Ok(Value::Null),
         ActivationState::Denied { by: actor, at, reason }
         | ActivationState::Cancelled { by: actor, at, reason }
         | ActivationState::Deactivated { by: actor, at, reason, .. } => by(actor, at, reason, None),
@@ -50,20 +62,6 @@ fn ended(facts: &dyn Facts, state: &ActivationState) -> Result<Value, Unavailabl
         ActivationState::Failed { at, cause } => by(&Actor::System, at, &None, Some(cause)),
         ActivationState::TimedOut { at } => by(&Actor::System, at, &None, None),
         ActivationState::Expired { window } => by(&Actor::System, &window.end.unwrap_or(window.start), &None, None),
-    }
-}
-
-fn window_of(state: &ActivationState) -> Option<Window> {
-    match state {
-        ActivationState::Active { window }
-        | ActivationState::Deactivated { window, .. }
-        | ActivationState::Revoked { window, .. }
-        | ActivationState::Expired { window } => Some(*window),
-        ActivationState::Pending { .. }
-        | ActivationState::Denied { .. }
-        | ActivationState::Cancelled { .. }
-        | ActivationState::TimedOut { .. }
-        | ActivationState::Failed { .. } => None,
     }
 }
 
@@ -104,7 +102,7 @@ fn approval(facts: &dyn Facts, activation: &Activation, settings: Option<&RoleSe
         }));
     }
     let (mut stage, mut expires_at) = (None, None);
-    if let ActivationState::Pending { stage: recorded, timeout_at } = &activation.state {
+    if let ActivationState::Pending { stage: recorded, timeout_at, .. } = &activation.state {
         let asked = settings.and_then(|settings| asked_stage(settings, *recorded)).map_or(*recorded, |(asked, _)| asked);
         (stage, expires_at) = (Some(asked.saturating_add(1)), Some(*timeout_at));
     }
@@ -115,7 +113,7 @@ fn approval(facts: &dyn Facts, activation: &Activation, settings: Option<&RoleSe
 pub(super) fn activation(facts: &dyn Facts, activation: &Activation, moment: Moment) -> Result<Value, Unavailable> {
     let settings = facts.definitions().roles.get(&activation.role);
     let status = activation.status(moment.now);
-    let window = window_of(&activation.state);
+    let window = activation.window();
     let mut shown = json!({
         "id": activation.id,
         "status": status,
@@ -196,7 +194,7 @@ pub(super) fn holding(holding: &Holding) -> Value {
 /// A request or an activation that is no holding, or no longer one, and so does not count.
 pub(super) fn not_held(activation: &Activation, now: Timestamp) -> Value {
     let status = activation.status(now);
-    let window = window_of(&activation.state);
+    let window = activation.window();
     let detail = match (status, activation.since(now)) {
         (ActivationStatus::Pending, _) => "it waits for approval".to_owned(),
         (ActivationStatus::Active, _) => "its holder is not known, or is disabled".to_owned(),

@@ -91,6 +91,10 @@ impl Bundle {
                 let made = Made { kind: "RoleActivation", id: id.as_str(), role, scope: scope.as_ref(), beneficiary, more };
                 self.made(facts, made)
             }
+            Object::Role(role) => {
+                let name = self.role_entity(role).ok_or_else(|| format!("the bundle has no role `{role}`"));
+                Ok(name.map(|name| Subject { entity: Some(Entity::with_uid(name.clone())), name, path: Vec::new(), beneficiary: None }))
+            }
             Object::Entity(uid) => {
                 let path = standing::path(facts, uid)?;
                 let entity = self.known_entity(facts, uid, path.get(1..).unwrap_or_default())?;

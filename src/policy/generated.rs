@@ -96,25 +96,40 @@ pub(super) fn schema(author: &Author<'_>) -> String {
             text,
             "  action \"{}\" appliesTo {{ principal: [{principals}], resource: [{}], context: Asked }};",
             action.as_str(),
-            resource_of(action).unwrap_or(&entities)
+            match resource_of(action) {
+                Resource::Own(kind) => kind,
+                Resource::Role => author.role_type,
+                Resource::Entities => &entities,
+            }
         );
     }
     text.push_str("}\n");
     text
 }
 
-/// The entity type that an action is asked about; nothing for those that are asked about the author's entities.
-fn resource_of(action: Action) -> Option<&'static str> {
+/// What an action is asked about.
+enum Resource {
+    /// An entity type of Elevon's.
+    Own(&'static str),
+    /// A role.
+    Role,
+    /// The author's entities.
+    Entities,
+}
+
+fn resource_of(action: Action) -> Resource {
     match action {
-        Action::ActivateRole | Action::ActivateRoleFor | Action::AssignRole => Some("RoleGrant"),
+        Action::ActivateRole | Action::ActivateRoleFor | Action::ActivateInEmergency | Action::AssignRole => Resource::Own("RoleGrant"),
         Action::ApproveActivation
         | Action::DenyActivation
         | Action::CancelActivation
         | Action::RevokeActivation
-        | Action::ReadActivation => Some("RoleActivation"),
-        Action::CheckAccess | Action::ExplainAccess => Some("SubjectKind"),
-        Action::ManageEntity | Action::ManageMembership => None,
-        Action::ManageBundle | Action::ReadAudit | Action::ReadMetrics => Some("Sidecar"),
+        | Action::ExtendActivation
+        | Action::ReadActivation => Resource::Own("RoleActivation"),
+        Action::RevokeRole => Resource::Role,
+        Action::CheckAccess | Action::ExplainAccess => Resource::Own("SubjectKind"),
+        Action::ManageEntity | Action::ManageMembership => Resource::Entities,
+        Action::ManageBundle | Action::ReadAudit | Action::ReadMetrics | Action::SubscribeEvents => Resource::Own("Sidecar"),
     }
 }
 

@@ -155,6 +155,12 @@ fn read_role(name: &RoleName, section: &Section<'_>) -> RoleDraft {
             ticket_pattern: read_pattern(section),
             mfa_max_age,
             stages: Vec::new(),
+            max_extensions: 1,
+            extendable_after: 50,
+            max_active_per_day: None,
+            activate_within: Duration::from_hours(24),
+            emergency: None,
+            conditions: false,
             eligibility: read_limits(section, "eligibility", GrantLimits { max_duration: Duration::from_days(365), allow_permanent: true }),
             assignment: read_limits(section, "assignment", GrantLimits { max_duration: Duration::from_days(180), allow_permanent: false }),
             digest: Digest::of_bytes(b""),
@@ -265,7 +271,7 @@ fn read_stage(stage: &Section<'_>, draft: &mut RoleDraft) {
         stage.reader.report(stage.span_of("timeout"), "`timeout` is no time at all", None);
     }
     draft.quorums.push(stage.span_of("quorum"));
-    draft.settings.stages.push(Stage { approvers, quorum, timeout });
+    draft.settings.stages.push(Stage { approvers, quorum, timeout, fallback: None });
 }
 
 /// SHA-256 over everything that a role's settings say, each part behind its name.

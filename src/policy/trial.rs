@@ -242,9 +242,10 @@ fn read_own(ask: &Section<'_>, definitions: &Definitions, principal: Uid, action
     let only = |more: &[&str]| ask.only(&[CALLER.as_slice(), more].concat(), &[]);
     let needed = |key: &str| ask.needed(key).and_then(|_| ask.uid(key)).map(|uid| uid.value);
     let object = match action {
-        Action::ActivateRole | Action::ActivateRoleFor | Action::AssignRole => {
+        Action::ActivateRole | Action::ActivateRoleFor | Action::ActivateInEmergency | Action::AssignRole => {
             only(&["role", "scope", "beneficiary", "duration"]);
-            let beneficiary = match action == Action::ActivateRole && !ask.has("beneficiary") {
+            let for_oneself = matches!(action, Action::ActivateRole | Action::ActivateInEmergency);
+            let beneficiary = match for_oneself && !ask.has("beneficiary") {
                 true => principal.clone(),
                 false => needed("beneficiary")?,
             };
@@ -255,6 +256,7 @@ fn read_own(ask: &Section<'_>, definitions: &Definitions, principal: Uid, action
         | Action::DenyActivation
         | Action::CancelActivation
         | Action::RevokeActivation
+        | Action::ExtendActivation
         | Action::ReadActivation => {
             only(&["role", "scope", "beneficiary", "requester"]);
             let beneficiary = needed("beneficiary")?;
@@ -266,6 +268,10 @@ fn read_own(ask: &Section<'_>, definitions: &Definitions, principal: Uid, action
                 beneficiary,
             }
         }
+        Action::RevokeRole => {
+            only(&["role"]);
+            Object::Role(read_role(ask, definitions)?)
+        }
         Action::CheckAccess | Action::ExplainAccess => {
             only(&["resource"]);
             Object::SubjectKind(needed("resource")?.id().to_owned())
@@ -274,7 +280,7 @@ fn read_own(ask: &Section<'_>, definitions: &Definitions, principal: Uid, action
             only(&["resource"]);
             Object::Entity(needed("resource")?)
         }
-        Action::ManageBundle | Action::ReadAudit | Action::ReadMetrics => {
+        Action::ManageBundle | Action::ReadAudit | Action::ReadMetrics | Action::SubscribeEvents => {
             only(&["resource"]);
             Object::Sidecar
         }
@@ -361,7 +367,10 @@ impl Trial {
                 basis: Basis { eligibility, holder: active.principal.clone() },
                 basis_incarnation: Incarnation::default(),
                 approvals: active.approvals,
+                extensions: 0,
+                emergency: false,
                 ticket,
+                seq: 1,
             });
         }
         Ok(rows)

@@ -6,8 +6,8 @@ use std::sync::{Arc, PoisonError};
 use rocksdb::WriteBatch;
 
 use super::family::{
-    ACTIVATIONS, ASSIGNMENTS, At, BUNDLES, CASCADES, ELIGIBILITIES, Entry, Family, JOURNAL, Order, REMEMBERED, REMEMBERED_BY_TIME, ROLES,
-    ROWS, Span, TEXTS,
+    ACTIVATIONS, ASSIGNMENTS, At, BUNDLES, CASCADES, DAY_USES, ELIGIBILITIES, Entry, Family, GRANT_REQUESTS, JOURNAL, Order, REMEMBERED,
+    REMEMBERED_BY_TIME, ROLES, ROWS, Span, TEXTS,
 };
 use super::key::{Key, MetaKey, Seq};
 use super::value::{HeadRow, Raw, Value};
@@ -151,8 +151,19 @@ impl Writing<'_> {
             }
             self.put(&ROWS, uid, row)?;
         }
-        for (role, incarnation) in &changes.roles {
-            self.put(&ROLES, role, incarnation)?;
+        for (role, row) in &changes.roles {
+            self.put(&ROLES, role, row)?;
+        }
+        for (key, used) in &changes.day_uses {
+            self.put(&DAY_USES, key, used)?;
+        }
+        for (id, request) in &changes.grant_requests {
+            let old = self.get(&GRANT_REQUESTS, id)?;
+            self.derive(old.as_ref().map(entries::of_grant_request), Some(entries::of_grant_request(request)))?;
+            self.put(&GRANT_REQUESTS, id, request)?;
+        }
+        if let Some(before) = changes.time_void_before {
+            put_meta(self.at.db, &mut self.batch, MetaKey::TimeVoid, &before)?;
         }
         for (id, activation) in &changes.activations {
             let old = self.get(&ACTIVATIONS, id)?;

@@ -1,17 +1,20 @@
 //! What follows from a row: its entries in the indexes and among the timers. Pure, so that a commit and a rebuild cannot differ.
 
+use std::collections::BTreeSet;
+
 use super::family::{
     ACTIVATIONS_BY_PRINCIPAL, ACTIVATIONS_BY_TIME, ASSIGNMENTS_BY_HOLDER, CHILDREN, ELIGIBILITIES_BY_HOLDER, Entry, FOLDS,
-    OPEN_BY_ELIGIBILITY, OPEN_BY_HOLDER, OPEN_BY_ROLE, OPEN_BY_SCOPE, OPEN_BY_TIME, PENDING, REMEMBERED_BY_TIME, TIMERS,
+    GRANT_REQUESTS_BY_TIME, GRANT_REQUESTS_PENDING, OPEN_BY_ELIGIBILITY, OPEN_BY_HOLDER, OPEN_BY_ROLE, OPEN_BY_SCOPE, OPEN_BY_TIME,
+    PENDING, REMEMBERED_BY_TIME, TIMERS,
 };
 use super::key::Label;
 use crate::domain::command::Due;
 use crate::domain::event::Timer;
-use crate::domain::grant::{ActivationState, Cause};
+use crate::domain::grant::{ActivationState, Cause, GrantRequestState};
 use crate::domain::id::IdempotencyKey;
-use crate::domain::overlay::{activation_timer, assignment_timer, eligibility_timer};
+use crate::domain::overlay::{activation_timer, assignment_timer, eligibility_timer, grant_request_timer, is_pending};
 use crate::domain::settings::EntityDef;
-use crate::domain::{Activation, Assignment, Eligibility, Timestamp, Uid};
+use crate::domain::{Activation, Assignment, Eligibility, GrantRequest, Timestamp, Uid};
 
 fn timer(timer: Timer) -> Entry {
     TIMERS.entry(&(timer.at, timer.due))
@@ -21,7 +24,9 @@ fn timer(timer: Timer) -> Entry {
 pub(super) fn of_stored(def: &EntityDef) -> Vec<Entry> {
     let uid = &def.uid;
     let fold = FOLDS.entry(&(Label(uid.kind().to_owned()), Label(uid.fold()), uid.clone()));
-    let parents = def.parents.iter().map(|edge| CHILDREN.entry(&(edge.parent.clone(), uid.clone())));
+    // two sources may have written the same edge
+    let parents: BTreeSet<&Uid> = def.parents.iter().map(|edge| &edge.parent).collect();
+    let parents = parents.into_iter().map(|parent| CHILDREN.entry(&(parent.clone(), uid.clone())));
     std::iter::once(fold).chain(parents).collect()
 }
 
@@ -59,6 +64,16 @@ pub(super) fn of_assignment(assignment: &Assignment) -> Vec<Entry> {
     std::iter::once(by_holder).chain(assignment_timer(assignment).map(timer)).collect()
 }
 
+/// Of a request to extend or renew.
+pub(super) fn of_grant_request(request: &GrantRequest) -> Vec<Entry> {
+    let mut entries = vec![GRANT_REQUESTS_BY_TIME.entry(&(request.requested_at, request.id.clone()))];
+    if request.state == GrantRequestState::Pending {
+        entries.push(GRANT_REQUESTS_PENDING.entry(&(request.grant.clone(), request.id.clone())));
+    }
+    entries.extend(grant_request_timer(request).map(timer));
+    entries
+}
+
 /// Of a cascade that waits to go on.
 pub(super) fn of_cascade(cause: &Cause, since: Timestamp) -> Vec<Entry> {
     vec![timer(Timer { at: since, due: Due::Cascade(cause.clone()) })]
@@ -67,11 +82,6 @@ pub(super) fn of_cascade(cause: &Cause, since: Timestamp) -> Vec<Entry> {
 /// Of what a repeated command gets.
 pub(super) fn of_remembered(caller: &Uid, key: &IdempotencyKey, at: Timestamp) -> Vec<Entry> {
     vec![REMEMBERED_BY_TIME.entry(&(at, caller.clone(), key.clone()))]
-}
-
-/// Whether it is recorded as pending.
-pub(super) fn is_pending(activation: &Activation) -> bool {
-    matches!(activation.state, ActivationState::Pending { .. })
 }
 
 /// Whether it is recorded as active.

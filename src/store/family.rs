@@ -12,25 +12,29 @@ use super::key::{Key, Label, MetaKey, Seq};
 use super::value::{Raw, Value};
 use crate::domain::command::Due;
 use crate::domain::event::Remembered;
-use crate::domain::grant::{Cause, EntityRow};
-use crate::domain::id::IdempotencyKey;
+use crate::domain::grant::{Cause, DayUse, EntityRow, GrantRef, RoleRow};
+use crate::domain::id::{GrantRequestId, IdempotencyKey};
 use crate::domain::{
-    Activation, ActivationId, Assignment, AssignmentId, Eligibility, EligibilityId, Incarnation, Revision, RoleName, Text, TextDigest,
-    Timestamp, Uid, Unavailable,
+    Activation, ActivationId, Assignment, AssignmentId, Day, Eligibility, EligibilityId, GrantRequest, Revision, RoleName, Text,
+    TextDigest, Timestamp, Uid, Unavailable,
 };
 
 /// The truth: canonical records by sequence.
 pub(super) const JOURNAL: Family<Seq, Raw> = Family::new("journal");
 /// What a check reads: one value for each name.
 pub(super) const ROWS: Family<Uid, EntityRow> = Family::new("rows");
-/// How often roles left the bundle.
-pub(super) const ROLES: Family<RoleName, Incarnation> = Family::new("roles");
+/// What is kept of roles.
+pub(super) const ROLES: Family<RoleName, RoleRow> = Family::new("roles");
 /// Activations.
 pub(super) const ACTIVATIONS: Family<ActivationId, Activation> = Family::new("activations");
 /// Eligibilities.
 pub(super) const ELIGIBILITIES: Family<EligibilityId, Eligibility> = Family::new("eligibilities");
 /// Assignments.
 pub(super) const ASSIGNMENTS: Family<AssignmentId, Assignment> = Family::new("assignments");
+/// Requests to extend or renew grants.
+pub(super) const GRANT_REQUESTS: Family<GrantRequestId, GrantRequest> = Family::new("grant_requests");
+/// What principals have had of roles, by day.
+pub(super) const DAY_USES: Family<(Uid, RoleName, Day), DayUse> = Family::new("day_uses");
 /// Cascades that wait to go on, and since when.
 pub(super) const CASCADES: Family<Cause, Timestamp> = Family::new("cascades");
 /// What repeated commands get. Not truth: the journal holds it too, and it goes after a day.
@@ -64,6 +68,10 @@ pub(super) const ACTIVATIONS_BY_PRINCIPAL: Family<(Uid, Timestamp, ActivationId)
 pub(super) const ELIGIBILITIES_BY_HOLDER: Family<(Uid, EligibilityId), ()> = Family::new("eligibilities_by_holder");
 /// All assignments by holder.
 pub(super) const ASSIGNMENTS_BY_HOLDER: Family<(Uid, AssignmentId), ()> = Family::new("assignments_by_holder");
+/// All requests to extend or renew, by when they were made.
+pub(super) const GRANT_REQUESTS_BY_TIME: Family<(Timestamp, GrantRequestId), ()> = Family::new("grant_requests_by_time");
+/// Pending requests to extend or renew, by the grant that they are about.
+pub(super) const GRANT_REQUESTS_PENDING: Family<(GrantRef, GrantRequestId), ()> = Family::new("grant_requests_pending");
 /// Stored entities by parent.
 pub(super) const CHILDREN: Family<(Uid, Uid), ()> = Family::new("children");
 /// Stored entities by type and folded id.
@@ -81,13 +89,15 @@ pub(super) enum Use {
 }
 
 /// Every family, and how it is read.
-pub(super) const ALL: [(&str, Use); 25] = [
+pub(super) const ALL: [(&str, Use); 29] = [
     (JOURNAL.name, Use::Ranges),
     (ROWS.name, Use::Points),
     (ROLES.name, Use::Points),
     (ACTIVATIONS.name, Use::Points),
     (ELIGIBILITIES.name, Use::Points),
     (ASSIGNMENTS.name, Use::Points),
+    (GRANT_REQUESTS.name, Use::Points),
+    (DAY_USES.name, Use::Points),
     (CASCADES.name, Use::Points),
     (REMEMBERED.name, Use::Points),
     (TEXTS.name, Use::Points),
@@ -104,13 +114,15 @@ pub(super) const ALL: [(&str, Use); 25] = [
     (ACTIVATIONS_BY_PRINCIPAL.name, Use::Ranges),
     (ELIGIBILITIES_BY_HOLDER.name, Use::Ranges),
     (ASSIGNMENTS_BY_HOLDER.name, Use::Ranges),
+    (GRANT_REQUESTS_BY_TIME.name, Use::Ranges),
+    (GRANT_REQUESTS_PENDING.name, Use::Ranges),
     (CHILDREN.name, Use::Ranges),
     (FOLDS.name, Use::Ranges),
     (REMEMBERED_BY_TIME.name, Use::Ranges),
 ];
 
 /// The indexes and timers: families that follow from others row by row.
-pub(super) const DERIVED: [&str; 14] = [
+pub(super) const DERIVED: [&str; 16] = [
     TIMERS.name,
     OPEN_BY_ELIGIBILITY.name,
     OPEN_BY_ROLE.name,
@@ -122,6 +134,8 @@ pub(super) const DERIVED: [&str; 14] = [
     ACTIVATIONS_BY_PRINCIPAL.name,
     ELIGIBILITIES_BY_HOLDER.name,
     ASSIGNMENTS_BY_HOLDER.name,
+    GRANT_REQUESTS_BY_TIME.name,
+    GRANT_REQUESTS_PENDING.name,
     CHILDREN.name,
     FOLDS.name,
     REMEMBERED_BY_TIME.name,

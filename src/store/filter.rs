@@ -6,10 +6,11 @@
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use super::family::{ACTIVATIONS, ASSIGNMENTS, At, ELIGIBILITIES};
+use super::family::{ACTIVATIONS, ASSIGNMENTS, At, ELIGIBILITIES, GRANT_REQUESTS};
+use crate::domain::command::Everything;
 use crate::domain::event::Record;
 use crate::domain::grant::Cause;
-use crate::domain::{ActivationId, AssignmentId, EligibilityId, Event, RoleName, Timestamp, Uid, Unavailable};
+use crate::domain::{ActivationId, AssignmentId, EligibilityId, Event, GrantRequestId, RoleName, Timestamp, Uid, Unavailable};
 use crate::engine::ports::AuditFilter;
 
 /// A filter, and the rows that it looks names up in.
@@ -23,6 +24,7 @@ enum Grant<'e> {
     Activation(&'e ActivationId),
     Eligibility(&'e EligibilityId),
     Assignment(&'e AssignmentId),
+    Request(&'e GrantRequestId),
 }
 
 /// A grant's lasting facts.
@@ -61,7 +63,11 @@ impl<'a> Matcher<'a> {
             return Ok(false);
         }
         if let Some(id) = activation {
-            let named = |event: &Event| matches!(grant(event), Some(Grant::Activation(named)) if named == id);
+            let named = |event: &Event| {
+                matches!(grant(event), Some(Grant::Activation(named)) if named == id)
+                    || matches!(event, Event::ActivationExtended { by, .. } if by == id)
+                    || matches!(event, Event::ActivationRequested { activation } if activation.extends.as_ref() == Some(id))
+            };
             if !record.events.iter().any(named) {
                 return Ok(false);
             }
@@ -81,14 +87,29 @@ impl<'a> Matcher<'a> {
         let by_name = match event {
             Event::BundleActivated { roles_removed, .. } => roles_removed.contains(role),
             Event::CascadeContinues { cause } | Event::CascadeCompleted { cause } => {
-                matches!(cause, Cause::RoleRemoved(removed) if removed == role)
+                matches!(cause, Cause::RoleRemoved(of) | Cause::CapLowered(of) | Cause::RoleRevoked(of) if of == role)
             }
+            Event::ActivationsVoided { of: Everything::Role(of), .. } => of == role,
+            Event::GrantRequested { request } => request.role == *role,
             Event::ActivationRequested { activation } => activation.role == *role,
             Event::EligibilityCreated { eligibility } => eligibility.role == *role,
             Event::AssignmentCreated { assignment } => assignment.role == *role,
             Event::ApprovalGiven { .. }
             | Event::VotesVoided { .. }
             | Event::StageReached { .. }
+            | Event::QuorumUnreachable { .. }
+            | Event::ActivationScheduled { .. }
+            | Event::ActivationExtended { .. }
+            | Event::ActivationClamped { .. }
+            | Event::EmergencyUsed { .. }
+            | Event::ActivationsVoided { of: Everything::Principal(_), .. }
+            | Event::ClockAccepted {}
+            | Event::EligibilityExtended { .. }
+            | Event::AssignmentExtended { .. }
+            | Event::GrantRequestApproved { .. }
+            | Event::GrantRequestDenied { .. }
+            | Event::GrantRequestCancelled { .. }
+            | Event::GrantRequestTimedOut { .. }
             | Event::ActivationStarted { .. }
             | Event::ActivationDenied { .. }
             | Event::ActivationCancelled { .. }
@@ -120,6 +141,7 @@ impl<'a> Matcher<'a> {
             None => None,
             Some(Grant::Activation(id)) => ACTIVATIONS.get(self.at, id)?.map(|found| Subject { holder: found.principal, role: found.role }),
             Some(Grant::Eligibility(id)) => ELIGIBILITIES.get(self.at, id)?.map(|found| Subject { holder: found.holder, role: found.role }),
+            Some(Grant::Request(id)) => GRANT_REQUESTS.get(self.at, id)?.map(|found| Subject { holder: found.holder, role: found.role }),
             Some(Grant::Assignment(id)) => ASSIGNMENTS.get(self.at, id)?.map(|found| Subject { holder: found.holder, role: found.role }),
         })
     }
@@ -152,6 +174,11 @@ fn grant(event: &Event) -> Option<Grant<'_>> {
         Event::ApprovalGiven { id, .. }
         | Event::VotesVoided { id, .. }
         | Event::StageReached { id, .. }
+        | Event::QuorumUnreachable { id, .. }
+        | Event::ActivationScheduled { id, .. }
+        | Event::ActivationExtended { id, .. }
+        | Event::ActivationClamped { id, .. }
+        | Event::EmergencyUsed { id, .. }
         | Event::ActivationStarted { id, .. }
         | Event::ActivationDenied { id, .. }
         | Event::ActivationCancelled { id, .. }
@@ -161,16 +188,27 @@ fn grant(event: &Event) -> Option<Grant<'_>> {
         | Event::ActivationRevoked { id, .. }
         | Event::ActivationExpired { id } => Grant::Activation(id),
         Event::EligibilityCreated { eligibility } => Grant::Eligibility(&eligibility.id),
-        Event::EligibilityRemoved { id, .. } | Event::EligibilityExpired { id } => Grant::Eligibility(id),
+        Event::EligibilityRemoved { id, .. } | Event::EligibilityExtended { id, .. } | Event::EligibilityExpired { id } => {
+            Grant::Eligibility(id)
+        }
         Event::AssignmentCreated { assignment } => Grant::Assignment(&assignment.id),
-        Event::AssignmentRemoved { id, .. } | Event::AssignmentExpired { id } => Grant::Assignment(id),
+        Event::AssignmentRemoved { id, .. } | Event::AssignmentExtended { id, .. } | Event::AssignmentExpired { id } => {
+            Grant::Assignment(id)
+        }
         Event::EntityStored { .. }
         | Event::EntityDeleted { .. }
         | Event::EntityDisabled { .. }
         | Event::EntityEnabled { .. }
         | Event::BundleActivated { .. }
+        | Event::ActivationsVoided { .. }
+        | Event::ClockAccepted {}
         | Event::CascadeContinues { .. }
         | Event::CascadeCompleted { .. }
         | Event::CommandRefused { .. } => return None,
+        Event::GrantRequested { request } => Grant::Request(&request.id),
+        Event::GrantRequestApproved { id, .. }
+        | Event::GrantRequestDenied { id, .. }
+        | Event::GrantRequestCancelled { id, .. }
+        | Event::GrantRequestTimedOut { id } => Grant::Request(id),
     })
 }

@@ -5,10 +5,10 @@
 //! Lost: a length in front of each text. It is as injective, and it sorts by length first.
 
 use crate::domain::command::Due;
-use crate::domain::grant::Cause;
-use crate::domain::id::IdempotencyKey;
+use crate::domain::grant::{Cause, GrantRef};
+use crate::domain::id::{GrantRequestId, IdempotencyKey};
 use crate::domain::text::Digest;
-use crate::domain::{ActivationId, AssignmentId, EligibilityId, Revision, RoleName, TextDigest, Timestamp, Uid};
+use crate::domain::{ActivationId, AssignmentId, Day, EligibilityId, Revision, RoleName, TextDigest, Timestamp, Uid};
 
 /// A key, or a part of one.
 pub(super) trait Key: Sized {
@@ -118,7 +118,7 @@ macro_rules! text_keys {
     )*};
 }
 
-text_keys!(RoleName, ActivationId, EligibilityId, AssignmentId, IdempotencyKey, Revision);
+text_keys!(RoleName, ActivationId, EligibilityId, AssignmentId, GrantRequestId, IdempotencyKey, Revision);
 
 impl Key for TextDigest {
     fn write(&self, out: &mut Vec<u8>) {
@@ -127,6 +127,46 @@ impl Key for TextDigest {
 
     fn read(input: &mut &[u8]) -> Option<Self> {
         read_array(input).map(Digest).map(Self)
+    }
+}
+
+impl Key for Day {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&(self.0.cast_unsigned() ^ (1 << 31)).to_be_bytes());
+    }
+
+    fn read(input: &mut &[u8]) -> Option<Self> {
+        read_array(input).map(|bytes| Self((u32::from_be_bytes(bytes) ^ (1 << 31)).cast_signed()))
+    }
+}
+
+impl Key for GrantRef {
+    fn write(&self, out: &mut Vec<u8>) {
+        let (number, id): (u8, &dyn WriteKey) = match self {
+            Self::Eligibility(id) => (1, id),
+            Self::Assignment(id) => (2, id),
+        };
+        out.push(number);
+        id.write_key(out);
+    }
+
+    fn read(input: &mut &[u8]) -> Option<Self> {
+        match u8::from_be_bytes(read_array(input)?) {
+            1 => Key::read(input).map(Self::Eligibility),
+            2 => Key::read(input).map(Self::Assignment),
+            _ => None,
+        }
+    }
+}
+
+/// A part of a key that says nothing more than the number before it.
+struct Nothing;
+
+impl Key for Nothing {
+    fn write(&self, _: &mut Vec<u8>) {}
+
+    fn read(_: &mut &[u8]) -> Option<Self> {
+        Some(Self)
     }
 }
 
@@ -140,6 +180,15 @@ impl Key for Cause {
             Self::GroupLeft(uid) => (5, uid),
             Self::ScopeDeleted(uid) => (6, uid),
             Self::RoleRemoved(role) => (7, role),
+            Self::CapLowered(role) => (8, role),
+            Self::PrincipalRevoked(uid) => (9, uid),
+            Self::RoleRevoked(role) => (10, role),
+            Self::ClockAccepted => (11, &Nothing),
+            Self::NotPermitted(uid) => (12, uid),
+            Self::WindowPast(at) => (13, at),
+            Self::StartMissed(at) => (14, at),
+            Self::BudgetExhausted(role) => (15, role),
+            Self::ParentEnded(id) => (16, id),
         };
         out.push(number);
         name.write_key(out);
@@ -154,6 +203,15 @@ impl Key for Cause {
             5 => Key::read(input).map(Self::GroupLeft),
             6 => Key::read(input).map(Self::ScopeDeleted),
             7 => Key::read(input).map(Self::RoleRemoved),
+            8 => Key::read(input).map(Self::CapLowered),
+            9 => Key::read(input).map(Self::PrincipalRevoked),
+            10 => Key::read(input).map(Self::RoleRevoked),
+            11 => Some(Self::ClockAccepted),
+            12 => Key::read(input).map(Self::NotPermitted),
+            13 => Key::read(input).map(Self::WindowPast),
+            14 => Key::read(input).map(Self::StartMissed),
+            15 => Key::read(input).map(Self::BudgetExhausted),
+            16 => Key::read(input).map(Self::ParentEnded),
             _ => None,
         }
     }
@@ -167,6 +225,8 @@ impl Key for Due {
             Self::EligibilityEnd(id) => (3, id),
             Self::AssignmentEnd(id) => (4, id),
             Self::Cascade(cause) => (5, cause),
+            Self::ActivationStart(id) => (6, id),
+            Self::GrantRequestTimeout(id) => (7, id),
         };
         out.push(number);
         name.write_key(out);
@@ -179,6 +239,8 @@ impl Key for Due {
             3 => Key::read(input).map(Self::EligibilityEnd),
             4 => Key::read(input).map(Self::AssignmentEnd),
             5 => Key::read(input).map(Self::Cascade),
+            6 => Key::read(input).map(Self::ActivationStart),
+            7 => Key::read(input).map(Self::GrantRequestTimeout),
             _ => None,
         }
     }
@@ -235,10 +297,12 @@ pub(super) enum MetaKey {
     Active,
     /// Since when the live bundle has been live; the Unix epoch before the first one.
     LiveSince,
+    /// Up to which record every holding that is bound to time is void; 0 where none ever was.
+    TimeVoid,
 }
 
 impl MetaKey {
-    const ALL: [Self; 7] = [Self::Magic, Self::Format, Self::Mode, Self::Head, Self::Mark, Self::Active, Self::LiveSince];
+    const ALL: [Self; 8] = [Self::Magic, Self::Format, Self::Mode, Self::Head, Self::Mark, Self::Active, Self::LiveSince, Self::TimeVoid];
 
     fn as_str(self) -> &'static str {
         match self {
@@ -249,6 +313,7 @@ impl MetaKey {
             Self::Mark => "mark",
             Self::Active => "active",
             Self::LiveSince => "live_since",
+            Self::TimeVoid => "time_void",
         }
     }
 }

@@ -6,15 +6,17 @@ use std::sync::Arc;
 use super::Store;
 use super::family::{
     ACTIVATIONS, ACTIVATIONS_BY_PRINCIPAL, ACTIVATIONS_BY_TIME, ASSIGNMENTS, ASSIGNMENTS_BY_HOLDER, At, ELIGIBILITIES,
-    ELIGIBILITIES_BY_HOLDER, Family, JOURNAL, OPEN_BY_TIME, Order, PENDING, ROWS, Span,
+    ELIGIBILITIES_BY_HOLDER, Family, GRANT_REQUESTS, GRANT_REQUESTS_BY_TIME, JOURNAL, OPEN_BY_TIME, Order, PENDING, ROWS, Span,
 };
 use super::filter::Matcher;
 use super::key::{Key, Label, Seq};
 use super::value::{Raw, Value};
 use crate::audit;
 use crate::domain::grant::{ActivationStatus, EntityRow};
-use crate::domain::{Activation, ActivationId, Assignment, Eligibility, RoleName, Timestamp, Uid, Unavailable};
-use crate::engine::ports::{ActivationFilter, AuditFilter, GrantFilter, Listing, MAX_EXAMINED, Page, Sealed};
+use crate::domain::{
+    Activation, ActivationId, Assignment, Eligibility, GrantRequest, GrantRequestId, RoleName, Timestamp, Uid, Unavailable,
+};
+use crate::engine::ports::{ActivationFilter, AuditFilter, GrantFilter, GrantRequestFilter, Listing, MAX_EXAMINED, Page, Sealed};
 
 /// Records in one page, in bytes: more than this ends it early.
 const PAGE_BYTES: usize = 8 << 20;
@@ -47,7 +49,7 @@ fn light<T>(_: &T) -> usize {
     0
 }
 
-fn cursor_of((at, id): &(Timestamp, ActivationId)) -> String {
+fn cursor_of<T: std::fmt::Display>((at, id): &(Timestamp, T)) -> String {
     format!("{}.{id}", at.millis())
 }
 
@@ -60,7 +62,7 @@ fn pointed<K: Key + std::fmt::Debug, V: Value>(at: &At<'_>, family: &Family<K, V
 
 impl Store {
     pub(super) fn list_activations(&self, filter: &ActivationFilter, page: &Page) -> Result<Listing<Arc<Activation>>, Unavailable> {
-        let after = page.after_activation()?;
+        let after = page.after_request::<ActivationId>()?;
         let at = At::pinned(&self.db);
         let keep = |(_, id): &(Timestamp, ActivationId), ()| {
             let activation = pointed(&at, &ACTIVATIONS, id)?;
@@ -87,9 +89,10 @@ impl Store {
         }
         let index = match filter.status {
             Some(ActivationStatus::Pending) => &PENDING,
-            Some(ActivationStatus::Active) => &OPEN_BY_TIME,
+            Some(ActivationStatus::Active | ActivationStatus::Scheduled) => &OPEN_BY_TIME,
             Some(
-                ActivationStatus::Denied
+                ActivationStatus::Approved
+                | ActivationStatus::Denied
                 | ActivationStatus::Cancelled
                 | ActivationStatus::TimedOut
                 | ActivationStatus::Failed
@@ -112,9 +115,22 @@ impl Store {
         gather(index.scan(&at, span, Order::Down)?, page, cursor_of, light, keep)
     }
 
+    pub(super) fn list_grant_requests(&self, filter: &GrantRequestFilter, page: &Page) -> Result<Listing<Arc<GrantRequest>>, Unavailable> {
+        let at = At::pinned(&self.db);
+        let keep = |(_, id): &(Timestamp, GrantRequestId), ()| {
+            let request = pointed(&at, &GRANT_REQUESTS, id)?;
+            let wanted = filter.holder.as_ref().is_none_or(|holder| request.holder == *holder)
+                && filter.role.as_ref().is_none_or(|role| request.role == *role)
+                && filter.status.as_ref().is_none_or(|status| request.status(filter.now).0 == status);
+            Ok(wanted.then(|| Arc::new(request)))
+        };
+        let span = page.after_request::<GrantRequestId>()?.map_or_else(Span::all, |after| Span::all().before(&after));
+        gather(GRANT_REQUESTS_BY_TIME.scan(&at, span, Order::Down)?, page, cursor_of, light, keep)
+    }
+
     pub(super) fn list_pending(&self, page: &Page) -> Result<Listing<Arc<Activation>>, Unavailable> {
         let at = At::pinned(&self.db);
-        let span = page.after_activation()?.map_or_else(Span::all, |after| Span::all().after(&after));
+        let span = page.after_request::<ActivationId>()?.map_or_else(Span::all, |after| Span::all().after(&after));
         let rows = PENDING.scan(&at, span, Order::Up)?;
         gather(rows, page, cursor_of, light, |(_, id), ()| pointed(&at, &ACTIVATIONS, id).map(|found| Some(Arc::new(found))))
     }

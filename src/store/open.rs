@@ -17,7 +17,9 @@ use crate::engine::ports::Head;
 /// The version of the layout on disk: of families, keys and values together.
 ///
 /// 1. The first one: the families of `family.rs`, keys as in `key.rs`, values of version 1, records of version 1.
-pub const FORMAT: u32 = 1;
+/// 2. Activations with starts, ends, emergencies and extensions; requests to extend or renew grants; time used by day; marks up to which
+///    holdings are void. Records are still of version 1: what is new in them may be missing.
+pub const FORMAT: u32 = 2;
 
 /// What `meta` holds under `magic`.
 const MAGIC: &[u8] = b"elevon";
@@ -289,6 +291,7 @@ fn initialise(db: &DB, mode: Mode) -> Result<(), Unavailable> {
     put_meta(db, &mut batch, MetaKey::Mark, &Timestamp::default())?;
     put_meta(db, &mut batch, MetaKey::Active, &0_u64)?;
     put_meta(db, &mut batch, MetaKey::LiveSince, &Timestamp::default())?;
+    put_meta(db, &mut batch, MetaKey::TimeVoid, &0_u64)?;
     db.write_opt(batch, &options::synced()).map_err(|error| Unavailable(error.to_string()))
 }
 

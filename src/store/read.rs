@@ -5,29 +5,35 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::family::{
-    ACTIVATIONS, ASSIGNMENTS, At, BUNDLES, CASCADES, CHILDREN, ELIGIBILITIES, FOLDS, Family, OPEN_BY_ELIGIBILITY, OPEN_BY_HOLDER,
-    OPEN_BY_ROLE, OPEN_BY_SCOPE, Order, REMEMBERED, ROLES, ROWS, Span, TEXTS, TIMERS,
+    ACTIVATIONS, ASSIGNMENTS, At, BUNDLES, CASCADES, CHILDREN, DAY_USES, ELIGIBILITIES, FOLDS, Family, GRANT_REQUESTS,
+    GRANT_REQUESTS_PENDING, OPEN_BY_ELIGIBILITY, OPEN_BY_HOLDER, OPEN_BY_ROLE, OPEN_BY_SCOPE, OPEN_BY_TIME, Order, PENDING, REMEMBERED,
+    ROLES, ROWS, Span, TEXTS, TIMERS,
 };
 use super::key::{Key, Label, MetaKey};
 use super::value::Raw;
 use super::{Store, meta};
 use crate::domain::command::Due;
 use crate::domain::event::Remembered;
-use crate::domain::grant::{Cause, EntityRow};
-use crate::domain::id::{IdempotencyKey, fold};
+use crate::domain::grant::{Cause, DayUse, EntityRow, GrantRef, RoleRow};
+use crate::domain::id::{GrantRequestId, IdempotencyKey, fold};
+use crate::domain::overlay::is_timed;
 use crate::domain::{
-    Activation, ActivationId, Assignment, AssignmentId, Eligibility, EligibilityId, Incarnation, Revision, RoleName, Rows, Tables, Text,
-    TextDigest, Timestamp, Uid, Unavailable,
+    Activation, ActivationId, Assignment, AssignmentId, Day, Eligibility, EligibilityId, GrantRequest, Revision, RoleName, Rows, Tables,
+    Text, TextDigest, Timestamp, Uid, Unavailable,
 };
-use crate::engine::ports::{ActivationFilter, AuditFilter, GrantFilter, Head, Listing, Page, Reader, Sealed};
+use crate::engine::ports::{ActivationFilter, AuditFilter, GrantFilter, GrantRequestFilter, Head, Listing, Page, Reader, Sealed};
 
 impl Rows for Store {
     fn row(&self, uid: &Uid) -> Result<Option<Arc<EntityRow>>, Unavailable> {
         Ok(ROWS.get(&self.at(), uid)?.map(Arc::new))
     }
 
-    fn role_incarnation(&self, role: &RoleName) -> Result<Incarnation, Unavailable> {
+    fn role_row(&self, role: &RoleName) -> Result<RoleRow, Unavailable> {
         Ok(ROLES.get(&self.at(), role)?.unwrap_or_default())
+    }
+
+    fn time_void_before(&self) -> Result<u64, Unavailable> {
+        meta(&self.at(), MetaKey::TimeVoid)
     }
 
     fn text(&self, digest: &TextDigest) -> Result<Option<Text>, Unavailable> {
@@ -41,6 +47,17 @@ impl Store {
         let at = self.at();
         let found = index.scan(&at, Span::beginning(name), Order::Up)?;
         found.take(limit).map(|row| row.map(|((_, id), ())| id)).collect()
+    }
+}
+
+impl Store {
+    /// The first ids of an index by time, sorted as ids.
+    fn first_ids(&self, index: &Family<(Timestamp, ActivationId), ()>, limit: usize) -> Result<Vec<ActivationId>, Unavailable> {
+        let at = self.at();
+        let found = index.scan(&at, Span::all(), Order::Up)?.take(limit);
+        let mut ids = found.map(|row| row.map(|((_, id), ())| id)).collect::<Result<Vec<_>, _>>()?;
+        ids.sort();
+        Ok(ids)
     }
 }
 
@@ -71,6 +88,43 @@ impl Tables for Store {
 
     fn open_through(&self, holder: &Uid, limit: usize) -> Result<Vec<ActivationId>, Unavailable> {
         self.open_under(&OPEN_BY_HOLDER, holder, limit)
+    }
+
+    fn open_at_all(&self, limit: usize) -> Result<Vec<ActivationId>, Unavailable> {
+        self.first_ids(&OPEN_BY_TIME, limit)
+    }
+
+    fn pending_requests(&self, limit: usize) -> Result<Vec<ActivationId>, Unavailable> {
+        self.first_ids(&PENDING, limit)
+    }
+
+    fn timed_assignments(&self, limit: usize) -> Result<Vec<AssignmentId>, Unavailable> {
+        let at = self.at();
+        let mut found = Vec::new();
+        for row in ASSIGNMENTS.scan(&at, Span::all(), Order::Up)? {
+            let (id, assignment) = row?;
+            if is_timed(&assignment) {
+                found.push(id);
+            }
+            if found.len() >= limit {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    fn grant_request(&self, id: &GrantRequestId) -> Result<Option<Arc<GrantRequest>>, Unavailable> {
+        Ok(GRANT_REQUESTS.get(&self.at(), id)?.map(Arc::new))
+    }
+
+    fn pending_about(&self, grant: &GrantRef, limit: usize) -> Result<Vec<GrantRequestId>, Unavailable> {
+        let at = self.at();
+        let found = GRANT_REQUESTS_PENDING.scan(&at, Span::beginning(grant), Order::Up)?;
+        found.take(limit).map(|row| row.map(|((_, id), ())| id)).collect()
+    }
+
+    fn day_use(&self, principal: &Uid, role: &RoleName, day: Day) -> Result<DayUse, Unavailable> {
+        Ok(DAY_USES.get(&self.at(), &(principal.clone(), role.clone(), day))?.unwrap_or_default())
     }
 
     fn stored_children(&self, parent: &Uid, after: Option<&Uid>, limit: usize) -> Result<Vec<Uid>, Unavailable> {
@@ -128,7 +182,7 @@ impl Reader for Store {
         Ok(inner)
     }
 
-    fn role_incarnations(&self) -> Result<HashMap<RoleName, Incarnation>, Unavailable> {
+    fn role_rows(&self) -> Result<HashMap<RoleName, RoleRow>, Unavailable> {
         ROLES.scan(&self.at(), Span::all(), Order::Up)?.collect()
     }
 
@@ -168,6 +222,10 @@ impl Reader for Store {
 
     fn assignments(&self, filter: &GrantFilter, page: &Page) -> Result<Listing<Arc<Assignment>>, Unavailable> {
         self.list_assignments(filter, page)
+    }
+
+    fn grant_requests(&self, filter: &GrantRequestFilter, page: &Page) -> Result<Listing<Arc<GrantRequest>>, Unavailable> {
+        self.list_grant_requests(filter, page)
     }
 
     fn entities(&self, kind: Option<&str>, page: &Page) -> Result<Listing<(Uid, Arc<EntityRow>)>, Unavailable> {

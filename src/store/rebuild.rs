@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use super::commit::forget_before;
 use super::family::{
-    ACTIVATIONS, ASSIGNMENTS, At, CASCADES, DERIVED, ELIGIBILITIES, Entry, Family, JOURNAL, Order, REMEMBERED, ROLES, ROWS, Span, hex,
-    raw_rows,
+    ACTIVATIONS, ASSIGNMENTS, At, CASCADES, DAY_USES, DERIVED, ELIGIBILITIES, Entry, Family, GRANT_REQUESTS, JOURNAL, Order, REMEMBERED,
+    ROLES, ROWS, Span, hex, raw_rows,
 };
 use super::key::{Key, MetaKey};
 use super::open::{OpenError, Purpose, open};
@@ -157,6 +157,8 @@ impl RebuildReport {
         self.family(at, ROLES.name, expected(&ROLES, &all.roles)?, every)?;
         self.family(at, ACTIVATIONS.name, expected(&ACTIVATIONS, &all.activations)?, every)?;
         self.family(at, ELIGIBILITIES.name, expected(&ELIGIBILITIES, &all.eligibilities)?, every)?;
+        self.family(at, GRANT_REQUESTS.name, expected(&GRANT_REQUESTS, &all.grant_requests)?, every)?;
+        self.family(at, DAY_USES.name, expected(&DAY_USES, &all.day_uses)?, every)?;
         self.family(at, ASSIGNMENTS.name, expected(&ASSIGNMENTS, &all.assignments)?, every)?;
         let cascades = all.cascades.iter().filter_map(|(cause, since)| since.as_ref().map(|since| (cause, since)));
         self.family(at, CASCADES.name, expected(&CASCADES, cascades)?, every)?;
@@ -180,6 +182,7 @@ impl RebuildReport {
         all.activations.values().map(entries::of_activation).for_each(&mut take);
         all.eligibilities.values().map(entries::of_eligibility).for_each(&mut take);
         all.assignments.values().map(entries::of_assignment).for_each(&mut take);
+        all.grant_requests.values().map(entries::of_grant_request).for_each(&mut take);
         let waiting = all.cascades.iter().filter_map(|(cause, since)| since.map(|since| entries::of_cascade(cause, since)));
         waiting.for_each(&mut take);
         let remembered = all.remembered.iter().filter(|(_, (when, _))| *when >= before);
@@ -205,7 +208,13 @@ impl RebuildReport {
             same = false;
             self.differences.push(format!("meta: {active} activations are counted as active, and the journal gives {expected}"));
         }
-        self.families.push(("meta", 2, same));
+        let void: u64 = meta(at, MetaKey::TimeVoid)?;
+        let expected = replayed.all.time_void_before.unwrap_or_default();
+        if void != expected {
+            same = false;
+            self.differences.push(format!("meta: holdings bound to time are void up to record {void}, and the journal gives {expected}"));
+        }
+        self.families.push(("meta", 3, same));
         Ok(())
     }
 }

@@ -7,9 +7,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::event::Remembered;
-use crate::domain::grant::EntityRow;
+use crate::domain::grant::{DayUse, EntityRow, RoleRow};
 use crate::domain::text::Digest;
-use crate::domain::{Activation, Assignment, Eligibility, Incarnation, Revision, Text, Timestamp};
+use crate::domain::{Activation, Assignment, Eligibility, GrantRequest, Revision, Text, Timestamp};
 use crate::engine::ports::Head;
 
 /// A value of a family.
@@ -88,11 +88,13 @@ macro_rules! versioned {
 }
 
 versioned! {
-    EntityRow = 1,
-    Incarnation = 1,
-    Activation = 1,
-    Eligibility = 1,
-    Assignment = 1,
+    EntityRow = 2,
+    RoleRow = 1,
+    DayUse = 1,
+    Activation = 2,
+    Eligibility = 2,
+    Assignment = 2,
+    GrantRequest = 1,
     Timestamp = 1,
     Text = 1,
     HeadRow = 1,

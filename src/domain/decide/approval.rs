@@ -7,18 +7,20 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use super::activation::{in_state, object};
-use super::people::{is_among, person};
+use super::activation::object;
+use super::begin::begin;
+use super::ending::in_state;
+use super::people::{Members, is_among, person};
 use super::{Case, Decision, Outcome, not_found, terms};
 use crate::domain::event::Event;
-use crate::domain::facts::{Action, Permitted, Unavailable};
-use crate::domain::grant::{Activation, ActivationState, ActivationStatus, Cause, Vote};
+use crate::domain::facts::{Action, Facts, Unavailable};
+use crate::domain::grant::{Activation, ActivationState, ActivationStatus, Narrowed, Vote};
 use crate::domain::id::{ActivationId, Uid};
 use crate::domain::rejection::Rejection;
 use crate::domain::settings::{Definitions, RoleSettings, Stage};
-use crate::domain::standing::{Presence, ancestors, definition, eligibilities, presence, still_stands};
+use crate::domain::standing::{Presence, path, presence};
 use crate::domain::text::{Digest, Text};
-use crate::domain::time::Window;
+use crate::domain::time::{Duration, Timestamp};
 
 /// The stage whose approvers a recorded stage is asked of, under the settings of now: the last one, where a bundle took stages away.
 /// Nothing where it took all of them away: then nobody can vote, and the request is cancelled and made again, or times out.
@@ -29,6 +31,38 @@ pub fn asked_stage(settings: &RoleSettings, recorded: u32) -> Option<(u32, &Stag
     settings.stages.get(usize::try_from(index).ok()?).map(|stage| (index, stage))
 }
 
+/// How long the stage that is asked has waited.
+#[must_use]
+pub fn waited(activation: &Activation, now: Timestamp) -> Duration {
+    match activation.state {
+        ActivationState::Pending { since, .. } => now.since(since.max(activation.requested_at)),
+        ActivationState::Scheduled { .. }
+        | ActivationState::Approved { .. }
+        | ActivationState::Active { .. }
+        | ActivationState::Denied { .. }
+        | ActivationState::Cancelled { .. }
+        | ActivationState::TimedOut { .. }
+        | ActivationState::Failed { .. }
+        | ActivationState::Deactivated { .. }
+        | ActivationState::Revoked { .. }
+        | ActivationState::Expired { .. } => Duration::default(),
+    }
+}
+
+/// Whether somebody is among the approvers of a stage that has waited so long: its own, and after a while those who step in.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn may_vote_in(facts: &dyn Facts, stage: &Stage, voter: &Uid, waited: Duration) -> Result<bool, Unavailable> {
+    if is_among(facts, voter, &stage.approvers)? {
+        return Ok(true);
+    }
+    match &stage.fallback {
+        Some(fallback) if waited >= fallback.after => is_among(facts, voter, &fallback.approvers),
+        Some(_) | None => Ok(false),
+    }
+}
+
 /// What a vote on a request has to carry now; nothing where it is not pending, or its role is gone.
 #[must_use]
 pub fn voted_hash(definitions: &Definitions, activation: &Activation) -> Option<Digest> {
@@ -36,10 +70,26 @@ pub fn voted_hash(definitions: &Definitions, activation: &Activation) -> Option<
     stage_of(activation).map(|stage| activation.request_hash(stage, &settings.digest))
 }
 
-/// Votes for a request.
-pub(super) fn approve(case: &Case<'_>, id: &ActivationId, hash: &Digest, reason: Option<&Text>) -> Result<Decision, Rejection> {
-    let ballot = Ballot::open(case, id)?;
-    let permitted = ballot.may_vote(Action::ApproveActivation)?;
+/// What an approver would rather give.
+#[derive(Clone, Copy)]
+pub(super) struct Less<'a> {
+    pub(super) scope: Option<&'a Uid>,
+    pub(super) duration: Option<Duration>,
+}
+
+/// Votes for a request, or for less than it asks. What a voter takes away stays away, whatever becomes of the vote: those who vote after it
+/// see what is left, and vote on that.
+pub(super) fn approve(
+    case: &Case<'_>,
+    id: &ActivationId,
+    hash: &Digest,
+    less: Less<'_>,
+    reason: Option<&Text>,
+) -> Result<Decision, Rejection> {
+    let mut ballot = Ballot::open(case, id)?;
+    ballot.has_a_vote()?;
+    let narrowed = ballot.narrow(less)?;
+    let permitted = case.ask(Action::ApproveActivation, object(&ballot.activation))?;
     let voted = |vote: &Vote| vote.voter.principal() == Some(&ballot.voter) || vote.person == ballot.person;
     if ballot.activation.votes.iter().any(voted) {
         return Err(Rejection::AlreadyVoted { voter: ballot.voter });
@@ -50,6 +100,8 @@ pub(super) fn approve(case: &Case<'_>, id: &ActivationId, hash: &Digest, reason:
         person: ballot.person.clone(),
         stage: ballot.stage,
         at: case.now(),
+        waited: ballot.waited,
+        narrowed,
         justification: reason.map(Text::digest),
     };
     let mut events = vec![Event::ApprovalGiven { id: id.clone(), vote: vote.clone() }];
@@ -60,21 +112,68 @@ pub(super) fn approve(case: &Case<'_>, id: &ActivationId, hash: &Digest, reason:
 /// Votes against a request, which ends it. Who voted for it before may still say no.
 pub(super) fn deny(case: &Case<'_>, id: &ActivationId, hash: &Digest, reason: Option<&Text>) -> Result<Decision, Rejection> {
     let ballot = Ballot::open(case, id)?;
-    let permitted = ballot.may_vote(Action::DenyActivation)?;
+    ballot.has_a_vote()?;
+    let permitted = case.ask(Action::DenyActivation, object(&ballot.activation))?;
     ballot.is_about(hash)?;
     let events = vec![Event::ActivationDenied { id: id.clone(), reason: reason.map(Text::digest) }];
     Ok(Decision::permitted(permitted, events, Outcome::ActivationChanged(id.clone())))
 }
 
-/// The persons who asked for a request or benefit from it, and so have no vote.
+/// The persons who asked for a request or benefit from it, and so have no vote; for an extension, those of what it extends, too.
 pub(super) fn involved(case: &Case<'_>, activation: &Activation) -> Result<HashSet<String>, Unavailable> {
-    [Some(&activation.principal), activation.requester.principal()].into_iter().flatten().map(|uid| person(case.facts, uid)).collect()
+    let mut people = vec![activation.principal.clone()];
+    people.extend(activation.requester.principal().cloned());
+    if let Some(parent) = activation.extends.as_ref().map(|parent| case.facts.activation(parent)).transpose()?.flatten() {
+        people.extend(parent.requester.principal().cloned());
+    }
+    people.iter().map(|uid| person(case.facts, uid)).collect()
+}
+
+/// How many different persons could vote in a stage, by the facts of `facts`, less those who are involved: counted until there are enough.
+/// Nothing where so many names stand below its groups that the count was given up.
+pub(super) fn available(case: &Case<'_>, facts: &dyn Facts, stage: &Stage, activation: &Activation) -> Result<Option<u32>, Unavailable> {
+    let involved = involved(case, activation)?;
+    let mut persons = HashSet::new();
+    let mut available = 0;
+    let listed: Vec<Uid> = stage.approvers.iter().chain(stage.fallback.iter().flat_map(|fallback| &fallback.approvers)).cloned().collect();
+    let mut members = Members::after(case.facts, facts, &listed);
+    while let Some(member) = members.next()? {
+        if presence(facts, &member)? != Presence::Known {
+            continue;
+        }
+        let person = person(facts, &member)?;
+        if !involved.contains(&person) && persons.insert(person) {
+            available += 1;
+        }
+        if available >= stage.quorum {
+            return Ok(Some(available));
+        }
+    }
+    Ok((!members.cut).then_some(available))
+}
+
+/// Refuses a request that nobody could ever approve.
+pub(super) fn quorum_is_reachable(
+    case: &Case<'_>,
+    settings: &RoleSettings,
+    number: u32,
+    stage: &Stage,
+    activation: &Activation,
+) -> Result<(), Rejection> {
+    match available(case, case.facts, stage, activation)? {
+        Some(available) if available < stage.quorum => {
+            Err(Rejection::QuorumUnreachable { role: settings.name.clone(), stage: number, needed: stage.quorum, available })
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn stage_of(activation: &Activation) -> Option<u32> {
     match activation.state {
         ActivationState::Pending { stage, .. } => Some(stage),
-        ActivationState::Active { .. }
+        ActivationState::Scheduled { .. }
+        | ActivationState::Approved { .. }
+        | ActivationState::Active { .. }
         | ActivationState::Denied { .. }
         | ActivationState::Cancelled { .. }
         | ActivationState::TimedOut { .. }
@@ -88,10 +187,15 @@ fn stage_of(activation: &Activation) -> Option<u32> {
 /// A request that waits for a vote, and who is about to cast one.
 struct Ballot<'a> {
     case: &'a Case<'a>,
+    /// As it would be given: as narrow as the voter wants it.
     activation: Activation,
+    /// What it stands for as it was shown.
+    shown: Digest,
     settings: &'a RoleSettings,
     /// As it is recorded.
     stage: u32,
+    /// How long that stage has waited.
+    waited: Duration,
     voter: Uid,
     person: String,
     involved: HashSet<String>,
@@ -106,31 +210,63 @@ impl<'a> Ballot<'a> {
         let settings = terms::role(case.facts.definitions(), &activation.role)?;
         let person = person(case.facts, &voter)?;
         let involved = involved(case, &activation)?;
-        Ok(Self { case, activation, settings, stage, voter, person, involved })
+        let (shown, waited) = (activation.request_hash(stage, &settings.digest), waited(&activation, case.now()));
+        Ok(Self { case, activation, shown, settings, stage, waited, voter, person, involved })
     }
 
-    /// Separation of duties comes first and is nobody's to switch off; then the stage's list; then Cedar.
-    fn may_vote(&self, action: Action) -> Result<Permitted, Rejection> {
+    /// Takes away what the voter does not want to give. Nothing is ever added.
+    fn narrow(&mut self, less: Less<'_>) -> Result<Narrowed, Rejection> {
+        let mut narrowed = Narrowed::default();
+        if let Some(duration) = less.duration.filter(|duration| *duration != self.activation.duration) {
+            if duration == Duration::default() {
+                return Err(Rejection::DurationZero);
+            }
+            if duration > self.activation.duration {
+                return Err(Rejection::WiderThanAsked {
+                    what: format!("{duration} is longer than the {} asked for", self.activation.duration),
+                });
+            }
+            narrowed.duration = Some(duration);
+            self.activation.duration = duration;
+        }
+        let Some(scope) = less.scope.filter(|scope| self.activation.scope.as_ref() != Some(*scope)) else { return Ok(narrowed) };
+        if self.activation.extends.is_some() {
+            return Err(Rejection::WiderThanAsked { what: "an extension keeps the scope of what it extends".to_owned() });
+        }
+        terms::scope(self.case, self.settings, Some(scope))?;
+        if let Some(asked) = &self.activation.scope
+            && !path(self.case.facts, scope)?.contains(asked)
+        {
+            return Err(Rejection::WiderThanAsked { what: format!("{scope} is not below {asked}") });
+        }
+        let incarnation = self.case.incarnation(scope)?;
+        narrowed.scope = Some((scope.clone(), incarnation));
+        self.activation.scope = Some(scope.clone());
+        self.activation.under.scope = Some(incarnation);
+        Ok(narrowed)
+    }
+
+    /// Separation of duties comes first and is nobody's to switch off; then the stage's list. Cedar is asked after both.
+    fn has_a_vote(&self) -> Result<(), Rejection> {
         if self.involved.contains(&self.person) {
             return Err(Rejection::SeparationOfDuties { voter: self.voter.clone() });
         }
-        if !self.is_approver(&self.voter, self.stage)? {
+        if !self.is_approver(&self.voter, self.stage, self.waited)? {
             let stage = asked_stage(self.settings, self.stage).map_or(self.stage, |(stage, _)| stage) + 1;
             return Err(Rejection::NotAnApprover { voter: self.voter.clone(), stage });
         }
-        self.case.ask(action, object(&self.activation))
+        Ok(())
     }
 
-    fn is_approver(&self, voter: &Uid, stage: u32) -> Result<bool, Unavailable> {
+    fn is_approver(&self, voter: &Uid, stage: u32, waited: Duration) -> Result<bool, Unavailable> {
         match asked_stage(self.settings, stage) {
-            Some((_, stage)) => is_among(self.case.facts, voter, &stage.approvers),
+            Some((_, stage)) => may_vote_in(self.case.facts, stage, voter, waited),
             None => Ok(false),
         }
     }
 
     fn is_about(&self, hash: &Digest) -> Result<(), Rejection> {
-        let expected = self.activation.request_hash(self.stage, &self.settings.digest);
-        if expected == *hash { Ok(()) } else { Err(Rejection::RequestChanged { expected }) }
+        if self.shown == *hash { Ok(()) } else { Err(Rejection::RequestChanged { expected: self.shown }) }
     }
 
     /// What one more vote comes to.
@@ -153,7 +289,10 @@ impl<'a> Ballot<'a> {
             Some((index, stage)) => {
                 events.push(Event::StageReached { id, stage: index, timeout_at: self.case.now().plus(stage.timeout) });
             }
-            None => events.push(self.begin()?),
+            None => match begin(self.case, &self.activation, self.settings)? {
+                Ok(begun) => events.extend(begun),
+                Err(not) => events.push(Event::ActivationFailed { id, cause: not.cause }),
+            },
         }
         Ok(events)
     }
@@ -168,7 +307,7 @@ impl<'a> Ballot<'a> {
             let person = person(self.case.facts, voter)?;
             let stands = presence(self.case.facts, voter)? == Presence::Known
                 && !self.involved.contains(&person)
-                && self.is_approver(voter, vote.stage)?
+                && self.is_approver(voter, vote.stage, vote.waited)?
                 && self.still_permitted(vote)?
                 && persons.insert(person);
             if stands {
@@ -187,55 +326,6 @@ impl<'a> Ballot<'a> {
             Err(other) => Err(other),
         }
     }
-
-    /// The window begins, or the request fails for what became of it while it waited.
-    fn begin(&self) -> Result<Event, Rejection> {
-        let id = self.activation.id.clone();
-        if let Some(cause) = self.cannot_begin()? {
-            return Ok(Event::ActivationFailed { id, cause });
-        }
-        let duration = self.activation.duration.min(self.settings.max_duration);
-        let window = Window::lasting(self.case.now(), duration);
-        Ok(Event::ActivationStarted { id, window, clamped: duration < self.activation.duration })
-    }
-
-    fn cannot_begin(&self) -> Result<Option<Cause>, Unavailable> {
-        let (facts, activation) = (self.case.facts, &self.activation);
-        let principal = &activation.principal;
-        match presence(facts, principal)? {
-            Presence::Known => {}
-            Presence::Disabled => return Ok(Some(Cause::PrincipalDisabled(principal.clone()))),
-            Presence::Unknown(_) => return Ok(Some(Cause::PrincipalDeleted(principal.clone()))),
-        }
-        if self.case.incarnation(principal)? != activation.under.holder {
-            return Ok(Some(Cause::PrincipalDeleted(principal.clone())));
-        }
-        // Whose person nobody knows any more cannot be told from an approver's.
-        if let Some(requester) = activation.requester.principal()
-            && definition(facts, requester)?.is_none()
-        {
-            return Ok(Some(Cause::PrincipalDeleted(requester.clone())));
-        }
-        if facts.role_incarnation(&activation.role)? != activation.under.role {
-            return Ok(Some(Cause::RoleRemoved(activation.role.clone())));
-        }
-        if still_stands(facts, principal, &activation.role, activation.scope.as_ref(), &activation.under)?.is_err() {
-            return Ok(activation.scope.clone().map(Cause::ScopeDeleted));
-        }
-        let holder = &activation.basis.holder;
-        if holder != principal
-            && (self.case.incarnation(holder)? != activation.basis_incarnation || !ancestors(facts, principal)?.contains(holder))
-        {
-            return Ok(Some(Cause::GroupLeft(holder.clone())));
-        }
-        let rests_on = |through: &_| is_basis(through, activation);
-        let in_force = eligibilities(facts, principal, self.case.now())?.iter().any(rests_on);
-        Ok((!in_force).then(|| Cause::EligibilityEnded(activation.basis.eligibility.clone())))
-    }
-}
-
-fn is_basis(through: &crate::domain::standing::EligibleThrough, activation: &Activation) -> bool {
-    through.grant.id == activation.basis.eligibility && through.holder == activation.basis.holder
 }
 
 fn quorum(stage: &Stage) -> usize {

@@ -3,16 +3,20 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::cascade::{After, Cascade};
+use super::approval::available;
+use super::cascade::{After, Cascade, MAX_LOOK};
 use super::{Case, Decision, Outcome};
 use crate::domain::command::BundleSource;
 use crate::domain::event::Event;
-use crate::domain::facts::{Action, Object, Unavailable};
-use crate::domain::grant::Cause;
+use crate::domain::facts::{Action, Facts as _, Object, Unavailable};
+use crate::domain::grant::{ActivationStatus, Cause};
 use crate::domain::id::{RoleName, Uid};
 use crate::domain::rejection::Rejection;
-use crate::domain::settings::{Definitions, EntityDef};
-use crate::domain::standing::{ancestors, parents};
+use crate::domain::settings::{Definitions, EntityDef, RoleSettings};
+use crate::domain::standing::{ancestors, cap, parents};
+
+/// Most requests without enough approvers that one record names.
+const MAX_UNREACHABLE: usize = 100;
 
 /// Makes a bundle the live one. The facts are still those under the one before.
 pub(super) fn activate(case: &Case<'_>, definitions: &Arc<Definitions>, source: BundleSource) -> Result<Decision, Rejection> {
@@ -35,7 +39,7 @@ pub(super) fn activate(case: &Case<'_>, definitions: &Arc<Definitions>, source: 
     if let Some(unavailable) = unreadable {
         return Err(unavailable.into());
     }
-    let mut after = After::new(case.facts).with_bundle(definitions, &roles_removed);
+    let mut after = After::new(case.facts).with_bundle(definitions, &roles_removed)?;
     for uid in &entities_removed {
         after = after.with_row(uid, |row| row.incarnation = row.incarnation.next())?;
     }
@@ -50,6 +54,10 @@ pub(super) fn activate(case: &Case<'_>, definitions: &Arc<Definitions>, source: 
     for group in groups_left(case, definitions, &entities_removed, &entities_shadowed)? {
         cascade.follow(Cause::GroupLeft(group))?;
     }
+    for role in caps_lowered(before, definitions) {
+        cascade.follow(Cause::CapLowered(role))?;
+    }
+    let unreachable = unreachable(case, &after, &cascade)?;
     let activated = Event::BundleActivated {
         revision: definitions.revision.clone(),
         previous: (!before.types.is_empty()).then(|| before.revision.clone()),
@@ -58,8 +66,36 @@ pub(super) fn activate(case: &Case<'_>, definitions: &Arc<Definitions>, source: 
         entities_removed,
         entities_shadowed,
     };
-    let events = std::iter::once(activated).chain(cascade.into_events()).collect();
+    let events = std::iter::once(activated).chain(cascade.into_events()).chain(unreachable).collect();
     Ok(Decision::permitted(permitted, events, Outcome::BundleActivated(definitions.revision.clone())))
+}
+
+/// Roles that allow an activation less time than they did.
+fn caps_lowered(before: &Definitions, now: &Definitions) -> Vec<RoleName> {
+    let lowered = |was: &RoleSettings, is: &RoleSettings| [false, true].iter().any(|kind| cap(is, *kind, 0) < cap(was, *kind, 0));
+    let roles = before.roles.iter().filter(|(name, was)| now.roles.get(*name).is_some_and(|is| lowered(was, is)));
+    roles.map(|(name, _)| name.clone()).collect()
+}
+
+/// Requests that wait for votes and have too few voters left under the bundle to come. They are not ended: an administrator may add approvers.
+fn unreachable(case: &Case<'_>, after: &After<'_>, cascade: &Cascade<'_>) -> Result<Vec<Event>, Unavailable> {
+    let mut found = Vec::new();
+    for id in case.facts.pending_requests(MAX_LOOK)? {
+        if found.len() >= MAX_UNREACHABLE {
+            break;
+        }
+        let Some(activation) = case.facts.activation(&id)? else { continue };
+        let pending = activation.status(case.now()) == ActivationStatus::Pending && !cascade.ends(&id);
+        let Some(settings) = after.definitions().roles.get(&activation.role).filter(|_| pending) else { continue };
+        for (stage, asked) in (0_u32..).zip(&settings.stages) {
+            let available = available(case, after, asked, &activation)?;
+            if let Some(available) = available.filter(|available| *available < asked.quorum) {
+                found.push(Event::QuorumUnreachable { id, stage, needed: asked.quorum, available });
+                break;
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// Entities that the first defines and the second does not, sorted.

@@ -3,20 +3,20 @@
 //! A cascade only records. Whether a holding counts is compared at every check (windows, incarnations, membership), so nothing is lost
 //! where a cascade is cut at its bounds, or goes on in a later record.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use crate::domain::event::Event;
 use crate::domain::facts::{Facts, Records, Rows, Unavailable};
-use crate::domain::grant::{Activation, ActivationStatus, Cause, EntityRow};
-use crate::domain::id::{ActivationId, Incarnation, RoleName, Uid};
+use crate::domain::grant::{Activation, ActivationState, ActivationStatus, Cause, EntityRow, RoleRow};
+use crate::domain::id::{ActivationId, RoleName, Uid};
 use crate::domain::settings::Definitions;
-use crate::domain::standing::ancestors;
+use crate::domain::standing::{ancestors, cap};
 use crate::domain::text::{Text, TextDigest};
 use crate::domain::time::Timestamp;
 
 /// Most activations that one record ends; the rest is left to follow-up commands.
-pub const MAX_CASCADE_EVENTS: usize = 900;
+pub const MAX_CASCADE_EVENTS: usize = 800;
 /// Most bytes of JSON that they take in one record.
 pub const MAX_CASCADE_BYTES: usize = 128 * 1024;
 /// Most causes that one record leaves to follow-up commands. What lies beyond is void all the same, and expires in the record.
@@ -29,18 +29,35 @@ pub(super) struct After<'a> {
     before: &'a dyn Facts,
     definitions: &'a Definitions,
     rows: BTreeMap<Uid, Arc<EntityRow>>,
-    roles_removed: BTreeSet<RoleName>,
+    roles: BTreeMap<RoleName, RoleRow>,
+    time_void: bool,
 }
 
 impl<'a> After<'a> {
     pub(super) fn new(before: &'a dyn Records) -> Self {
-        Self { definitions: before.definitions(), before, rows: BTreeMap::new(), roles_removed: BTreeSet::new() }
+        Self { definitions: before.definitions(), before, rows: BTreeMap::new(), roles: BTreeMap::new(), time_void: false }
     }
 
     /// With another bundle, in which these roles are no more.
-    pub(super) fn with_bundle(mut self, definitions: &'a Definitions, roles_removed: &[RoleName]) -> Self {
+    pub(super) fn with_bundle(mut self, definitions: &'a Definitions, roles_removed: &[RoleName]) -> Result<Self, Unavailable> {
         self.definitions = definitions;
-        self.roles_removed = roles_removed.iter().cloned().collect();
+        for role in roles_removed {
+            self = self.with_role(role, |row| row.incarnation = row.incarnation.next())?;
+        }
+        Ok(self)
+    }
+
+    /// With something else kept of a role.
+    pub(super) fn with_role(mut self, role: &RoleName, change: impl FnOnce(&mut RoleRow)) -> Result<Self, Unavailable> {
+        let mut row = self.role_row(role)?;
+        change(&mut row);
+        self.roles.insert(role.clone(), row);
+        Ok(self)
+    }
+
+    /// With every holding void that is bound to time.
+    pub(super) fn with_time_void(mut self) -> Self {
+        self.time_void = true;
         self
     }
 
@@ -61,9 +78,12 @@ impl Rows for After<'_> {
         }
     }
 
-    fn role_incarnation(&self, role: &RoleName) -> Result<Incarnation, Unavailable> {
-        let before = self.before.role_incarnation(role)?;
-        Ok(if self.roles_removed.contains(role) { before.next() } else { before })
+    fn role_row(&self, role: &RoleName) -> Result<RoleRow, Unavailable> {
+        self.roles.get(role).map_or_else(|| self.before.role_row(role), |row| Ok(*row))
+    }
+
+    fn time_void_before(&self) -> Result<u64, Unavailable> {
+        if self.time_void { Ok(u64::MAX) } else { self.before.time_void_before() }
     }
 
     fn text(&self, digest: &TextDigest) -> Result<Option<Text>, Unavailable> {
@@ -94,11 +114,18 @@ pub(super) struct Cascade<'a> {
     events: Vec<Event>,
     bytes: usize,
     continued: Vec<Cause>,
+    reason: Option<TextDigest>,
 }
 
 impl<'a> Cascade<'a> {
     pub(super) fn new(facts: &'a dyn Records, after: &'a dyn Facts, now: Timestamp) -> Self {
-        Self { facts, after, now, ended: HashSet::new(), events: Vec::new(), bytes: 0, continued: Vec::new() }
+        Self { facts, after, now, ended: HashSet::new(), events: Vec::new(), bytes: 0, continued: Vec::new(), reason: None }
+    }
+
+    /// With the reason that was given for all of it.
+    pub(super) fn because(mut self, reason: Option<TextDigest>) -> Self {
+        self.reason = reason;
+        self
     }
 
     /// Ends what follows from a cause.
@@ -111,19 +138,50 @@ impl<'a> Cascade<'a> {
             if !self.is_affected(&cause, &activation)? {
                 continue;
             }
-            let event = ending(&activation, &cause, self.now);
-            let bytes = serde_json::to_string(&event).map_or(MAX_CASCADE_BYTES, |text| text.len());
-            if self.events.len() >= MAX_CASCADE_EVENTS || (!self.events.is_empty() && self.bytes + bytes > MAX_CASCADE_BYTES) {
-                if self.continued.len() < MAX_CONTINUED {
-                    self.continued.push(cause);
-                }
+            let event = self.ending(&activation, &cause);
+            // An activation that only got shorter may still be ended by another cause.
+            let over = !matches!(event, Event::ActivationClamped { .. });
+            if !self.take(event) {
+                self.go_on_later(cause);
                 return Ok(());
             }
-            self.bytes += bytes;
-            self.events.push(event);
-            self.ended.insert(id);
+            if over {
+                self.ended.insert(id);
+            }
+        }
+        if cause == Cause::ClockAccepted {
+            let void = self.after.time_void_before()?;
+            for id in self.facts.timed_assignments(MAX_LOOK)? {
+                let affected = self.facts.assignment(&id)?.is_some_and(|assignment| assignment.seq <= void);
+                if affected && !self.take(Event::AssignmentRemoved { id, reason: None }) {
+                    self.go_on_later(cause);
+                    return Ok(());
+                }
+            }
         }
         Ok(())
+    }
+
+    /// Takes an event, unless there is no room for it.
+    fn take(&mut self, event: Event) -> bool {
+        let bytes = serde_json::to_string(&event).map_or(MAX_CASCADE_BYTES, |text| text.len());
+        if self.events.len() >= MAX_CASCADE_EVENTS || (!self.events.is_empty() && self.bytes + bytes > MAX_CASCADE_BYTES) {
+            return false;
+        }
+        self.bytes += bytes;
+        self.events.push(event);
+        true
+    }
+
+    fn go_on_later(&mut self, cause: Cause) {
+        if self.continued.len() < MAX_CONTINUED {
+            self.continued.push(cause);
+        }
+    }
+
+    /// Whether it ended this activation.
+    pub(super) fn ends(&self, id: &ActivationId) -> bool {
+        self.ended.contains(id)
     }
 
     /// Its events, and one for each cause that waits to go on.
@@ -140,16 +198,21 @@ impl<'a> Cascade<'a> {
     fn candidates(&self, cause: &Cause) -> Result<Vec<ActivationId>, Unavailable> {
         match cause {
             Cause::EligibilityRemoved(id) | Cause::EligibilityEnded(id) => self.facts.open_resting_on(id, MAX_LOOK),
-            Cause::PrincipalDisabled(uid) | Cause::PrincipalDeleted(uid) => {
+            Cause::PrincipalDisabled(uid) | Cause::PrincipalDeleted(uid) | Cause::PrincipalRevoked(uid) => {
                 let Some(row) = self.facts.row(uid)? else { return Ok(Vec::new()) };
                 let mut ids: Vec<_> = row.grants.activations.iter().map(|grant| grant.id.clone()).collect();
-                ids.extend(row.grants.pending.iter().cloned());
+                ids.extend(row.grants.waiting.iter().cloned());
                 ids.sort();
                 Ok(ids)
             }
             Cause::GroupLeft(group) => self.facts.open_through(group, MAX_LOOK),
             Cause::ScopeDeleted(scope) => self.facts.open_at_scope(scope, MAX_LOOK),
-            Cause::RoleRemoved(role) => self.facts.open_for_role(role, MAX_LOOK),
+            Cause::RoleRemoved(role) | Cause::CapLowered(role) | Cause::RoleRevoked(role) => self.facts.open_for_role(role, MAX_LOOK),
+            Cause::ClockAccepted => self.facts.open_at_all(MAX_LOOK),
+            // These end one request each, where it is decided.
+            Cause::NotPermitted(_) | Cause::WindowPast(_) | Cause::StartMissed(_) | Cause::BudgetExhausted(_) | Cause::ParentEnded(_) => {
+                Ok(Vec::new())
+            }
         }
     }
 
@@ -164,22 +227,53 @@ impl<'a> Cascade<'a> {
             }
             Cause::ScopeDeleted(scope) => Ok(activation.under.scope != Some(incarnation(scope)?)),
             Cause::RoleRemoved(role) => Ok(self.after.role_incarnation(role)? != activation.under.role),
+            Cause::CapLowered(_) => Ok(self.capped(activation).is_some()),
+            Cause::PrincipalRevoked(uid) => Ok(self.after.row(uid)?.is_some_and(|row| activation.seq <= row.void_before)),
+            Cause::RoleRevoked(role) => Ok(activation.seq <= self.after.role_row(role)?.void_before),
+            Cause::ClockAccepted => Ok(activation.seq <= self.after.time_void_before()?),
+            Cause::NotPermitted(_) | Cause::WindowPast(_) | Cause::StartMissed(_) | Cause::BudgetExhausted(_) | Cause::ParentEnded(_) => {
+                Ok(false)
+            }
         }
     }
-}
 
-/// How an open activation ends for a cause; by time, where time was first and is not recorded yet.
-pub(super) fn ending(activation: &Activation, cause: &Cause, now: Timestamp) -> Event {
-    let id = activation.id.clone();
-    match activation.status(now) {
-        ActivationStatus::TimedOut => Event::ActivationTimedOut { id },
-        ActivationStatus::Expired => Event::ActivationExpired { id },
-        ActivationStatus::Pending => Event::ActivationFailed { id, cause: cause.clone() },
-        ActivationStatus::Active
-        | ActivationStatus::Denied
-        | ActivationStatus::Cancelled
-        | ActivationStatus::Failed
-        | ActivationStatus::Deactivated
-        | ActivationStatus::Revoked => Event::ActivationRevoked { id, reason: None, cause: Some(cause.clone()) },
+    /// The earlier end that the settings to come give an active activation, where they do.
+    fn capped(&self, activation: &Activation) -> Option<Timestamp> {
+        let ActivationState::Active { window } = activation.state else { return None };
+        let settings = self.after.definitions().roles.get(&activation.role)?;
+        let most = window.start.plus(cap(settings, activation.emergency, activation.extensions));
+        window.end.is_none_or(|end| most < end).then_some(most)
+    }
+
+    /// How an open activation ends for a cause; by time, where time was first and is not recorded yet.
+    fn ending(&self, activation: &Activation, cause: &Cause) -> Event {
+        let id = activation.id.clone();
+        match (activation.status(self.now), cause) {
+            (ActivationStatus::TimedOut, _) => Event::ActivationTimedOut { id },
+            (ActivationStatus::Expired, _) => Event::ActivationExpired { id },
+            (ActivationStatus::Active, Cause::CapLowered(_)) => match self.capped(activation).filter(|end| *end > self.now) {
+                Some(end) => Event::ActivationClamped { id, end, cause: cause.clone() },
+                None => self.revoked(id, cause),
+            },
+            // What somebody ends is revoked; what can no longer begin has failed.
+            (ActivationStatus::Scheduled, Cause::PrincipalRevoked(_) | Cause::RoleRevoked(_) | Cause::ClockAccepted) => {
+                self.revoked(id, cause)
+            }
+            (ActivationStatus::Pending | ActivationStatus::Scheduled, _) => Event::ActivationFailed { id, cause: cause.clone() },
+            (
+                ActivationStatus::Active
+                | ActivationStatus::Approved
+                | ActivationStatus::Denied
+                | ActivationStatus::Cancelled
+                | ActivationStatus::Failed
+                | ActivationStatus::Deactivated
+                | ActivationStatus::Revoked,
+                _,
+            ) => self.revoked(id, cause),
+        }
+    }
+
+    fn revoked(&self, id: ActivationId, cause: &Cause) -> Event {
+        Event::ActivationRevoked { id, reason: self.reason, cause: Some(cause.clone()) }
     }
 }

@@ -15,7 +15,7 @@ use crate::domain::standing::{Presence, ancestors, parents, presence, still_stan
 use crate::domain::text::Text;
 
 /// Stores an entity, whole.
-pub(super) fn put(case: &Case<'_>, uid: &Uid, wanted: &[Uid], attrs: &JsonObject) -> Result<Decision, Rejection> {
+pub(super) fn put(case: &Case<'_>, uid: &Uid, wanted: &[Uid], attrs: &JsonObject, source: EdgeSource) -> Result<Decision, Rejection> {
     storable(case, uid)?;
     let permitted = case.ask(Action::ManageEntity, Object::Entity(uid.clone()))?;
     let wanted: BTreeSet<Uid> = wanted.iter().cloned().collect();
@@ -25,19 +25,23 @@ pub(super) fn put(case: &Case<'_>, uid: &Uid, wanted: &[Uid], attrs: &JsonObject
     case.authority.conforms(uid, &wanted, attrs).map_err(|problem| Rejection::EntityInvalid { uid: uid.clone(), problem })?;
     let edge = |parent: &Uid| {
         let incarnation = case.incarnation(parent)?;
-        Ok::<_, Unavailable>(ParentEdge { parent: parent.clone(), incarnation, source: EdgeSource::Api })
+        Ok::<_, Unavailable>(ParentEdge { parent: parent.clone(), incarnation, source })
     };
-    let edges = wanted.iter().map(edge).collect::<Result<_, _>>()?;
-    let entity = EntityDef { uid: uid.clone(), parents: edges, attrs: attrs.clone() };
+    let mut edges = wanted.iter().map(edge).collect::<Result<Vec<_>, _>>()?;
     let before = case.facts.row(uid)?.and_then(|row| row.stored.clone());
+    // Each source knows its own edges only, and takes back no others.
+    let others = before.iter().flat_map(|before| &before.parents).filter(|edge| edge.source != source);
+    edges.extend(others.cloned());
+    edges.sort_by(|one, other| (&one.parent, one.source).cmp(&(&other.parent, other.source)));
+    let entity = EntityDef { uid: uid.clone(), parents: edges, attrs: attrs.clone() };
     if before.as_ref() == Some(&entity) {
         return Ok(Decision::nothing(Outcome::Unchanged));
     }
-    let had = parents(case.facts, uid)?;
+    let after = After::new(case.facts).with_row(uid, |row| row.stored = Some(entity.clone()))?;
+    let (had, wanted) = (parents(case.facts, uid)?, parents(&after, uid)?);
     for parent in wanted.iter().filter(|parent| !had.contains(parent)).chain(had.iter().filter(|parent| !wanted.contains(parent))) {
         let _permitted = case.ask(Action::ManageMembership, Object::Entity(parent.clone()))?;
     }
-    let after = After::new(case.facts).with_row(uid, |row| row.stored = Some(entity.clone()))?;
     not_for_oneself(case, &after, uid, wanted.iter().filter(|parent| !had.contains(parent)))?;
     let mut cascade = Cascade::new(case.facts, &after, case.now());
     for group in left(case.facts, &after, uid)? {

@@ -16,7 +16,7 @@ use crate::domain::time::{Timestamp, Window};
 
 /// The two kinds of grants, as far as their rules differ.
 #[derive(Clone, Copy)]
-enum Kind {
+pub(super) enum Kind {
     Eligibility,
     Assignment,
 }
@@ -71,6 +71,7 @@ pub(super) fn create_eligibility(case: &Case<'_>, id: &EligibilityId, grant: &Gr
         granted_by: case.actor.clone(),
         granted_at: case.now(),
         justification: grant.justification.as_ref().map(Text::digest),
+        renews: None,
         ended: None,
     };
     let outcome = Outcome::EligibilityCreated(id.clone());
@@ -90,6 +91,8 @@ pub(super) fn create_assignment(case: &Case<'_>, id: &AssignmentId, grant: &Gran
         granted_by: case.actor.clone(),
         granted_at: case.now(),
         justification: grant.justification.as_ref().map(Text::digest),
+        renews: None,
+        seq: 0,
         ended: None,
     };
     let outcome = Outcome::AssignmentCreated(id.clone());
@@ -126,7 +129,7 @@ fn grantable(case: &Case<'_>, kind: Kind, grant: &GrantRequest) -> Result<Grante
     Ok(Granted { permitted, window, under })
 }
 
-fn window_in_order(kind: Kind, settings: &RoleSettings, window: Window) -> Result<(), Rejection> {
+pub(super) fn window_in_order(kind: Kind, settings: &RoleSettings, window: Window) -> Result<(), Rejection> {
     let limits = kind.limits(settings);
     let Some(end) = window.end else {
         if limits.allow_permanent {
@@ -145,7 +148,7 @@ fn window_in_order(kind: Kind, settings: &RoleSettings, window: Window) -> Resul
     Ok(())
 }
 
-fn object(role: &RoleName, scope: Option<&Uid>, holder: &Uid, window: Window) -> Object {
+pub(super) fn object(role: &RoleName, scope: Option<&Uid>, holder: &Uid, window: Window) -> Object {
     Object::RoleGrant {
         role: role.clone(),
         scope: scope.cloned(),

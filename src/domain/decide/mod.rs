@@ -5,11 +5,16 @@
 
 mod activation;
 mod approval;
+mod begin;
 mod bundle;
 mod cascade;
+mod clock;
+mod ending;
 mod entities;
+mod extend;
 mod grants;
 mod people;
+mod prolong;
 mod settle;
 mod terms;
 
@@ -19,15 +24,16 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 pub use activation::{MAX_PENDING, object};
-pub use approval::{asked_stage, voted_hash};
+pub use approval::{asked_stage, may_vote_in, voted_hash, waited};
 pub use cascade::{MAX_CASCADE_BYTES, MAX_CASCADE_EVENTS, MAX_CONTINUED, MAX_LOOK};
 pub use people::{MAX_WALK, person};
+pub use prolong::RENEWABLE_DAYS;
 
-use super::command::{Actor, Caller, Command, Envelope};
+use super::command::{Actor, Caller, Command, Envelope, Everything};
 use super::event::Event;
 use super::facts::{Action, Authority, Object, Permitted, Question, Records, Unavailable};
 use super::grant::Under;
-use super::id::{ActivationId, AssignmentId, EligibilityId, Incarnation, Revision, RoleName, Uid};
+use super::id::{ActivationId, AssignmentId, EligibilityId, GrantRequestId, Incarnation, Revision, RoleName, Uid};
 use super::rejection::Rejection;
 use super::standing::{Moment, Presence, presence};
 use super::time::{Duration, Timestamp};
@@ -45,6 +51,14 @@ pub enum Outcome {
     ActivationExists(ActivationId),
     /// An activation changed.
     ActivationChanged(ActivationId),
+    /// Everything of a principal or of a role was revoked.
+    AllRevoked(Everything),
+    /// Somebody asked to extend or renew a grant.
+    GrantRequestCreated(GrantRequestId),
+    /// A request to extend or renew a grant was decided, or taken back.
+    GrantRequestChanged(GrantRequestId),
+    /// A clock that had jumped ahead is believed again.
+    ClockAccepted,
     /// An eligibility was created.
     EligibilityCreated(EligibilityId),
     /// An eligibility was removed.
@@ -97,10 +111,13 @@ impl Decision {
 /// # Errors
 /// It is refused; nothing happens.
 pub fn decide(facts: &dyn Records, authority: &dyn Authority, envelope: &Envelope, moment: Moment) -> Result<Decision, Rejection> {
+    let case = Case { facts, authority, actor: &envelope.actor, moment };
+    if matches!(envelope.command, Command::AcceptClock) {
+        return clock::accept(&case);
+    }
     if !moment.trusted {
         return Err(Rejection::TimeUntrusted);
     }
-    let case = Case { facts, authority, actor: &envelope.actor, moment };
     if let Command::CoalesceRefusals { rule, count } = &envelope.command {
         // Asked by Elevon in the caller's name, who may be refused for being unknown in the first place.
         let event = Event::CommandRefused { rule: rule.clone(), count: *count, detail: None };
@@ -108,25 +125,43 @@ pub fn decide(facts: &dyn Records, authority: &dyn Authority, envelope: &Envelop
     }
     case.actor_is_known()?;
     match &envelope.command {
-        Command::RequestActivation { id, principal, role, scope, duration, justification, ticket } => {
-            let asked = activation::Asked { id, principal, role, scope: scope.as_ref(), duration: *duration, justification, ticket };
-            activation::request(&case, &asked)
+        Command::RequestActivation { id, principal, role, scope, term, justification, ticket, emergency } => {
+            let why = terms::Brought { justification: justification.as_ref(), ticket: ticket.as_ref() };
+            let scope = scope.as_ref();
+            activation::request(&case, &activation::Asked { id, principal, role, scope, term: *term, why, emergency: *emergency })
         }
-        Command::Approve { id, request_hash, justification } => approval::approve(&case, id, request_hash, justification.as_ref()),
+        Command::Extend { id, of, duration, justification, ticket } => {
+            let why = terms::Brought { justification: justification.as_ref(), ticket: ticket.as_ref() };
+            extend::extend(&case, id, of, *duration, why)
+        }
+        Command::Approve { id, request_hash, scope, duration, justification } => approval::approve(
+            &case,
+            id,
+            request_hash,
+            approval::Less { scope: scope.as_ref(), duration: *duration },
+            justification.as_ref(),
+        ),
         Command::Deny { id, request_hash, justification } => approval::deny(&case, id, request_hash, justification.as_ref()),
-        Command::Cancel { id, reason } => activation::cancel(&case, id, reason.as_ref()),
-        Command::Deactivate { id, reason } => activation::deactivate(&case, id, reason.as_ref()),
-        Command::Revoke { id, reason } => activation::revoke(&case, id, reason.as_ref()),
+        Command::Cancel { id, reason } => ending::cancel(&case, id, reason.as_ref()),
+        Command::Deactivate { id, reason } => ending::deactivate(&case, id, reason.as_ref()),
+        Command::Revoke { id, reason } => ending::revoke(&case, id, reason.as_ref()),
+        Command::RevokeAll { of, reason } => ending::revoke_all(&case, of, reason.as_ref()),
+        Command::RequestGrant { id, grant, renew, end, justification } => {
+            prolong::request(&case, id, grant, *renew, *end, justification.as_ref())
+        }
+        Command::ApproveGrant { id, new, end, reason } => prolong::approve(&case, id, new, *end, reason.as_ref()),
+        Command::DenyGrant { id, reason } => prolong::deny(&case, id, reason.as_ref()),
+        Command::CancelGrant { id, reason } => prolong::cancel(&case, id, reason.as_ref()),
         Command::CreateEligibility { id, grant } => grants::create_eligibility(&case, id, grant),
         Command::RemoveEligibility { id, reason } => grants::remove_eligibility(&case, id, reason.as_ref()),
         Command::CreateAssignment { id, grant } => grants::create_assignment(&case, id, grant),
         Command::RemoveAssignment { id, reason } => grants::remove_assignment(&case, id, reason.as_ref()),
-        Command::PutEntity { uid, parents, attrs } => entities::put(&case, uid, parents, attrs),
+        Command::PutEntity { uid, parents, attrs, source } => entities::put(&case, uid, parents, attrs, *source),
         Command::DeleteEntity { uid, reason } => entities::delete(&case, uid, reason.as_ref()),
         Command::SetDisabled { uid, disabled, reason } => entities::set_disabled(&case, uid, *disabled, reason.as_ref()),
         Command::ActivateBundle { definitions, source } => bundle::activate(&case, definitions, *source),
         Command::Settle(due) => settle::settle(&case, due),
-        Command::CoalesceRefusals { .. } => Ok(Decision::nothing(Outcome::Unchanged)),
+        Command::AcceptClock | Command::CoalesceRefusals { .. } => Ok(Decision::nothing(Outcome::Unchanged)),
     }
 }
 

@@ -26,7 +26,8 @@ pub(super) fn is_among(facts: &dyn Facts, uid: &Uid, list: &[Uid]) -> Result<boo
 
 /// A walk over names and everything below the groups among them, each once, within [`MAX_WALK`].
 pub(super) struct Members<'a> {
-    facts: &'a dyn Records,
+    facts: &'a dyn Facts,
+    tables: &'a dyn Records,
     waiting: Vec<Uid>,
     seen: HashSet<Uid>,
     /// Whether the walk ended for its bound.
@@ -35,9 +36,14 @@ pub(super) struct Members<'a> {
 
 impl<'a> Members<'a> {
     pub(super) fn of(facts: &'a dyn Records, list: &[Uid]) -> Self {
+        Self::after(facts, facts, list)
+    }
+
+    /// The same, as it will be: who is stored below whom is the same before a change and after it, whether that counts need not be.
+    pub(super) fn after(tables: &'a dyn Records, facts: &'a dyn Facts, list: &[Uid]) -> Self {
         let mut waiting = list.to_vec();
         waiting.reverse();
-        Self { facts, waiting, seen: list.iter().cloned().collect(), cut: false }
+        Self { facts, tables, waiting, seen: list.iter().cloned().collect(), cut: false }
     }
 
     /// The next name that is not a group.
@@ -60,7 +66,7 @@ impl<'a> Members<'a> {
     /// What is right below a group now: the bundle's, and those stored ones whose edge still counts.
     fn children(&self, group: &Uid) -> Result<Vec<Uid>, Unavailable> {
         let mut children = self.facts.definitions().children.get(group).cloned().unwrap_or_default();
-        for child in self.facts.stored_children(group, None, MAX_WALK)? {
+        for child in self.tables.stored_children(group, None, MAX_WALK)? {
             if parents(self.facts, &child)?.contains(group) {
                 children.push(child);
             }

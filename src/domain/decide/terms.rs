@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use super::Case;
+use crate::domain::command::Actor;
 use crate::domain::id::{RoleName, Uid};
-use crate::domain::rejection::Rejection;
-use crate::domain::settings::{Definitions, RoleSettings, UnknownRule};
+use crate::domain::rejection::{Missing, Rejection};
+use crate::domain::settings::{Definitions, Requirement, RoleSettings, UnknownRule};
 use crate::domain::standing::{Presence, presence};
+use crate::domain::text::{Text, Ticket};
+use crate::domain::time::{Duration, Timestamp};
 
 /// Longest name, in characters, that is compared with the known ones to find what was meant.
 const MAX_COMPARED: usize = 64;
@@ -34,6 +37,56 @@ pub(super) fn scope(case: &Case<'_>, settings: &RoleSettings, scope: Option<&Uid
         Presence::Known | Presence::Disabled | Presence::Unknown(UnknownRule::Evaluate) => Ok(()),
         Presence::Unknown(UnknownRule::Deny) => Err(Rejection::UnknownScope { scope: scope.clone() }),
     }
+}
+
+/// Refuses no time at all, and more than the most.
+pub(super) fn duration_in_order(settings: &RoleSettings, duration: Duration, max: Duration) -> Result<(), Rejection> {
+    if duration == Duration::default() {
+        return Err(Rejection::DurationZero);
+    }
+    if duration > max {
+        return Err(Rejection::DurationTooLong { role: settings.name.clone(), asked: duration, max });
+    }
+    Ok(())
+}
+
+/// What a request brings along.
+#[derive(Clone, Copy)]
+pub(super) struct Brought<'a> {
+    pub(super) justification: Option<&'a Text>,
+    pub(super) ticket: Option<&'a Ticket>,
+}
+
+/// Refuses a request that lacks what the role asks for, and names everything that is missing at once, so that nobody has to ask again for
+/// each. An emergency needs a reason, whatever the role asks for else.
+pub(super) fn requirements(case: &Case<'_>, settings: &RoleSettings, why: Brought<'_>, emergency: bool) -> Result<(), Rejection> {
+    let blank = |text: &Text| text.value.trim().is_empty();
+    let hint = |requirement: Requirement| match requirement {
+        Requirement::Justification => why.justification.is_none_or(blank).then(|| "say why in `justification`".to_owned()),
+        Requirement::Ticket => match why.ticket.filter(|ticket| !blank(&ticket.number)) {
+            None => Some("name the ticket in `ticket.number`".to_owned()),
+            Some(ticket) => {
+                let pattern = settings.ticket_pattern.as_ref().filter(|pattern| !pattern.matches(&ticket.number.value));
+                pattern.map(|pattern| format!("the ticket number has to match `{}`", pattern.as_str()))
+            }
+        },
+        Requirement::Mfa => mfa_hint(case.actor, settings.mfa_max_age, case.now()),
+    };
+    let only_why = [Requirement::Justification].into();
+    let required = if emergency { &only_why } else { &settings.require };
+    let missing: Vec<_> =
+        required.iter().filter_map(|requirement| hint(*requirement).map(|hint| Missing { requirement: *requirement, hint })).collect();
+    if missing.is_empty() { Ok(()) } else { Err(Rejection::RequirementsMissing { role: settings.name.clone(), missing }) }
+}
+
+fn mfa_hint(actor: &Actor, max_age: Option<Duration>, now: Timestamp) -> Option<String> {
+    let caller = match actor {
+        Actor::Caller(caller) if caller.has_mfa() => caller,
+        Actor::Caller(_) | Actor::System => return Some("sign in with a second factor".to_owned()),
+    };
+    let max_age = max_age?;
+    let fresh = caller.auth_time.is_some_and(|at| now <= at.plus(max_age));
+    (!fresh).then(|| format!("sign in again: the second factor may be {max_age} old at most"))
 }
 
 /// The known name that differs least, where one differs by at most a third of its letters.

@@ -34,7 +34,8 @@ pub(super) async fn create(asker: Asker, sent: Sent) -> Result<Answer, Problem> 
     let principal = members.optional_entity("principal")?.unwrap_or_else(|| asker.caller.principal.clone());
     members.finish(&["start", "end", "emergency", "dry_run"])?;
     let id = ids::activation()?;
-    let command = Command::RequestActivation { id, principal, role, scope, duration, justification, ticket };
+    let term = crate::domain::command::Term { start: None, end: None, duration };
+    let command = Command::RequestActivation { id, principal, role, scope, term, justification, ticket, emergency: false };
     let reply = asker.submit(&sent, command).await?;
     shown(asker, reply).await
 }

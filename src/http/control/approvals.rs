@@ -42,7 +42,7 @@ fn vote(sent: &Sent) -> Result<(Digest, Option<Text>), Problem> {
 /// `POST /v1/activations/{id}/approve`.
 pub(super) async fn approve(asker: Asker, Path(id): Path<String>, sent: Sent) -> Result<Answer, Problem> {
     let (id, (request_hash, justification)) = (id_of(&id)?, vote(&sent)?);
-    match asker.submit(&sent, Command::Approve { id: id.clone(), request_hash, justification }).await {
+    match asker.submit(&sent, Command::Approve { id: id.clone(), request_hash, scope: None, duration: None, justification }).await {
         Ok(reply) => shown(asker, reply).await,
         Err(error) => Err(refused(asker, id, error).await),
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use crate::domain::facts::{Action, Object};
-use crate::domain::settings::JsonObject;
+use crate::domain::settings::{EdgeSource, JsonObject};
 use crate::domain::{Command, EntityDef, Outcome, Rejection, Uid, standing};
 use crate::engine::Reply;
 use crate::engine::ports::{Listing, MAX_EXAMINED, Page};
@@ -129,7 +129,7 @@ pub(super) async fn put(asker: Asker, params: Params, sent: Sent) -> Result<Answ
         Problem::new(http::StatusCode::BAD_REQUEST, "malformed_member", "a member is not as it should be", format!("`attrs`: {why}"))
             .with("member", "attrs")
     })?;
-    let reply = asker.submit(&sent, Command::PutEntity { uid, parents, attrs }).await?;
+    let reply = asker.submit(&sent, Command::PutEntity { uid, parents, attrs, source: EdgeSource::Api }).await?;
     changed(asker, reply).await
 }
 

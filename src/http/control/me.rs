@@ -51,7 +51,7 @@ fn own_standing(asker: &Asker) -> Result<Value, Problem> {
             Presence::Disabled => "disabled",
             Presence::Unknown(_) => "unknown",
         };
-        let waiting = facts.row(principal)?.map(|row| row.grants.pending.clone()).unwrap_or_default();
+        let waiting = facts.row(principal)?.map(|row| row.grants.waiting.clone()).unwrap_or_default();
         let revision = &facts.definitions().revision;
         Ok((
             json!({
