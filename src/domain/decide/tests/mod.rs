@@ -2,7 +2,10 @@
 
 mod entities;
 mod grants;
+mod history;
 mod kit;
+mod model;
+mod property;
 mod requests;
 mod upkeep;
 mod votes;
