@@ -87,7 +87,8 @@ pub(super) fn over_budget(
     let Some(most) = settings.max_active_per_day else { return Ok(None) };
     let seconds = |millis: u64| Duration::from_secs(millis / 1000);
     let in_full = |millis: u64| Duration::from_secs(millis.div_ceil(1000));
-    let has = |day| activation.used().into_iter().flat_map(Window::by_day).filter(|(of, _)| *of == day).map(|(_, millis)| millis).sum::<u64>();
+    let has =
+        |day| activation.used().into_iter().flat_map(Window::by_day).filter(|(of, _)| *of == day).map(|(_, millis)| millis).sum::<u64>();
     for (day, asked) in window.by_day() {
         let has = has(day);
         let used = case.facts.day_use(&activation.principal, &activation.role, day)?.millis.saturating_sub(has);

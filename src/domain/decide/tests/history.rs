@@ -180,13 +180,37 @@ pub(super) fn openings() -> Vec<Vec<(u64, &'static str, Op)>> {
         vec![at(0, ask_for("u1", "r0", None, span(Some(60), None, Some(60))))],
         vec![at(0, ask_for("u1", "r0", None, span(Some(60), None, Some(60)))), (60, "u0", start(0))],
         vec![at(0, ask_for("u3", "r1", None, span(Some(90), Some(150), None))), (10, "u2", yes(0)), (90, "u0", Op::Swap(6))],
-        vec![at(0, ask_for("u3", "r1", None, span(None, Some(90), None))), (60, "u0", Op::Right { uid: user("u3"), action: Action::ActivateRole, denied: true })],
+        vec![
+            at(0, ask_for("u3", "r1", None, span(None, Some(90), None))),
+            (60, "u0", Op::Right { uid: user("u3"), action: Action::ActivateRole, denied: true }),
+        ],
         vec![at(0, ask_for("u3", "r1", None, span(None, Some(90), None))), (90, "u2", yes(0))],
         // late for its day: the last hour before midnight
         vec![at(300, ask_for("u1", "r0", None, span(Some(10), None, Some(120)))), (80, "u0", start(0))],
         vec![at(280, request("u1", "r0")), (60, "u1", Op::Deactivate(0))],
         vec![at(0, request("u1", "r0")), at(0, ask_for("u1", "r0", Some("Db:s1"), span(None, None, Some(90))))],
         vec![at(0, request("u1", "r2")), at(0, ask_for("u1", "r2", Some("Db:s0"), span(None, None, Some(240))))],
+        // so late that it would take the time of the next day, which is given away
+        vec![
+            (0, "u0", Op::Swap(6)),
+            at(350, ask_for("u1", "r0", None, span(Some(10), None, Some(10)))),
+            at(0, ask_for("u1", "r0", None, span(Some(30), None, Some(60)))),
+            (20, "u0", start(0)),
+        ],
+        // two that wait for the same minutes
+        vec![
+            (0, "u0", Op::Swap(3)),
+            at(0, ask_for("u1", "r0", None, span(None, None, Some(180)))),
+            at(0, ask_for("u1", "r0", Some("Db:s1"), span(None, None, Some(180)))),
+            (0, "u2", yes(0)),
+        ],
+        // an extension that waits while the cap falls
+        vec![
+            at(0, ask_for("u3", "r1", None, span(None, None, Some(60)))),
+            (0, "u2", yes(0)),
+            (30, "u3", Op::Extend { target: 0, minutes: Some(120), reason: true }),
+            (0, "u0", Op::Swap(1)),
+        ],
         // break-glass, once and again
         vec![at(0, glass("u1", "r0")), at(40, glass("u1", "r0"))],
         vec![at(0, glass("u3", "r1")), (10, "u0", Op::Swap(1))],
@@ -199,6 +223,11 @@ pub(super) fn openings() -> Vec<Vec<(u64, &'static str, Op)>> {
         vec![(60, "u1", prolong(8, false))],
         vec![(160, "u1", prolong(8, true)), (0, "u0", Op::Decide { target: 0, yes: true, end: None })],
         vec![(160, "u1", prolong(8, true)), (43_000, "u0", Op::SettleWish(0))],
+        vec![
+            (0, "u0", assigned(Some(240))),
+            (100, "u2", Op::Prolong { eligible: false, target: 13, renew: false, end: 600 }),
+            (0, "u0", Op::Decide { target: 0, yes: true, end: None }),
+        ],
     ]
 }
 

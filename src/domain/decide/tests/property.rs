@@ -113,6 +113,18 @@ const TO_MEET: &[&str] = &[
     "window_empty",
 ];
 
+/// What a history is steered by: a grant as it stands.
+struct Seen {
+    eligible: bool,
+    number: usize,
+    holder: Uid,
+    role: RoleName,
+    scope: Option<Uid>,
+    timed: bool,
+    over: bool,
+    recorded: bool,
+}
+
 /// The real thing and the model, side by side.
 #[derive(Clone)]
 struct Both {
@@ -154,7 +166,9 @@ impl Both {
             self.first_hashes.push(self.world.hash(&activation_id(before)));
         }
         self.steps += 1;
-        self.compare_statuses().and_then(|()| self.compare_holdings(self.steps % 4, step.trusted)).map_err(|problem| format!("{op:?} by {actor}: {problem}"))
+        self.compare_statuses()
+            .and_then(|()| self.compare_holdings(self.steps % 4, step.trusted))
+            .map_err(|problem| format!("{op:?} by {actor}: {problem}"))
     }
 
     /// Counts what was met: refusals by rule, events by kind, and the outcomes that have none.
@@ -217,15 +231,22 @@ impl Both {
         }
         if let (Aim::Open(drawn), Op::Right { uid, action, denied: true }) = (step.aim, &mut op) {
             // Rights are lost by who made use of them, or nobody would notice.
-            let voted = self.world.rows.all.activations.values().filter(|found| found.is_open());
-            let used = voted.filter_map(|found| match found.votes.last() {
-                Some(vote) if drawn % 2 == 0 => Some((vote.voter.principal()?.clone(), Action::ApproveActivation)),
-                _ if found.extends.is_some() => Some((found.requester.principal()?.clone(), Action::ExtendActivation)),
-                _ => Some((found.requester.principal()?.clone(), Action::ActivateRole)),
-            });
-            if let Some((who, what)) = used.last() {
+            let open = || self.world.rows.all.activations.values().filter(|found| found.is_open());
+            let voter =
+                || open().find_map(|found| found.votes.last()?.voter.principal().cloned()).map(|who| (who, Action::ApproveActivation));
+            let requester = || {
+                let found = open().last()?;
+                let what = if found.extends.is_some() { Action::ExtendActivation } else { Action::ActivateRole };
+                Some((found.requester.principal()?.clone(), what))
+            };
+            let used = if drawn % 2 == 0 { voter().or_else(requester) } else { requester().or_else(voter) };
+            if let Some((who, what)) = used {
                 (*uid, *action) = (who, what);
             }
+        }
+        if let (Aim::Open(_), Op::Disable { uid, disabled: false }) = (step.aim, &mut op) {
+            let rows = &self.world.rows.all.rows;
+            *uid = rows.iter().find(|(_, row)| row.disabled).map_or(uid.clone(), |(uid, _)| uid.clone());
         }
         match &mut op {
             Op::Vote { target, .. } => *target = self.pick(*target, step.aim, &["pending"]),
@@ -240,21 +261,21 @@ impl Both {
                 };
                 *target = self.pick(*target, step.aim, &[wanted]);
             }
-            Op::Take { eligible, target } => self.pick_grant(eligible, target, step.aim, false),
-            Op::SettleGrant { eligible, target } => self.pick_grant(eligible, target, step.aim, true),
+            Op::Take { eligible, target } => self.pick_grant(eligible, target, step.aim, |seen| !seen.over && !seen.recorded),
+            Op::SettleGrant { eligible, target } => self.pick_grant(eligible, target, step.aim, |seen| seen.over && !seen.recorded),
             Op::Prolong { eligible, target, renew, .. } => {
-                self.pick_grant(eligible, target, step.aim, *renew);
-                let found = self.granted().into_iter().find(|grant| grant.1 == *target && step.aim != Aim::AsDrawn);
-                *renew = found.map_or(*renew, |grant| grant.6);
+                self.pick_grant(eligible, target, step.aim, |seen| seen.timed);
+                let found = self.granted().into_iter().find(|seen| seen.number == *target && step.aim != Aim::AsDrawn);
+                *renew = found.map_or(*renew, |seen| seen.over);
             }
             Op::Decide { target, .. } | Op::Withdraw(target) => *target = self.pick_wish(*target, step.aim, "pending"),
             Op::SettleWish(target) => *target = self.pick_wish(*target, step.aim, "timed_out"),
             Op::Grant { eligible, holder, role, scope, .. } => {
                 if let Aim::Again(number) = step.aim {
                     let earlier = self.granted();
-                    let (kind, _, of, what, place, _, _) = earlier[number % earlier.len()].clone();
-                    (*eligible, *holder, *scope) = (kind, of, place);
-                    *role = ["r0", "r1", "r2"].into_iter().find(|name| *name == what.as_str()).unwrap();
+                    let seen = &earlier[number % earlier.len()];
+                    (*eligible, *holder, *scope) = (seen.eligible, seen.holder.clone(), seen.scope.clone());
+                    *role = ["r0", "r1", "r2"].into_iter().find(|name| *name == seen.role.as_str()).unwrap();
                 }
             }
             Op::Request { principal, role, scope, .. } => match step.aim {
@@ -285,30 +306,40 @@ impl Both {
         op
     }
 
-    /// Every grant that was made: its kind, its number, what it says, whether it is over and nobody recorded it, and whether it is over.
-    fn granted(&self) -> Vec<(bool, usize, Uid, RoleName, Option<Uid>, bool, bool)> {
+    /// Every grant that was made.
+    fn granted(&self) -> Vec<Seen> {
         let now = self.world.now;
         let number = |id: &str| id.trim_start_matches('g').parse::<usize>().unwrap();
         let rows = &self.world.rows.all;
-        let eligible = rows.eligibilities.values().map(|grant| {
-            let over = grant.window.ended(now);
-            let due = grant.ended.is_none() && over;
-            (true, number(grant.id.as_str()), grant.holder.clone(), grant.role.clone(), grant.scope.clone(), due, over)
+        let eligible = rows.eligibilities.values().map(|grant| Seen {
+            eligible: true,
+            number: number(grant.id.as_str()),
+            holder: grant.holder.clone(),
+            role: grant.role.clone(),
+            scope: grant.scope.clone(),
+            timed: grant.window.end.is_some(),
+            over: grant.window.ended(now),
+            recorded: grant.ended.is_some(),
         });
-        let assigned = rows.assignments.values().map(|grant| {
-            let over = grant.window.ended(now);
-            let due = grant.ended.is_none() && over;
-            (false, number(grant.id.as_str()), grant.holder.clone(), grant.role.clone(), grant.scope.clone(), due, over)
+        let assigned = rows.assignments.values().map(|grant| Seen {
+            eligible: false,
+            number: number(grant.id.as_str()),
+            holder: grant.holder.clone(),
+            role: grant.role.clone(),
+            scope: grant.scope.clone(),
+            timed: grant.window.end.is_some(),
+            over: grant.window.ended(now),
+            recorded: grant.ended.is_some(),
         });
         eligible.chain(assigned).collect()
     }
 
-    fn pick_grant(&self, eligible: &mut bool, target: &mut usize, aim: Aim, due: bool) {
-        let fitting: Vec<_> = self.granted().into_iter().filter(|grant| grant.5 == due).collect();
-        if aim == Aim::AsDrawn || fitting.is_empty() {
+    fn pick_grant(&self, eligible: &mut bool, target: &mut usize, aim: Aim, fits: impl Fn(&Seen) -> bool) {
+        let fitting: Vec<_> = self.granted().into_iter().filter(|seen| aim != Aim::AsDrawn && fits(seen)).collect();
+        if fitting.is_empty() {
             *target %= self.model.grants().max(1);
         } else {
-            (*eligible, *target) = (fitting[*target % fitting.len()].0, fitting[*target % fitting.len()].1);
+            (*eligible, *target) = (fitting[*target % fitting.len()].eligible, fitting[*target % fitting.len()].number);
         }
     }
 
@@ -327,7 +358,7 @@ impl Both {
         if fitting.is_empty() { drawn % self.model.activations().max(1) } else { fitting[drawn % fitting.len()] }
     }
 
-    /// Who acts: where it is aimed, who asks for a role or gives it up is whose it is.
+    /// Who acts: where it is aimed, who asks for a role or gives it up is whose it is, and who votes may mostly vote.
     fn acting(&self, step: &Step, op: &Op) -> Uid {
         let rows = &self.world.rows.all;
         let theirs = match op {
@@ -336,6 +367,13 @@ impl Both {
                 rows.activations.get(&act(&activation_id(*target))).map(|found| found.principal.clone())
             }
             Op::Prolong { target, .. } => rows.eligibilities.get(&elg(&grant_id(*target))).map(|found| found.holder.clone()),
+            Op::Decide { .. } => Some(user("u0")),
+            Op::Vote { target, .. } => {
+                let voters = self.model.voters(*target, self.world.now.millis());
+                let chosen = if let Aim::Open(drawn) = step.aim { drawn } else { 0 };
+                // Two of three come from somebody who may.
+                voters.get(chosen % (voters.len() * 3 / 2).max(1)).cloned()
+            }
             _ => None,
         };
         theirs.filter(|uid| step.aim != Aim::AsDrawn && uid.kind() == "User").unwrap_or_else(|| step.actor.clone())
@@ -411,7 +449,13 @@ impl Both {
             Op::Prolong { eligible, target, renew, end } => {
                 let id = grant_id(target);
                 let grant = if eligible { GrantRef::Eligibility(elg(&id)) } else { GrantRef::Assignment(asg(&id)) };
-                Command::RequestGrant { id: wish_id(self.world.rows.all.grant_requests.len()), grant, renew, end: later(end), justification: None }
+                Command::RequestGrant {
+                    id: wish_id(self.world.rows.all.grant_requests.len()),
+                    grant,
+                    renew,
+                    end: later(end),
+                    justification: None,
+                }
             }
             Op::Decide { target, yes: true, end } => {
                 let id = next_grant();
@@ -536,7 +580,8 @@ fn via(via: &Via) -> String {
 
 fn told(mut both: Both, opening: &[(u64, &'static str, Op)], steps: &[Step]) -> Result<BTreeMap<&'static str, usize>, String> {
     for (wait, actor, op) in opening.iter().cloned() {
-        both.step(&Step { wait, actor: user(actor), trusted: true, op, aim: Aim::AsDrawn }).map_err(|problem| format!("opening: {problem}"))?;
+        both.step(&Step { wait, actor: user(actor), trusted: true, op, aim: Aim::AsDrawn })
+            .map_err(|problem| format!("opening: {problem}"))?;
     }
     for (place, step) in steps.iter().enumerate() {
         both.step(step).map_err(|problem| format!("step {place}: {problem}"))?;

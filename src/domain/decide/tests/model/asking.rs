@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::lives::{Life, Phase};
-use super::{Model, MINUTE, Op, Shown, activation_id, changed};
+use super::{MINUTE, Model, Op, Shown, activation_id, changed};
 use crate::domain::command::Everything;
 use crate::domain::decide::Outcome;
 use crate::domain::facts::Action;
@@ -82,11 +82,14 @@ impl Model {
         if end.is_some_and(|end| end <= from) {
             return Err("window_empty");
         }
-        self.permitted(actor, match (emergency, actor == principal) {
-            (true, _) => Action::ActivateInEmergency,
-            (false, true) => Action::ActivateRole,
-            (false, false) => Action::ActivateRoleFor,
-        })?;
+        self.permitted(
+            actor,
+            match (emergency, actor == principal) {
+                (true, _) => Action::ActivateInEmergency,
+                (false, true) => Action::ActivateRole,
+                (false, false) => Action::ActivateRoleFor,
+            },
+        )?;
         let most = glass.map_or(settings.max_duration, |glass| glass.max_duration).secs();
         let usual = settings.default_duration.secs().min(if emergency { most } else { u64::MAX });
         let seconds = end.map_or(span.minutes.map_or(usual, |minutes| minutes * 60), |end| ((end - from) / 1000) as u64);
@@ -285,6 +288,12 @@ impl Model {
             Shown::AtFirst if unchanged => Ok(()),
             Shown::AtFirst | Shown::Never => Err("request_changed"),
         }
+    }
+
+    /// Who may vote for a request.
+    pub(in super::super) fn voters(&self, target: usize, now: i64) -> Vec<Uid> {
+        let may = |uid: &&Uid| self.works(self.last(), uid).is_ok() && self.vote(uid, target, true, Shown::Now, (None, None), now).is_ok();
+        self.names.iter().filter(|uid| uid.kind() == "User").filter(may).cloned().collect()
     }
 
     /// An approver gives less, or the same.

@@ -23,13 +23,26 @@ pub(super) struct Life {
 
 #[derive(Debug, Clone)]
 pub(super) enum Phase {
-    Pending { stage: usize, since: i64, timeout: i64 },
-    Scheduled { start: i64, begin_by: i64 },
+    Pending {
+        stage: usize,
+        since: i64,
+        timeout: i64,
+    },
+    Scheduled {
+        start: i64,
+        begin_by: i64,
+    },
     /// An extension that was granted.
     Approved,
-    Active { start: i64, end: i64 },
+    Active {
+        start: i64,
+        end: i64,
+    },
     /// It ended, which is recorded, and had this time.
-    Over { how: &'static str, had: Option<(i64, i64)> },
+    Over {
+        how: &'static str,
+        had: Option<(i64, i64)>,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -303,7 +316,13 @@ impl Model {
     }
 
     /// What a principal holds for a resource: each role with what gives it, and until when.
-    pub(in super::super) fn holds(&self, principal: &Uid, resource: Option<&Uid>, now: i64, trusted: bool) -> BTreeSet<(String, String, i64)> {
+    pub(in super::super) fn holds(
+        &self,
+        principal: &Uid,
+        resource: Option<&Uid>,
+        now: i64,
+        trusted: bool,
+    ) -> BTreeSet<(String, String, i64)> {
         let step = self.last();
         let mut held = BTreeSet::new();
         if self.works(step, principal).is_err() {
@@ -318,7 +337,8 @@ impl Model {
         for (number, given) in self.given.iter().enumerate() {
             let mine = given.holder == *principal || self.above(step, principal).contains(&given.holder);
             let believed = trusted || given.end == FOREVER;
-            if !given.eligible && mine && believed && self.covers(step, given.scope.as_ref(), resource) && self.in_force(number, step, now) {
+            if !given.eligible && mine && believed && self.covers(step, given.scope.as_ref(), resource) && self.in_force(number, step, now)
+            {
                 held.insert((given.role.to_owned(), grant_id(number), given.end));
             }
         }
@@ -349,7 +369,8 @@ impl Model {
     pub(super) fn has_time(&self, principal: &Uid, role: &str, window: (i64, i64), own: Option<(i64, i64)>) -> bool {
         let Some(most) = self.settings(self.last(), role).and_then(|settings| settings.max_active_per_day) else { return true };
         (window.0.div_euclid(DAY)..=window.1.div_euclid(DAY)).all(|day| {
-            let theirs = (0..self.lives.len()).filter(|number| self.asked[*number].principal == *principal && self.asked[*number].role == role);
+            let theirs =
+                (0..self.lives.len()).filter(|number| self.asked[*number].principal == *principal && self.asked[*number].role == role);
             let used: i64 = theirs.filter_map(|number| self.had(number)).map(|had| on_day(had, day)).sum();
             let (asked, own) = (on_day(window, day), own.map_or(0, |own| on_day(own, day)));
             asked <= own || used - own + asked <= most.millis()

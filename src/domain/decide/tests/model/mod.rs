@@ -299,7 +299,9 @@ impl Model {
                 self.grant(actor, *eligible, holder, role, scope.as_ref(), window)?
             }
             Op::Take { eligible, target } => self.take(actor, *eligible, *target, now)?,
-            Op::Prolong { eligible, target, renew, end } => self.prolong(actor, *eligible, *target, *renew, now + *end as i64 * MINUTE, now)?,
+            Op::Prolong { eligible, target, renew, end } => {
+                self.prolong(actor, *eligible, *target, *renew, now + *end as i64 * MINUTE, now)?
+            }
             Op::Decide { target, yes, end } => self.decide(actor, *target, *yes, end.map(|end| now + end as i64 * MINUTE), now)?,
             Op::Withdraw(target) => self.withdraw(actor, *target, now)?,
             Op::Put { uid, parents, person, synced } => self.put(actor, uid, (parents, *synced), *person, now, &mut picture)?,
@@ -393,7 +395,8 @@ impl Model {
             mine.map(|((parent, _), put)| (parent.clone(), *put)).collect::<BTreeMap<_, _>>()
         };
         let fresh = |stored: &Stored| mine(stored).iter().all(|(parent, put)| !self.name_left(parent, *put, step));
-        let as_it_is = |stored: &Stored| mine(stored).into_keys().collect::<BTreeSet<_>>() == wanted && stored.person == person && fresh(stored);
+        let as_it_is =
+            |stored: &Stored| mine(stored).into_keys().collect::<BTreeSet<_>>() == wanted && stored.person == person && fresh(stored);
         if before.as_ref().is_some_and(as_it_is) {
             return Ok(Outcome::Unchanged);
         }
@@ -422,10 +425,7 @@ impl Model {
 impl Op {
     /// Whether only Elevon itself asks for it.
     pub(super) fn is_elevons(&self) -> bool {
-        matches!(
-            self,
-            Self::Swap(_) | Self::AcceptClock | Self::SettleActivation { .. } | Self::SettleGrant { .. } | Self::SettleWish(_)
-        )
+        matches!(self, Self::Swap(_) | Self::AcceptClock | Self::SettleActivation { .. } | Self::SettleGrant { .. } | Self::SettleWish(_))
     }
 }
 
