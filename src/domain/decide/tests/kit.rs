@@ -81,7 +81,6 @@ pub(super) fn role(name: &str, change: impl FnOnce(&mut RoleSettings)) -> RoleSe
         digest: Digest([0; 32]),
     };
     change(&mut settings);
-    settings.digest = Digest::of_bytes(format!("{settings:?}").as_bytes());
     settings
 }
 
@@ -122,7 +121,8 @@ pub(super) fn bundle(revision: &str, roles: Vec<RoleSettings>, entities: Vec<Ent
             (kind.to_owned(), TypeSettings { can_have_parents: true, case_insensitive: kind == "Group", ..TypeSettings::default() })
         })
         .into();
-    definitions.roles = roles.into_iter().map(|role| (role.name.clone(), Arc::new(role))).collect();
+    let digested = |role: RoleSettings| RoleSettings { digest: Digest::of_bytes(format!("{role:?}").as_bytes()), ..role };
+    definitions.roles = roles.into_iter().map(digested).map(|role| (role.name.clone(), Arc::new(role))).collect();
     Arc::new(definitions.with_entities(entities))
 }
 

@@ -1,9 +1,12 @@
 //! The rules, by rows; and all of them together against a naive model.
 
+mod edges;
 mod entities;
+mod extending;
 mod grants;
 mod history;
 mod kit;
+mod limits;
 mod model;
 mod property;
 mod requests;
