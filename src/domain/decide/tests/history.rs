@@ -204,6 +204,19 @@ pub(super) fn openings() -> Vec<Vec<(u64, &'static str, Op)>> {
             at(0, ask_for("u1", "r0", Some("Db:s1"), span(None, None, Some(180)))),
             (0, "u2", yes(0)),
         ],
+        // a vote whose voter may not vote any more, of a stage that needs two
+        vec![
+            at(0, request("u4", "r2")),
+            (0, "u0", yes(0)),
+            (0, "u0", Op::Right { uid: user("u0"), action: Action::ApproveActivation, denied: true }),
+        ],
+        // an extension that waits, and is asked for again, and longer
+        vec![
+            at(0, request("u3", "r1")),
+            (0, "u2", yes(0)),
+            (60, "u3", extend(0)),
+            (0, "u3", Op::Extend { target: 0, minutes: Some(120), reason: true }),
+        ],
         // an extension that waits while the cap falls
         vec![
             at(0, ask_for("u3", "r1", None, span(None, None, Some(60)))),
@@ -221,8 +234,9 @@ pub(super) fn openings() -> Vec<Vec<(u64, &'static str, Op)>> {
         vec![at(0, request("u1", "r1")), (40, "u3", yes(0))],
         // a request to extend, and one to renew
         vec![(60, "u1", prolong(8, false))],
+        vec![at(0, request("u1", "r1")), (60, "u1", prolong(8, false)), (0, "u0", Op::Decide { target: 0, yes: true, end: None })],
         vec![(160, "u1", prolong(8, true)), (0, "u0", Op::Decide { target: 0, yes: true, end: None })],
-        vec![(160, "u1", prolong(8, true)), (43_000, "u0", Op::SettleWish(0))],
+        vec![(160, "u1", prolong(8, true)), (43_200, "u0", Op::SettleWish(0))],
         vec![
             (0, "u0", assigned(Some(240))),
             (100, "u2", Op::Prolong { eligible: false, target: 13, renew: false, end: 600 }),

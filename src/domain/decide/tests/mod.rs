@@ -1,6 +1,7 @@
 //! The rules, by rows; and all of them together against a naive model.
 
 mod edges;
+mod ending;
 mod entities;
 mod extending;
 mod grants;
@@ -8,6 +9,7 @@ mod history;
 mod kit;
 mod limits;
 mod model;
+mod prolonging;
 mod property;
 mod requests;
 mod upkeep;
