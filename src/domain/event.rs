@@ -15,6 +15,7 @@ use super::time::{Timestamp, Window};
 pub const MAX_EVENTS: usize = 1000;
 
 /// One thing that happened.
+#[expect(clippy::large_enum_variant, reason = "a record holds a few, and they are written and dropped")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Event {

@@ -76,7 +76,7 @@ impl Life {
         match self.phase {
             Phase::Pending { timeout, .. } if timeout <= now => Some("timed_out"),
             Phase::Active { end, .. } if end <= now => Some("expired"),
-            _ => None,
+            Phase::Pending { .. } | Phase::Scheduled { .. } | Phase::Approved | Phase::Active { .. } | Phase::Over { .. } => None,
         }
     }
 
@@ -102,7 +102,20 @@ impl Model {
         if self.asked.len() > self.lives.len() {
             self.is_born(step, at);
         }
-        match &op {
+        self.happens(&op, step, at);
+        // What waited to extend something that is over fails with it.
+        for number in 0..before.len() {
+            let waited_in_vain = |of: usize| before[of] && !self.lives[of].is_open();
+            let waits = matches!(self.lives[number].phase, Phase::Pending { timeout, .. } if timeout > at);
+            if waits && self.asked[number].extends.is_some_and(waited_in_vain) {
+                self.lives[number].ends("failed", at);
+            }
+        }
+    }
+
+    /// What the step does to the one that it is about.
+    fn happens(&mut self, op: &Op, step: usize, at: i64) {
+        match op {
             Op::SettleActivation { target, what: Timer::Start } => self.begins(*target, step, at),
             Op::SettleActivation { target, what: Timer::Timeout } => self.lives[*target].ends("timed_out", at),
             Op::SettleActivation { target, what: Timer::End } => self.lives[*target].ends("expired", at),
@@ -116,15 +129,10 @@ impl Model {
                 life.seconds = minutes.map_or(life.seconds, |minutes| minutes * 60);
                 self.voted(*target, step, at);
             }
-            _ => {}
-        }
-        // What waited to extend something that is over fails with it.
-        for number in 0..before.len() {
-            let waited_in_vain = |of: usize| before[of] && !self.lives[of].is_open();
-            let waits = matches!(self.lives[number].phase, Phase::Pending { timeout, .. } if timeout > at);
-            if waits && self.asked[number].extends.is_some_and(waited_in_vain) {
-                self.lives[number].ends("failed", at);
-            }
+            Op::Request { .. } | Op::Extend { .. } | Op::RevokeAll(_) | Op::AcceptClock | Op::Right { .. } => {}
+            Op::Grant { .. } | Op::Take { .. } | Op::SettleGrant { .. } => {}
+            Op::Prolong { .. } | Op::Decide { .. } | Op::Withdraw(_) | Op::SettleWish(_) => {}
+            Op::Put { .. } | Op::Delete(_) | Op::Disable { .. } | Op::Swap(_) => {}
         }
     }
 
@@ -133,12 +141,11 @@ impl Model {
         let (asked, life) = (&self.asked[number], &self.lives[number]);
         let holder = &self.given[asked.basis].holder;
         let left = &self.pictures[step].left;
-        let all_at_once = match op {
-            Op::RevokeAll(Everything::Principal(uid)) => *uid == asked.principal,
-            Op::RevokeAll(Everything::Role(role)) => role.as_str() == asked.role,
-            Op::AcceptClock => true,
-            _ => false,
+        let of_all = |of: &Everything| match of {
+            Everything::Principal(uid) => *uid == asked.principal,
+            Everything::Role(role) => role.as_str() == asked.role,
         };
+        let all_at_once = matches!(op, Op::AcceptClock) || matches!(op, Op::RevokeAll(of) if of_all(of));
         let ends = all_at_once
             || self.works(step, &asked.principal).is_err()
             || left.contains(&asked.principal)
@@ -154,7 +161,7 @@ impl Model {
             let otherwise = match life.phase {
                 Phase::Active { .. } => "revoked",
                 Phase::Scheduled { .. } if all_at_once => "revoked",
-                _ => "failed",
+                Phase::Pending { .. } | Phase::Scheduled { .. } | Phase::Approved | Phase::Over { .. } => "failed",
             };
             return life.ends(by_time.unwrap_or(otherwise), at);
         }
