@@ -87,7 +87,7 @@ pub enum Event {
         /// Whether the role's settings of now gave it less time than was asked for.
         clamped: bool,
     },
-    /// A bundle that went live allows less time than the activation was given.
+    /// The role allows less time by now than the activation was given, or, where it is to begin later, than was asked for.
     ActivationClamped {
         /// Which activation.
         id: ActivationId,

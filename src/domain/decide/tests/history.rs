@@ -190,6 +190,15 @@ pub(super) fn openings() -> Vec<Vec<(u64, &'static str, Op)>> {
         vec![at(280, request("u1", "r0")), (60, "u1", Op::Deactivate(0))],
         vec![at(0, request("u1", "r0")), at(0, ask_for("u1", "r0", Some("Db:s1"), span(None, None, Some(90))))],
         vec![at(0, request("u1", "r2")), at(0, ask_for("u1", "r2", Some("Db:s0"), span(None, None, Some(240))))],
+        // one for later that waits while the cap falls, and is more than a day's time without it
+        vec![
+            at(0, ask_for("u1", "r2", Some("Db:s1"), span(Some(60), None, Some(200)))),
+            at(0, ask_for("u1", "r2", Some("Db:s1"), span(Some(60), None, Some(240)))),
+            (0, "u0", Op::Swap(1)),
+            (0, "u0", yes(1)),
+            (0, "u2", yes(1)),
+            (0, "u3", yes(1)),
+        ],
         // so late that it would take the time of the next day, which is given away
         vec![
             (0, "u0", Op::Swap(6)),

@@ -141,6 +141,27 @@ fn what_begins_late_may_need_the_time_of_another_day() {
 }
 
 #[test]
+fn no_more_is_reserved_than_the_role_gives_by_now() {
+    let mut world = with_budget();
+    let command = ask_later(&world, "a", "one", None, 60, 180);
+    world.run("ann", command).unwrap();
+    let lower = |revision, most| {
+        company_bundle(revision, move |roles| {
+            roles[1].max_duration = mins(most);
+            roles[1].max_active_per_day = Some(mins(100));
+        })
+    };
+    world.swap(&lower("x", 90)).unwrap();
+    world.approve("bob", "a").unwrap();
+    assert_eq!(world.last(), ["approval_given", "activation_scheduled", "activation_clamped"]);
+    assert_eq!(world.used("ann", "one"), (90, 0));
+    world.swap(&lower("y", 240)).unwrap();
+    world.wait(60);
+    world.settle(Due::ActivationStart(act("a"))).unwrap();
+    assert_eq!((world.status("a"), world.left("a"), world.used("ann", "one")), ("active", 90, (90, 0)));
+}
+
+#[test]
 fn an_approved_activation_begins_in_time_or_not_at_all() {
     let set_up = || {
         let mut world = World::with(company_bundle("soon", |roles| roles.iter_mut().for_each(|role| role.activate_within = mins(60))));

@@ -202,7 +202,11 @@ impl Model {
         let life = |model: &mut Self, phase| model.lives[number].phase = phase;
         match self.fate(number, step, at) {
             Fate::Failed => self.lives[number].ends("failed", at),
-            Fate::Later { start, begin_by } => life(self, Phase::Scheduled { start, begin_by }),
+            Fate::Later { start, begin_by } => {
+                let most = self.settings(step, self.asked[number].role).map_or(0, |settings| settings.max_duration.secs());
+                self.lives[number].seconds = self.lives[number].seconds.min(most);
+                life(self, Phase::Scheduled { start, begin_by });
+            }
             Fate::Begins { start, end } => life(self, Phase::Active { start, end }),
             Fate::Extends { end } => {
                 life(self, Phase::Approved);
@@ -239,7 +243,8 @@ impl Model {
         }
         if let Some(start) = asked.start.filter(|start| *start > at) {
             let begin_by = start.max(at + settings.activate_within.millis());
-            let has_time = self.has_time(principal, role, asked.window(start, life.seconds), None);
+            let window = asked.window(start, life.seconds.min(settings.max_duration.secs()));
+            let has_time = self.has_time(principal, role, window, None);
             return if has_time { Fate::Later { start, begin_by } } else { Fate::Failed };
         }
         let too_late = matches!(life.phase, Phase::Scheduled { begin_by, .. } if begin_by < at);
