@@ -53,7 +53,7 @@ pub(super) fn in_full(out: &Output, activation: &Value) -> Result<(), Failure> {
             rows.push((name, plain(text)));
         }
     }
-    if let Some(asked) = at(activation, "/asked") {
+    if let Some(asked) = at(activation, "/requested") {
         rows.push(("narrowed", plain(format!("asked for {} on {}", text(asked, "/duration"), scope(asked).text()))));
     }
     if let Some(by) = instant(activation, "/review_by") {

@@ -175,7 +175,7 @@ fn requests_listed(client: &Client, out: &Output, wanted: Option<&str>) -> Outco
     Ok(Done::Yes)
 }
 
-/// `extend until 2030-12-31T00:00:00Z`.
+/// `eligibility until 2030-12-31T00:00:00Z`.
 fn what_for(request: &Value) -> String {
     format!("{} until {}", text(request, "/kind"), text(request, "/end"))
 }

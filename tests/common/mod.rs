@@ -3,6 +3,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 
+pub mod edges;
+
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
