@@ -200,6 +200,7 @@ pub fn start(config: ServeConfig) -> Result<Running, AppError> {
         #[cfg(feature = "test-clock")]
         clock: clock.test.clone(),
         bundle_jobs: Semaphore::new(limits::MAX_BUNDLE_JOBS),
+        subscribers: Arc::new(Semaphore::new(limits::MAX_SUBSCRIBERS)),
     });
     let stop = Arc::new(Notify::new());
     let told = Arc::clone(&stop);

@@ -56,5 +56,7 @@ pub const MAX_RECORDS_PER_TURN: usize = 32;
 pub const PING_EVERY: Duration = Duration::from_secs(15);
 /// How long a subscriber may take to read what was written, before it is let go.
 pub const EVENT_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a subscriber may take to read the rest, once its stream has ended.
+pub const EVENT_FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a subscriber is asked to wait before it comes back, in milliseconds.
 pub const RETRY_AFTER_MILLIS: u64 = 2000;

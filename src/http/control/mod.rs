@@ -9,6 +9,7 @@ mod audit;
 mod bulk;
 mod endings;
 mod entities;
+mod events;
 mod explain;
 mod grant_requests;
 mod grants;
@@ -16,6 +17,7 @@ mod me;
 mod ops;
 mod paging;
 mod policies;
+mod seen;
 mod visible;
 
 use std::sync::Arc;
@@ -141,6 +143,12 @@ fn other_endpoints() -> Vec<Endpoint> {
         row(Method::POST, "/v1/policies/validate", BUNDLE, post(policies::validate)),
         row(Method::POST, "/v1/explain", "explainAccess on SubjectKind of the subject", post(explain::explain)),
         row(Method::GET, "/v1/audit/events", "readAudit on Sidecar", get(audit::events)),
+        row(
+            Method::GET,
+            "/v1/events",
+            "known and enabled; own things and readActivation's: free; all: subscribeEvents and readAudit on Sidecar",
+            get(events::events),
+        ),
         row(Method::GET, "/healthz", "nothing", get(ops::healthz)),
         row(Method::GET, "/readyz", "nothing", get(ops::readyz)),
         row(Method::GET, "/metrics", "nothing on loopback in development; else readMetrics on Sidecar", get(ops::metrics)),
