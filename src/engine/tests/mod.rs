@@ -4,6 +4,7 @@ mod memory;
 mod reading;
 mod sample;
 mod time;
+mod tried;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
