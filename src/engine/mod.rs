@@ -13,6 +13,7 @@ pub mod view;
 
 mod group;
 mod refusals;
+mod shadowed;
 mod shared;
 mod start;
 mod timer;
@@ -27,4 +28,5 @@ pub use clock::SystemClock;
 pub use clock::TestClock;
 pub use handle::{Engine, EngineConfig, Parts};
 pub use observe::{CheckOutcome, CommandResult, NoObserver, Observer};
+pub use shadowed::Shadowed;
 pub use view::{Pinned, View};

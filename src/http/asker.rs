@@ -90,8 +90,10 @@ impl Asker {
         mut read: impl FnMut(&dyn Facts, &dyn Tables, Moment) -> Result<T, Unavailable>,
     ) -> Result<T, Unavailable> {
         let engine = &self.server.engine;
-        let _ = done;
-        engine.facts(|facts, _, moment| read(facts, &**engine.reader(), moment))
+        match &done.reply.preview {
+            Some(preview) => engine.previewed(preview, |records, _, moment| read(records, records, moment)),
+            None => engine.facts(|facts, _, moment| read(facts, &**engine.reader(), moment)),
+        }
     }
 
     /// Reads on a thread that may wait for the disk.
