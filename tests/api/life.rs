@@ -243,14 +243,15 @@ fn each_source_of_memberships_keeps_its_own() {
 #[test]
 fn what_a_bundle_hides_is_named() {
     let api = Api::start();
-    let body = json!({ "uid": user("zoe"), "attrs": { "name": "Zoe" } });
+    let body = json!({ "uid": user("yuri"), "attrs": { "name": "Yuri" } });
     assert_eq!(api.send(&call("PUT", "/v1/entities").by("carol").json(&body)).status, 201);
     assert_eq!(api.get("carol", "/v1/policies")["shadowed"], json!({ "count": 0, "entities": [] }));
     let path = api.policies().join("entities.json");
     let mut entities: Vec<Value> = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-    entities.push(json!({ "uid": user("zoe"), "attrs": { "name": "Zoe of the bundle" } }));
+    entities.push(json!({ "uid": user("yuri"), "attrs": { "name": "Yuri of the bundle" } }));
     std::fs::write(&path, serde_json::to_vec(&entities).unwrap()).unwrap();
-    api.send(&call("POST", "/v1/policies/reload").by("carol").json(&json!({})));
-    assert_eq!(api.get("carol", "/v1/policies")["shadowed"], json!({ "count": 1, "entities": [user("zoe")] }));
-    assert_eq!(api.get("zoe", "/v1/entities?type=User&id=zoe")["owner"], "bundle");
+    let reloaded = api.send(&call("POST", "/v1/policies/reload").by("carol").json(&json!({})));
+    assert_eq!(reloaded.status, 200, "{}", reloaded.text);
+    assert_eq!(api.get("carol", "/v1/policies")["shadowed"], json!({ "count": 1, "entities": [user("yuri")] }));
+    assert_eq!(api.get("yuri", "/v1/entities?type=User&id=yuri")["owner"], "bundle");
 }
