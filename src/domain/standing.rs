@@ -145,6 +145,8 @@ pub struct Holding {
     pub end: Option<Timestamp>,
     /// How many persons approved it.
     pub approvals: u32,
+    /// Whether it is break-glass.
+    pub emergency: bool,
     /// Its ticket.
     pub ticket: Option<TicketDigest>,
     /// Whether it counts, or why not.
@@ -409,6 +411,7 @@ impl Asked<'_> {
             start: window.start,
             end: window.end,
             approvals: grant.approvals,
+            emergency: grant.emergency,
             ticket: grant.ticket,
             counts,
         })
@@ -444,6 +447,7 @@ impl Asked<'_> {
                 start: grant.window.start,
                 end: grant.window.end,
                 approvals: 0,
+                emergency: false,
                 ticket: None,
                 counts,
             });

@@ -20,8 +20,10 @@ pub struct Checked {
 /// Whether a principal holds a role at this moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Elevated {
-    /// Whether it does: on the resource that was named, or everywhere where none was.
+    /// Whether it does: on the resource that was named, or everywhere where none was. Never for a role with conditions.
     pub elevated: bool,
+    /// Whether the role has conditions: then only a check, which brings a context, can say whether it counts.
+    pub needs_context: bool,
     /// Until when, as things stand; nothing where it does not hold it, or holds it without an end.
     pub until: Option<Timestamp>,
     /// The holdings of the role that count; where no resource was named, those that count on their scope only, too.

@@ -108,12 +108,13 @@ impl Engine {
     pub fn elevated(&self, principal: &Uid, role: &RoleName, resource: Option<&Uid>) -> Result<Elevated, Unavailable> {
         self.facts(|facts, view, moment| {
             let holdings = holdings_of(facts, principal, role, resource, moment)?;
-            let counting = || holdings.iter().filter(|holding| holding.counts.is_ok());
+            let needs_context = view.bundle.has_conditions(role);
+            let counting = || holdings.iter().filter(|holding| holding.counts.is_ok() && !needs_context);
             let elevated = counting().next().is_some();
             // the union of windows that all hold now ends where the last of them does
             let until =
                 if counting().any(|holding| holding.end.is_none()) { None } else { counting().filter_map(|holding| holding.end).max() };
-            Ok(Elevated { elevated, until, holdings, revision: view.bundle.revision().clone(), seq: view.seq, moment })
+            Ok(Elevated { elevated, needs_context, until, holdings, revision: view.bundle.revision().clone(), seq: view.seq, moment })
         })
     }
 

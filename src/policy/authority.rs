@@ -68,11 +68,16 @@ impl Bundle {
             PartialValue::Residual(_) => None,
         });
         let attrs: Attrs = attrs.collect();
-        let mut entities = vec![self.principal_entity(facts, &caller.principal, principal.clone(), attrs, &verdict)?];
-        entities.extend(subject.entity);
-        let context = context_of(caller, subject.beneficiary.as_ref(), moment);
-        let scene = Scene { principal, action: Arc::clone(action), resource: subject.name, context, entities };
-        Ok(self.conclude(verdict, scene, moment))
+        let scene = Scene {
+            subject: &caller.principal,
+            principal,
+            attrs,
+            action: Arc::clone(action),
+            resource: subject.name,
+            context: context_of(caller, subject.beneficiary.as_ref(), moment),
+            others: subject.entity.into_iter().map(Arc::new).collect(),
+        };
+        self.conclude(facts, verdict, scene, moment)
     }
 
     fn object(&self, facts: &dyn Facts, object: &Object, principal: &Uid) -> Result<Result<Subject, String>, Unavailable> {

@@ -10,6 +10,7 @@ use cedar_policy_core::ast::{Entity, EntityUID};
 use cedar_policy_core::authorizer::Authorizer;
 
 use super::catalog::Catalog;
+use super::conditions::{self, Conditions};
 use super::entities;
 use super::files::{ENTITIES, FileInfo, Files, Kind, ROLES, SCHEMA};
 use super::policies::{self, Policies};
@@ -31,6 +32,7 @@ pub struct Bundle {
     generated: String,
     catalog: Catalog,
     policies: Policies,
+    conditions: Conditions,
     /// The bundle's entities with their attributes as Cedar's.
     ready: HashMap<Uid, Arc<Entity>>,
     roles: HashMap<RoleName, EntityUID>,
@@ -107,6 +109,12 @@ impl Bundle {
         self.policies.len()
     }
 
+    /// Whether a role counts only where its conditions hold for the check at hand.
+    #[must_use]
+    pub fn has_conditions(&self, role: &RoleName) -> bool {
+        self.conditions.of(role).is_some()
+    }
+
     /// Its files.
     #[must_use]
     pub fn files(&self) -> Vec<FileInfo> {
@@ -125,6 +133,10 @@ impl Bundle {
 
     pub(super) fn policies(&self) -> &Policies {
         &self.policies
+    }
+
+    pub(super) fn conditions(&self) -> &Conditions {
+        &self.conditions
     }
 
     pub(super) fn authorizer(&self) -> &Authorizer {
@@ -167,6 +179,7 @@ impl Bundle {
         };
         let roles_file = roles::read(roles_at.file, roles_at.text, &mut problems);
         let mut policies = policies::parse(files.of_kind(Kind::Policies), &mut problems);
+        let mut conditions = conditions::read(&files, roles_at, &roles_file, &mut problems);
         let composed = schema::compose(author, roles_at, &roles_file, &mut problems);
         let Some(composed) = composed else {
             return Err(problems.into_result().err().unwrap_or_else(|| Problem::in_file(SCHEMA, "the schema cannot be composed").into()));
@@ -175,9 +188,11 @@ impl Bundle {
             Some(at) => entities::read(at, &composed, &roles_file.role_type.value, &mut problems),
             None => Vec::new(),
         };
-        let warnings = policies::validate(&policies, &composed.schema, &files.texts, &mut problems);
+        let mut warnings = policies::validate(&policies, &composed.schema, &files.texts, &mut problems);
+        warnings.extend(conditions.validate(&composed.schema, &files, &mut problems));
         policies.strip_places();
-        let bundle = Self::assemble(files, revision, composed, roles_file, policies, read, warnings);
+        conditions.strip_places();
+        let bundle = Self { warnings, ..Self::assemble(files, revision, composed, roles_file, (policies, conditions), read) };
         bundle.with_trials(problems)
     }
 
@@ -186,9 +201,8 @@ impl Bundle {
         revision: Revision,
         composed: Composed,
         roles_file: RolesFile,
-        policies: Policies,
+        (policies, conditions): (Policies, Conditions),
         read: Vec<(EntityDef, Arc<Entity>)>,
-        warnings: Vec<String>,
     ) -> Self {
         let mut catalog = composed.catalog;
         catalog.map_actions(|action| action.reads_now = policies.read_now_for(&action.entity));
@@ -215,10 +229,11 @@ impl Bundle {
             generated: composed.generated,
             catalog,
             policies,
+            conditions,
             ready,
             roles,
             trials: Vec::new(),
-            warnings,
+            warnings: Vec::new(),
             authorizer: Authorizer::new(),
         }
     }

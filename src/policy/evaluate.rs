@@ -15,6 +15,7 @@ use serde_json::{Map, Value as Json};
 use super::ask::{Ask, Effect, PolicyError, Reason, Verdict};
 use super::bundle::Bundle;
 use super::catalog::{ActionInfo, Catalog};
+use super::policies::Policies;
 use super::problem::nearest;
 use super::value;
 use crate::domain::facts::Facts;
@@ -36,13 +37,17 @@ enum Trouble {
     Sent(String),
 }
 
-/// What the policies are evaluated on.
-pub(super) struct Scene {
+/// What the policies are evaluated on. The principal's entity is made last: which roles it is in, conditions decide.
+pub(super) struct Scene<'a> {
+    pub(super) subject: &'a Uid,
     pub(super) principal: EntityUID,
+    /// The principal's attributes.
+    pub(super) attrs: Attrs,
     pub(super) action: Arc<ActionInfo>,
     pub(super) resource: EntityUID,
     pub(super) context: Attrs,
-    pub(super) entities: Vec<Entity>,
+    /// Every other entity of the question; the resource is among them, unless it is the principal.
+    pub(super) others: Vec<Arc<Entity>>,
 }
 
 /// What the policies said.
@@ -77,7 +82,7 @@ impl Bundle {
             Err(Trouble::Sent(detail)) => return Ok(verdict.denied(Reason::ContextInvalid, Some(detail))),
             Err(Trouble::Stored(detail)) => return Ok(verdict.unfit(detail)),
         };
-        Ok(self.conclude(verdict, scene, moment))
+        self.conclude(facts, verdict, scene, moment)
     }
 
     /// A verdict that is still to be reached.
@@ -137,38 +142,36 @@ impl Bundle {
         standing::presence(facts, resource)
     }
 
-    fn scene(
+    fn scene<'a>(
         &self,
         facts: &dyn Facts,
-        ask: &Ask,
+        ask: &'a Ask,
         path: &[Uid],
         verdict: &mut Verdict,
         (action, context): (Arc<ActionInfo>, Attrs),
-    ) -> Result<Result<Scene, Trouble>, Unavailable> {
+    ) -> Result<Result<Scene<'a>, Trouble>, Unavailable> {
         let (Some(principal), Some(resource)) = (self.catalog().entity(&ask.subject), self.catalog().entity(&ask.resource)) else {
             return Ok(Err(Trouble::Sent("the schema has no such type".to_owned())));
         };
-        let mut entities = Vec::with_capacity(3);
+        let mut others = Vec::with_capacity(2);
         let (subject_properties, resource_properties) = (&ask.subject_properties, &ask.resource_properties);
-        let same = ask.subject == ask.resource;
         let attrs = match self.attributes(facts, &ask.subject, subject_properties)? {
             Ok(attrs) => attrs,
             Err(trouble) => return Ok(Err(trouble)),
         };
         self.note_dropped("subject", &ask.subject, subject_properties, verdict);
         self.note_dropped("resource", &ask.resource, resource_properties, verdict);
-        entities.push(self.principal_entity(facts, &ask.subject, principal.clone(), attrs, verdict)?);
-        if !same {
+        if ask.subject != ask.resource {
             let attrs = match self.attributes(facts, &ask.resource, resource_properties)? {
                 Ok(attrs) => attrs,
                 Err(trouble) => return Ok(Err(trouble)),
             };
-            entities.push(self.plain_entity(resource.clone(), attrs, path.get(1..).unwrap_or_default()));
+            others.push(Arc::new(self.plain_entity(resource.clone(), attrs, path.get(1..).unwrap_or_default())));
         }
-        if let Err(trouble) = self.add_context_entities(facts, &context, [&principal, &resource], &mut entities)? {
+        if let Err(trouble) = self.add_context_entities(facts, &context, [&principal, &resource], &mut others)? {
             return Ok(Err(trouble));
         }
-        Ok(Ok(Scene { principal, action, resource, context, entities }))
+        Ok(Ok(Scene { subject: &ask.subject, principal, attrs, action, resource, context, others }))
     }
 
     fn note_dropped(&self, side: &str, uid: &Uid, properties: &Map<String, Json>, verdict: &mut Verdict) {
@@ -215,7 +218,7 @@ impl Bundle {
     }
 
     /// The principal with its groups and the roles it holds, and with its holdings as tags where its type has them.
-    pub(super) fn principal_entity(
+    fn principal_entity(
         &self,
         facts: &dyn Facts,
         uid: &Uid,
@@ -260,7 +263,7 @@ impl Bundle {
         facts: &dyn Facts,
         context: &Attrs,
         there: [&EntityUID; 2],
-        entities: &mut Vec<Entity>,
+        others: &mut Vec<Arc<Entity>>,
     ) -> Result<Result<(), Trouble>, Unavailable> {
         let mut named = Vec::new();
         context.iter().for_each(|(_, value)| value::entities_in(value, &mut named));
@@ -276,65 +279,103 @@ impl Bundle {
             }
             let above = standing::ancestors(facts, &uid)?;
             match self.attributes(facts, &uid, &Map::new())? {
-                Ok(attrs) => entities.push(self.plain_entity(name, attrs, &above)),
+                Ok(attrs) => others.push(Arc::new(self.plain_entity(name, attrs, &above))),
                 Err(trouble) => return Ok(Err(trouble)),
             }
         }
         Ok(Ok(()))
     }
 
-    /// Lets the policies decide, and completes the verdict.
-    pub(super) fn conclude(&self, mut verdict: Verdict, scene: Scene, moment: Moment) -> Verdict {
-        if scene.action.takes_now && scene.action.reads_now {
+    /// Lets conditions say which holdings count and then the policies decide, and completes the verdict.
+    pub(super) fn conclude(&self, facts: &dyn Facts, mut verdict: Verdict, scene: Scene<'_>, moment: Moment) -> Result<Verdict, Unavailable> {
+        let Scene { subject, principal, attrs, action, resource, context, mut others } = scene;
+        others.push(Arc::clone(&action.entity));
+        let request = Request::new_unchecked(
+            EntityUIDEntry::known(principal.clone(), None),
+            EntityUIDEntry::known(action.uid.clone(), None),
+            EntityUIDEntry::known(resource, None),
+            Some(Context::Value(Arc::new(context.into_iter().map(|(name, value)| (name.into(), value)).collect()))),
+        );
+        let mut reads_now = action.reads_now;
+        for role in self.conditioned(&verdict.holdings) {
+            let Some(conditions) = self.conditions().of(&role) else { continue };
+            reads_now |= conditions.read_now_for(&action.entity);
+            // as if no role were held: with groups and attributes, without roles and tags
+            let bare = Arc::new(self.plain_entity(principal.clone(), attrs.clone(), &verdict.groups));
+            let decided = self.evaluate(conditions, request.clone(), others.iter().cloned().chain([bare]));
+            let Some(because) = unmet(&decided) else { continue };
+            for holding in verdict.holdings.iter_mut().filter(|holding| holding.counts.is_ok() && holding.role == role) {
+                holding.counts = Err(WhyNot::ConditionsNotMet { role: role.clone(), because: because.clone() });
+            }
+        }
+        if action.takes_now && reads_now {
             verdict.valid_until = Some(moment.now);
         }
-        let decided = self.evaluate(scene);
+        let principal = Arc::new(self.principal_entity(facts, subject, principal, attrs, &verdict)?);
+        let decided = self.evaluate(self.policies(), request, others.into_iter().chain([principal]));
         verdict.allowed = decided.reason == Reason::Permitted;
         let waits_for_the_clock = decided.reason == Reason::NoPermit && verdict.holdings.iter().any(fails_for_the_clock);
         verdict.reason = if waits_for_the_clock { Reason::TimeUntrusted } else { decided.reason };
         verdict.policies = decided.policies;
         verdict.errors = decided.errors;
-        verdict
+        Ok(verdict)
     }
 
-    /// Evaluates the policies. All that is asked of Cedar at check time is asked here, so that an index of policies can take its place.
-    fn evaluate(&self, scene: Scene) -> Decided {
+    /// The roles that are in force through some holding and have conditions, each once.
+    fn conditioned(&self, holdings: &[Holding]) -> Vec<RoleName> {
+        if self.conditions().is_empty() {
+            return Vec::new();
+        }
+        let in_force = holdings.iter().filter(|holding| holding.counts.is_ok() && self.has_conditions(&holding.role));
+        let mut roles: Vec<RoleName> = in_force.map(|holding| holding.role.clone()).collect();
+        roles.sort();
+        roles.dedup();
+        roles
+    }
+
+    /// Evaluates policies. All that is asked of Cedar at check time is asked here, so that an index of policies can take its place.
+    fn evaluate(&self, policies: &Policies, request: Request, entities: impl Iterator<Item = Arc<Entity>>) -> Decided {
         let failed = |message: String| Decided {
             reason: Reason::PolicyError,
             policies: Vec::new(),
             errors: vec![PolicyError { policy: "the question".to_owned(), effect: Effect::Forbid, message }],
         };
-        let entities = scene.entities.into_iter().map(Arc::new).chain([Arc::clone(&scene.action.entity)]);
         // every ancestor was put in as a parent, so there is no closure to compute
         let assumed = TCComputation::AssumeAlreadyComputed;
         let entities = match Entities::new().add_entities(entities, None::<&NoEntitiesSchema>, assumed, Extensions::all_available()) {
             Ok(entities) => entities,
             Err(error) => return failed(error.to_string()),
         };
-        let context = Context::Value(Arc::new(scene.context.into_iter().map(|(name, value)| (name.into(), value)).collect()));
-        let request = Request::new_unchecked(
-            EntityUIDEntry::known(scene.principal, None),
-            EntityUIDEntry::known(scene.action.uid.clone(), None),
-            EntityUIDEntry::known(scene.resource, None),
-            Some(context),
-        );
-        let response = self.authorizer().is_authorized(request, self.policies().set.as_ref(), &entities);
+        let response = self.authorizer().is_authorized(request, policies.set.as_ref(), &entities);
         let error = |error: &AuthorizationError| {
             let AuthorizationError::PolicyEvaluationError { id, error } = error;
             let policy = id.to_string();
-            PolicyError { effect: self.policies().effect(&policy), policy, message: error.to_string() }
+            PolicyError { effect: policies.effect(&policy), policy, message: error.to_string() }
         };
         let mut errors: Vec<PolicyError> = response.diagnostics.errors.iter().map(error).collect();
         errors.sort_by(|one, other| one.policy.cmp(&other.policy));
-        let mut policies: Vec<String> = response.diagnostics.reason.iter().map(ToString::to_string).collect();
-        policies.sort();
-        let reason = combine(response.decision, !policies.is_empty(), &errors);
+        let mut deciding: Vec<String> = response.diagnostics.reason.iter().map(ToString::to_string).collect();
+        deciding.sort();
+        let reason = combine(response.decision, !deciding.is_empty(), &errors);
         if reason == Reason::PolicyError {
             // a permit that was satisfied did not decide this
-            policies.clear();
+            deciding.clear();
         }
-        Decided { reason, policies, errors }
+        Decided { reason, policies: deciding, errors }
     }
+}
+
+/// Why conditions do not hold, where they do not: they hold only where one permits, none forbids, and none that could have forbidden failed.
+fn unmet(decided: &Decided) -> Option<String> {
+    if decided.reason == Reason::Permitted {
+        return None;
+    }
+    let mut causes = decided.policies.iter().map(|id| format!("`{id}` forbids it")).collect::<Vec<_>>();
+    if causes.is_empty() && decided.errors.is_empty() {
+        return Some("none of them permits it".to_owned());
+    }
+    causes.extend(decided.errors.iter().map(|error| format!("`{}` failed: {}", error.policy, error.message)));
+    Some(causes.join("; "))
 }
 
 /// Whether a policy that forbids and fails to evaluate denies. Cedar skips it, which would turn a deny into an allow.
@@ -390,6 +431,7 @@ fn holding_value(facts: &dyn Facts, holding: &Holding) -> Result<Value, Unavaila
         ("id", Some(value::text(id))),
         ("via", Some(value::text(via))),
         ("approvals", Some(Value::from(i64::from(holding.approvals)))),
+        ("emergency", Some(Value::from(holding.emergency))),
         ("ticket", ticket),
         ("ticket_system", system),
         ("start", value::datetime(holding.start)),

@@ -11,6 +11,7 @@ mod ask;
 mod authority;
 mod bundle;
 mod catalog;
+mod conditions;
 mod entities;
 mod evaluate;
 mod files;

@@ -6,7 +6,7 @@ use std::str::FromStr as _;
 use std::sync::Arc;
 
 use cedar_policy::{Policy, PolicyId, PolicySet, Schema, ValidationError, ValidationMode, ValidationWarning, Validator};
-use cedar_policy_core::ast::{self, BinaryOp, Expr, ExprKind, Var};
+use cedar_policy_core::ast::{self, BinaryOp, Expr, ExprKind, Literal, Var};
 use cedar_policy_core::parser::Loc;
 use miette::Diagnostic as _;
 
@@ -49,6 +49,43 @@ impl Policies {
     /// The ids of all policies, sorted.
     pub(super) fn ids(&self) -> BTreeSet<&str> {
         self.effects.keys().map(String::as_str).collect()
+    }
+
+    /// Whether any policy permits.
+    pub(super) fn permits(&self) -> bool {
+        self.effects.values().any(|effect| *effect == Effect::Permit)
+    }
+
+    /// Where policies name an entity type, or an entity of it.
+    pub(super) fn mentions_of(&self, kind: &str) -> Vec<Range<usize>> {
+        let is_one = |ty: &ast::EntityType| ty.to_string() == kind;
+        self.where_some(|expr| {
+            matches!(expr.expr_kind(), ExprKind::Lit(Literal::EntityUID(uid)) if is_one(uid.entity_type()))
+                || matches!(expr.expr_kind(), ExprKind::Is { entity_type, .. } if is_one(entity_type))
+        })
+    }
+
+    /// Where policies look at tags.
+    pub(super) fn uses_of_tags(&self) -> Vec<Range<usize>> {
+        self.where_some(looks_at_tags)
+    }
+
+    /// The places of expressions of a kind, the scopes of policies included; the policy itself, where an expression has no place.
+    fn where_some(&self, is_one: impl Fn(&Expr) -> bool) -> Vec<Range<usize>> {
+        let mut found = Vec::new();
+        for policy in self.set.policies() {
+            let inner: &ast::Policy = policy.as_ref();
+            let whole = inner.condition();
+            let places = whole.subexpressions().filter(|expr| is_one(expr)).map(|expr| match (expr.source_loc(), expr.expr_kind()) {
+                (Some(loc), _) => span_of(Some(loc)),
+                (None, ExprKind::Lit(Literal::EntityUID(uid))) if uid.loc().is_some() => span_of(uid.loc()),
+                (None, _) => place_of(policy),
+            });
+            found.extend(places);
+        }
+        found.sort_by_key(|span| (span.start, span.end));
+        found.dedup();
+        found
     }
 
     /// Forgets the places of policies in their files, once problems have been shown. Every evaluation would count references to them, and
