@@ -12,8 +12,12 @@
 
 mod authzen;
 mod help;
+mod life;
 mod lists;
 mod matrix;
 mod operations;
+mod prolong;
 mod story;
+mod tried;
+mod watch;
 mod wrong;
