@@ -120,7 +120,7 @@ pub(super) fn standing(out: &Output, me: &Value) -> Result<(), Failure> {
     out.table(&["role", "scope", "time", "how", "", "id"], active.collect(), "  nothing is active")?;
     out.line("")?;
     out.line("Waiting")?;
-    let pending = list(me, "/pending").iter().map(|one| waiting(one, now));
+    let pending = ["/pending", "/scheduled"].iter().flat_map(|what| list(me, what)).map(|one| waiting(one, now));
     out.table(&["role", "scope", "waits for", "time", "id"], pending.collect(), "  nothing waits")?;
     out.line("")?;
     out.line("You may activate")?;

@@ -119,7 +119,7 @@ fn lasting(me: &Value) -> Value {
 /// How long it is until time alone changes something.
 fn next_change(me: &Value) -> Option<Duration> {
     let now = now(me);
-    let moments = [("/active", "/end"), ("/pending", "/approval/expires_at"), ("/pending", "/start"), ("/eligible", "/end")];
+    let moments = [("/active", "/end"), ("/pending", "/approval/expires_at"), ("/scheduled", "/start"), ("/eligible", "/end")];
     let ahead = moments.iter().flat_map(|(what, moment)| list(me, what).iter().filter_map(|one| instant(one, moment)));
     let next = ahead.filter(|moment| *moment > now).min()?;
     let millis = u64::try_from(next.millis().saturating_sub(now.millis())).unwrap_or(0);
@@ -157,7 +157,7 @@ mod tests {
             (json!({"now": at, "active": [{"end": "2030-01-31T09:05:00Z"}, {"end": "2030-01-31T09:01:00Z"}]}), Some(60_050)),
             (json!({"now": at, "active": [{"end": "2030-01-31T08:00:00Z"}], "pending": []}), None),
             (json!({"now": at, "pending": [{"approval": {"expires_at": "2030-01-31T09:00:10Z"}}]}), Some(10_050)),
-            (json!({"now": at, "pending": [{"start": "2030-01-31T09:00:07Z"}], "eligible": [{"end": null}]}), Some(7_050)),
+            (json!({"now": at, "scheduled": [{"start": "2030-01-31T09:00:07Z"}], "eligible": [{"end": null}]}), Some(7_050)),
             (json!({"now": at}), None),
         ];
         for (me, expected) in rows {

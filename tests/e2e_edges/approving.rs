@@ -64,7 +64,9 @@ fn approve_against_cancel_or_timeout() {
 fn who_may_vote() {
     let edges = Edges::start();
     edges.home.edit("edges.cedar", |text| {
-        format!("{text}@id(\"not-erin\")\nforbid(principal == User::\"erin\", action == Elevon::Action::\"approveActivation\", resource);\n")
+        format!(
+            "{text}@id(\"not-erin\")\nforbid(principal == User::\"erin\", action == Elevon::Action::\"approveActivation\", resource);\n"
+        )
     });
     edges.reload();
     // zoe comes to vote through a group
@@ -131,7 +133,8 @@ fn one_person_in_two_stages() {
     assert!(!edges.writes(ALICE));
     edges.approve(ERIN, &id, "active");
     assert!(edges.writes(ALICE));
-    let expected = ["alice activation_requested", "bob approval_given", "bob stage_reached", "erin approval_given", "erin activation_started"];
+    let expected =
+        ["alice activation_requested", "bob approval_given", "bob stage_reached", "erin approval_given", "erin activation_started"];
     assert_eq!(edges.history(&id), expected);
 }
 

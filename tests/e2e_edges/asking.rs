@@ -45,10 +45,14 @@ fn asked_twice_ensure() {
 #[test]
 fn what_a_role_requires() {
     let edges = Edges::start();
-    edges.home.edit_role("plain", "max_duration", "require = [\"justification\", \"ticket\"]\nticket_pattern = \"OPS-[0-9]+\"\nmax_duration");
+    edges.home.edit_role(
+        "plain",
+        "max_duration",
+        "require = [\"justification\", \"ticket\"]\nticket_pattern = \"OPS-[0-9]+\"\nmax_duration",
+    );
     edges.reload();
     edges.eligible(ALICE, "plain");
-    edges.eligible(ALICE, "scoped");
+    edges.grant("/v1/eligibilities", ("User", ALICE), "scoped", json!({"scope": uid(("Organization", "acme"))}));
     let rows = [
         ("plain", json!({}), rule(422, "requirements_missing")),
         ("plain", json!({"ticket": {"system": "jira", "number": "OPS"}}), rule(422, "requirements_missing")),
@@ -182,7 +186,8 @@ fn the_same_by_the_command_line() {
 
     let tried = server.cli(ALICE, &["activate", "plain", "--reason", "look", "--dry-run"]);
     assert!(tried.code == 0 && tried.stdout.contains("dry run") && !edges.writes(ALICE), "{tried:?}");
-    let mixed = server.cli(ALICE, &["activate", "plain", "paired", "--scope", prod, "--scope", staging, "--reason", "move", "--for", "PT5M"]);
+    let mixed =
+        server.cli(ALICE, &["activate", "plain", "paired", "--scope", prod, "--scope", staging, "--reason", "move", "--for", "PT5M"]);
     assert_eq!(mixed.code, 1, "{mixed:?}");
     let lines: Vec<&str> = mixed.stdout.lines().collect();
     assert_eq!(lines.len(), 4, "{mixed:?}");

@@ -9,7 +9,8 @@ use crate::common::names::{ALICE, BOB, CAROL};
 fn at_one_in_the_morning(edges: &Edges) {
     let now = edges.now();
     let next = (now.date_naive() + chrono::Days::new(1)).and_hms_opt(1, 0, 0).unwrap().and_utc();
-    let (status, reply) = edges.server.call(ALICE, "POST", "/dev/clock", json!({"advance": format!("PT{}S", (next - now).num_seconds() + 1)}));
+    let (status, reply) =
+        edges.server.call(ALICE, "POST", "/dev/clock", json!({"advance": format!("PT{}S", (next - now).num_seconds() + 1)}));
     assert_eq!(status, 200, "{reply}");
 }
 
@@ -28,7 +29,10 @@ fn the_time_of_a_day_is_reserved_and_given_back() {
     assert_eq!(edges.act(ALICE, &first, "deactivate", json!({})).0, 200);
     let second = id_of(&edges.asked(ALICE, "metered", json!({"duration": "PT50M"})));
     assert!(edges.writes(ALICE));
-    assert_eq!(edges.refused(ALICE, "metered", json!({"scope": {"type": "Environment", "id": "prod"}, "duration": "PT1M"})), rule(409, "budget_exhausted"));
+    assert_eq!(
+        edges.refused(ALICE, "metered", json!({"scope": {"type": "Environment", "id": "prod"}, "duration": "PT1M"})),
+        rule(409, "budget_exhausted")
+    );
     // revoked is given back as well
     edges.server.advance("PT20M");
     assert_eq!(edges.act(CAROL, &second, "revoke", json!({"reason": "x"})).0, 200);
@@ -58,7 +62,10 @@ fn what_is_approved_takes_the_time_and_what_waits_does_not() {
     let third = id_of(&edges.asked(ALICE, "metered-voted", json!({"duration": "PT20M", "scope": scope})));
     let (status, given) = edges.vote(BOB, &third, "approve", json!({"duration": "PT15M"}));
     assert_eq!((status, minutes(&given["start"], &given["end"])), (200, 15), "{given}");
-    assert_eq!(rule_of(edges.ask(ALICE, "metered-voted", json!({"duration": "PT10M", "scope": {"type": "Database", "id": "orders"}}))), rule(409, "budget_exhausted"));
+    assert_eq!(
+        rule_of(edges.ask(ALICE, "metered-voted", json!({"duration": "PT10M", "scope": {"type": "Database", "id": "orders"}}))),
+        rule(409, "budget_exhausted")
+    );
 }
 
 #[test]

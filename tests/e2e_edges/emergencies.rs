@@ -60,7 +60,9 @@ fn only_so_much_of_it() {
 
     // and only where a policy permits it
     edges.home.edit("edges.cedar", |text| {
-        format!("{text}@id(\"no-glass\")\nforbid(principal == User::\"bob\", action == Elevon::Action::\"activateInEmergency\", resource);\n")
+        format!(
+            "{text}@id(\"no-glass\")\nforbid(principal == User::\"bob\", action == Elevon::Action::\"activateInEmergency\", resource);\n"
+        )
     });
     edges.reload();
     edges.eligible(BOB, "voted");

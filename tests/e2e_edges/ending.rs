@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::common::edges::{DAVE, Edges, HOLDERS, id_of, merged, minutes, on_prod, rule, rule_of, time};
+use crate::common::edges::{DAVE, Edges, FRANK, HOLDERS, id_of, merged, minutes, on_prod, rule, rule_of, time};
 use crate::common::names::{ALICE, BOB, CAROL, OTHER_DB, PROD, PROD_DB};
 use crate::common::{Server, eventually, uid};
 
@@ -71,8 +71,7 @@ fn principal_disabled_role_gone_from_the_bundle() {
 
     // the role leaves the bundle
     let (roles, policies) = ("roles.toml", "edges.cedar");
-    let (old_roles, old_policies) =
-        [roles, policies].map(|file| std::fs::read_to_string(edges.home.policies().join(file)).unwrap()).into();
+    let (old_roles, old_policies) = [roles, policies].map(|file| std::fs::read_to_string(edges.home.policies().join(file)).unwrap()).into();
     edges.home.edit(roles, |text| text.replace("[roles.\"plain\"]", "[roles.\"other\"]"));
     edges.home.edit(policies, |text| text.replace("Role::\"plain\"", "Role::\"other\""));
     edges.reload();
@@ -211,8 +210,7 @@ fn start() {
     eventually("it begins", || edges.writes(ALICE));
     let active = edges.shown(&id);
     assert_eq!(minutes(&active["start"], &active["end"]), 60, "{active}");
-    let expected =
-        ["alice activation_requested", "bob approval_given", "bob activation_scheduled", "elevon activation_started"];
+    let expected = ["alice activation_requested", "bob approval_given", "bob activation_scheduled", "elevon activation_started"];
     assert_eq!(edges.history(&id), expected);
     assert_eq!(edges.act(ALICE, &id, "deactivate", json!({})).0, 200);
 
@@ -256,18 +254,18 @@ fn start() {
 #[test]
 fn what_is_scheduled_is_asked_again_when_it_begins() {
     let edges = Edges::start();
-    edges.eligible(ALICE, "voted");
-    let id = id_of(&edges.asked(ALICE, "voted", json!({"start": edges.later(60)})));
+    edges.eligible(FRANK, "voted");
+    let id = id_of(&edges.asked(FRANK, "voted", json!({"start": edges.later(60)})));
     edges.approve(BOB, &id, "scheduled");
     edges.home.edit("edges.cedar", |text| {
-        format!("{text}@id(\"not-now\")\nforbid(principal == User::\"alice\", action == Elevon::Action::\"activateRole\", resource);\n")
+        format!("{text}@id(\"not-now\")\nforbid(principal == User::\"frank\", action == Elevon::Action::\"activateRole\", resource);\n")
     });
     edges.reload();
     assert_eq!(edges.status(&id), "scheduled");
     edges.server.advance("PT1H");
     let failed = edges.one_event(&id, "activation_failed");
-    assert_eq!(failed["cause"], json!({"not_permitted": uid(("User", ALICE))}));
-    assert!(!edges.writes(ALICE));
+    assert_eq!(failed["cause"], json!({"not_permitted": uid(("User", FRANK))}));
+    assert!(!edges.writes(FRANK));
 
     // taken back, or revoked, before it begins
     edges.eligible(DAVE, "voted");

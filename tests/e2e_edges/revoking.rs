@@ -14,7 +14,9 @@ fn everything_of_a_principal() {
     let pending = edges.begun(ALICE, "voted", json!({}));
     let scheduled = id_of(&edges.asked(ALICE, "plain", json!({"start": edges.later(90)})));
     let of_dave = edges.begun(DAVE, "plain", json!({}));
-    let revoke = |who: &str| edges.server.call(who, "POST", "/v1/activations/revoke", json!({"principal": uid(("User", ALICE)), "reason": "stolen"}));
+    let revoke = |who: &str| {
+        edges.server.call(who, "POST", "/v1/activations/revoke", json!({"principal": uid(("User", ALICE)), "reason": "stolen"}))
+    };
 
     assert_eq!(rule_of(revoke(BOB)), rule(403, "not_permitted"));
     assert!(edges.writes(ALICE));
@@ -48,9 +50,8 @@ fn everything_of_a_role() {
     let other = edges.begun(BOB, "voted", json!({}));
     edges.approve(DAVE, &other, "active");
     let pending = edges.begun(BOB_ADMIN, "voted", json!({}));
-    let revoke = |who: &str, role: &str| {
-        edges.server.call(who, "POST", "/v1/activations/revoke", json!({"role": role, "reason": "leaked"}))
-    };
+    let revoke =
+        |who: &str, role: &str| edges.server.call(who, "POST", "/v1/activations/revoke", json!({"role": role, "reason": "leaked"}));
     assert_eq!(rule_of(revoke(BOB, "plain")), rule(403, "not_permitted"));
     assert_eq!(rule_of(revoke(CAROL, "plane")), rule(422, "unknown_role"));
     let (status, done) = revoke(CAROL, "plain");

@@ -111,7 +111,7 @@ fn one_name_has_one_owner() {
     assert!(!edges.writes("zoe"));
     assert_eq!(edges.one_event(&id, "activation_revoked")["cause"], json!({"group_left": uid(HOLDERS)}));
     assert_eq!(edges.all_of_kind("bundle_activated").last().unwrap()["entities_shadowed"], json!([uid(("User", "zoe"))]));
-    assert!(edges.server.log().contains("shadow"), "the log warns:\n{}", edges.server.log());
+    assert!(edges.server.log().contains("hides entities that were stored"), "the log warns:\n{}", edges.server.log());
     assert_eq!(rule_of(edges.store(CAROL, "zoe", &[], json!({}))), rule(409, "owned_by_bundle"));
 
     // it claims it no longer: what was stored is there again, as another incarnation
@@ -136,7 +136,8 @@ fn a_sync_takes_back_its_own_edges_only() {
     };
     let groups = || -> Vec<String> {
         let me = edges.server.get("zoe", "/v1/me");
-        let mut names: Vec<String> = me["groups"].as_array().unwrap().iter().map(|group| group["id"].as_str().unwrap().to_owned()).collect();
+        let mut names: Vec<String> =
+            me["groups"].as_array().unwrap().iter().map(|group| group["id"].as_str().unwrap().to_owned()).collect();
         names.sort();
         names
     };
@@ -151,6 +152,7 @@ fn a_sync_takes_back_its_own_edges_only() {
     assert_eq!(groups(), ["holders"]);
     put(Some("scim"), &[]);
     assert!(groups().is_empty());
-    let (status, reply) = edges.server.call(CAROL, "PUT", "/v1/entities", json!({"uid": uid(("User", "zoe")), "parents": [], "source": "bundle"}));
+    let (status, reply) =
+        edges.server.call(CAROL, "PUT", "/v1/entities", json!({"uid": uid(("User", "zoe")), "parents": [], "source": "bundle"}));
     assert_eq!(status, 400, "{reply}");
 }
