@@ -170,7 +170,11 @@ when { principal has device_managed && principal.device_managed };
 
 /// A home with the roles, and nothing running.
 pub fn home() -> Home {
-    let home = Home::new();
+    with_roles(Home::new())
+}
+
+/// Puts the roles into a home.
+pub fn with_roles(home: Home) -> Home {
     home.edit("roles.toml", |text| format!("{text}{ROLES}"));
     fs::write(home.policies().join("edges.cedar"), POLICIES).unwrap();
     fs::create_dir_all(home.policies().join("conditions")).unwrap();
@@ -225,7 +229,10 @@ pub struct Edges {
 
 impl Edges {
     pub fn start() -> Self {
-        let home = home();
+        Self::on(home())
+    }
+
+    pub fn on(home: Home) -> Self {
         let server = home.serve();
         Self { home, server }
     }
