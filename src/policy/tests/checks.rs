@@ -171,6 +171,20 @@ fn a_holding_shows_as_a_tag() {
 }
 
 #[test]
+fn a_tag_shows_an_emergency() {
+    let roles = format!("{ROLES}[roles.\"admin\".emergency]\nmax_duration = \"PT30M\"\n");
+    let forbid = "forbid (principal, action == Action::\"read\", resource)
+        when { principal.hasTag(\"admin\") && principal.getTag(\"admin\").emergency };";
+    let story = || Story::of(load(&[("roles.toml", Some(&roles)), ("tags.cedar", Some(forbid))]).unwrap_or_else(|error| panic!("{error}")));
+    let verdict = |story: Story| story.check(&Ask::new(uid(ANN), "read", uid(PLAN)));
+    let plain = verdict(story().active(ANN, "admin", None, 0));
+    assert_eq!((plain.reason, plain.valid_until), (Reason::Permitted, Some(NOW.plus(Duration::from_hours(1)))));
+    let emergency = verdict(story().active(ANN, "admin", None, 0).in_emergency(ANN));
+    assert_eq!((emergency.reason, emergency.valid_until), (Reason::Forbidden, Some(NOW.plus(Duration::from_mins(30)))));
+    assert_eq!(verdict(story().assigned(ANN, "admin", None, None)).reason, Reason::Permitted);
+}
+
+#[test]
 fn time_decides_how_long_an_answer_holds() {
     let end = NOW.plus(Duration::from_mins(5));
     let until = |story: Story| story.check(&Ask::new(uid(ANN), "read", uid(PLAN))).valid_until;
