@@ -1,5 +1,7 @@
 //! Carries out what was decided. It cannot refuse: replaying the journal meets no business errors.
 
+use std::sync::Arc;
+
 use super::command::{Actor, Everything};
 use super::event::{Event, Record};
 use super::facts::{Rows as _, Tables as _, Unavailable};
@@ -125,7 +127,7 @@ impl Applying<'_, '_, '_> {
             Event::AssignmentCreated { assignment } => self.assigned(assignment),
             Event::AssignmentRemoved { id, reason } => self.assignment_ended(id, |_, by, at| removed(by, at, *reason)),
             Event::AssignmentExpired { id } => self.assignment_ended(id, |window, _, at| expired(window, at)),
-            Event::EntityStored { entity } => self.row(&entity.uid, |row| row.stored = Some(entity.clone())),
+            Event::EntityStored { entity } => self.row(&entity.uid, |row| row.stored = Some(Arc::new(entity.clone()))),
             Event::EntityDeleted { uid, reason } => {
                 self.row(uid, |row| row.stored = None)?;
                 self.name_goes(uid, *reason)

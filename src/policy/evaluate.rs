@@ -3,6 +3,7 @@
 //! An active role is a parent of the principal for this one question, and so is every group, however far up; policies were validated to look
 //! no further than one step, so nothing else of the graph has to be there. Nothing is parsed here that could have been parsed at load.
 
+use std::any::Any;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use super::problem::nearest;
 use super::value;
 use crate::domain::facts::Facts;
 use crate::domain::settings::UnknownRule;
-use crate::domain::standing::{self, Holding, Moment, Presence, Standing, Via, WhyNot};
+use crate::domain::standing::{self, Holding, Memberships, Moment, Presence, Standing, Via, WhyNot};
 use crate::domain::{RoleName, Uid, Unavailable};
 
 /// Most entities that a context may name.
@@ -90,7 +91,7 @@ impl Bundle {
             errors: Vec::new(),
             presence: stands.presence,
             resource_presence,
-            groups: stands.groups,
+            memberships: stands.memberships,
             holdings: stands.holdings,
             valid_until: if untrusted { Some(moment.now) } else { stands.next_change },
             context_dropped: Vec::new(),
@@ -225,7 +226,7 @@ impl Bundle {
     ) -> Result<Entity, Unavailable> {
         let in_force = verdict.holdings.iter().filter(|holding| holding.counts.is_ok());
         let roles: HashSet<&RoleName> = in_force.map(|holding| &holding.role).collect();
-        let mut parents: HashSet<EntityUID> = verdict.groups.iter().filter_map(|group| self.catalog().entity(group)).collect();
+        let mut parents: HashSet<EntityUID> = self.groups_of(&verdict.memberships).iter().cloned().collect();
         parents.extend(roles.iter().filter_map(|role| self.role_entity(role)));
         let mut tags = Vec::new();
         if self.policies().reads_tags && self.catalog().types.get(uid.kind()).is_some_and(|info| info.tagged) {
@@ -237,6 +238,16 @@ impl Bundle {
         }
         let attrs = attrs.into_iter().map(|(name, value)| (name.into(), PartialValue::Value(value)));
         Ok(Entity::new_with_attr_partial_value(name, attrs, HashSet::new(), parents, tags))
+    }
+
+    /// The groups of a principal that some policy could tell it by, as Cedar's names: made once for as long as the memberships are kept.
+    fn groups_of(&self, memberships: &Memberships) -> Arc<Vec<EntityUID>> {
+        let make = || {
+            let names = memberships.groups.iter().filter_map(|group| self.catalog().entity(group));
+            Arc::new(names.filter(|name| self.policies().may_name(name)).collect::<Vec<_>>())
+        };
+        let prepared: &Arc<dyn Any + Send + Sync> = memberships.prepared.get_or_init(|| make());
+        Arc::clone(prepared).downcast().unwrap_or_else(|_| make())
     }
 
     /// An entity below others.
