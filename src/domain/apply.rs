@@ -55,7 +55,10 @@ impl Applying<'_, '_, '_> {
             Event::QuorumUnreachable { .. } | Event::CommandRefused { .. } => Ok(()),
             Event::ActivationScheduled { id, start, begin_by } => {
                 let state = ActivationState::Scheduled { start: *start, approved_at: self.at, begin_by: *begin_by };
-                self.pending(id, |activation, _| activation.state = state)
+                self.pending(id, |activation, row| {
+                    activation.state = state;
+                    put(&mut row.grants.starts, (id.clone(), *start), |(id, _)| id.clone());
+                })
             }
             Event::ActivationStarted { id, window, clamped: _ } => self.started(id, *window),
             Event::ActivationExtended { id, by, end: until, clamped: _ } => {
@@ -408,6 +411,7 @@ fn voted(activation: &mut Activation, vote: &Vote) {
 fn end(activation: &mut Activation, row: &mut EntityRow, state: ActivationState) {
     activation.state = state;
     row.grants.waiting.retain(|id| *id != activation.id);
+    row.grants.starts.retain(|(id, _)| *id != activation.id);
     row.grants.activations.retain(|grant| grant.id != activation.id);
 }
 

@@ -284,6 +284,8 @@ pub struct Grants {
     pub activations: Vec<ActivationGrant>,
     /// Requests that wait for votes or for their start, by id.
     pub waiting: Vec<ActivationId>,
+    /// When those of them begin that are approved for later, by id.
+    pub starts: Vec<(ActivationId, Timestamp)>,
 }
 
 impl Grants {

@@ -526,16 +526,19 @@ pub fn standing(facts: &dyn Facts, principal: &Uid, path: Option<&[Uid]>, moment
     let memberships = memberships(facts, principal)?;
     let asked = Asked { facts, principal, groups: &memberships.groups, path, moment };
     let mut holdings = Vec::new();
-    if let Some(own) = facts.row(principal)? {
+    let own = facts.row(principal)?;
+    if let Some(own) = &own {
         for grant in &own.grants.activations {
-            holdings.push(asked.judge_activation(&own, grant)?);
+            holdings.push(asked.judge_activation(own, grant)?);
         }
-        asked.judge_assignments(principal, &own, &mut holdings)?;
+        asked.judge_assignments(principal, own, &mut holdings)?;
     }
     for (group, row) in &memberships.assigned {
         asked.judge_assignments(group, row, &mut holdings)?;
     }
-    let instants = holdings.iter().flat_map(|holding| [Some(holding.start), holding.end]).flatten();
+    // What is approved for later is no holding yet, and is one once its start has come.
+    let starts = own.iter().flat_map(|own| own.grants.starts.iter().map(|(_, start)| *start));
+    let instants = holdings.iter().flat_map(|holding| [Some(holding.start), holding.end]).flatten().chain(starts);
     let next_change = instants.filter(|instant| *instant > moment.now).min();
     Ok(Standing { presence, memberships, holdings, next_change })
 }
