@@ -6,8 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cedar_policy::Schema;
-use cedar_policy_core::ast::{Entity, EntityUID};
-use cedar_policy_core::authorizer::Authorizer;
+use cedar_policy_core::ast::{Entity, EntityUID, PolicySet};
 
 use super::catalog::Catalog;
 use super::entities;
@@ -16,6 +15,7 @@ use super::policies::{self, Policies};
 use super::problem::{BundleError, Problem, Problems};
 use super::roles::{self, RolesFile};
 use super::schema::{self, Composed, Text};
+use super::slice::Slices;
 use super::trial::{self, TestOutcome, Trial};
 use super::value;
 use crate::domain::facts::Action;
@@ -36,7 +36,7 @@ pub struct Bundle {
     roles: HashMap<RoleName, EntityUID>,
     trials: Vec<Trial>,
     warnings: Vec<String>,
-    authorizer: Authorizer,
+    slices: Slices,
 }
 
 impl fmt::Debug for Bundle {
@@ -127,8 +127,8 @@ impl Bundle {
         &self.policies
     }
 
-    pub(super) fn authorizer(&self) -> &Authorizer {
-        &self.authorizer
+    pub(super) fn slices(&self) -> &Slices {
+        &self.slices
     }
 
     pub(super) fn role_entity(&self, role: &RoleName) -> Option<EntityUID> {
@@ -192,6 +192,8 @@ impl Bundle {
     ) -> Self {
         let mut catalog = composed.catalog;
         catalog.map_actions(|action| action.reads_now = policies.read_now_for(&action.entity));
+        let set: &PolicySet = policies.set.as_ref();
+        let slices = Slices::new(set.policies(), catalog.action_entities());
         let role_type = roles_file.role_type.value;
         let role_name = catalog.types.get(&role_type).map(|info| info.name.clone());
         let uid = |role: &RoleName| role_name.as_ref().map(|name| (role.clone(), value::entity(name, role.as_str())));
@@ -219,7 +221,7 @@ impl Bundle {
             roles,
             trials: Vec::new(),
             warnings,
-            authorizer: Authorizer::new(),
+            slices,
         }
     }
 

@@ -8,8 +8,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use cedar_policy_core::ast::{Context, Entity, EntityUID, EntityUIDEntry, PartialValue, Request, Value};
-use cedar_policy_core::authorizer::{AuthorizationError, Decision};
+use cedar_policy_core::authorizer::Decision;
 use cedar_policy_core::entities::{Entities, NoEntitiesSchema, TCComputation};
+use cedar_policy_core::evaluator::EvaluationError;
 use cedar_policy_core::extensions::Extensions;
 use serde_json::{Map, Value as Json};
 
@@ -17,6 +18,7 @@ use super::ask::{Ask, Effect, PolicyError, Reason, Verdict};
 use super::bundle::Bundle;
 use super::catalog::{ActionInfo, Catalog};
 use super::problem::nearest;
+use super::slice::Sides;
 use super::value;
 use crate::domain::facts::Facts;
 use crate::domain::settings::UnknownRule;
@@ -315,6 +317,7 @@ impl Bundle {
             policies: Vec::new(),
             errors: vec![PolicyError { policy: "the question".to_owned(), effect: Effect::Forbid, message }],
         };
+        let (principal, resource) = (scene.principal, scene.resource);
         let entities = scene.entities.into_iter().map(Arc::new).chain([Arc::clone(&scene.action.entity)]);
         // every ancestor was put in as a parent, so there is no closure to compute
         let assumed = TCComputation::AssumeAlreadyComputed;
@@ -324,22 +327,23 @@ impl Bundle {
         };
         let context = Context::Value(Arc::new(scene.context.into_iter().map(|(name, value)| (name.into(), value)).collect()));
         let request = Request::new_unchecked(
-            EntityUIDEntry::known(scene.principal, None),
+            EntityUIDEntry::known(principal.clone(), None),
             EntityUIDEntry::known(scene.action.uid.clone(), None),
-            EntityUIDEntry::known(scene.resource, None),
+            EntityUIDEntry::known(resource.clone(), None),
             Some(context),
         );
-        let response = self.authorizer().is_authorized(request, self.policies().set.as_ref(), &entities);
-        let error = |error: &AuthorizationError| {
-            let AuthorizationError::PolicyEvaluationError { id, error } = error;
-            let policy = id.to_string();
-            PolicyError { effect: self.policies().effect(&policy), policy, message: error.to_string() }
+        let sides = Sides { principal: &principal, action: &scene.action.entity, resource: &resource };
+        let found = self.slices().evaluate(&sides, request, &entities);
+        let error = |(policy, error): (&str, EvaluationError)| {
+            let effect = self.policies().effect(policy);
+            PolicyError { policy: policy.to_owned(), effect, message: error.to_string() }
         };
-        let mut errors: Vec<PolicyError> = response.diagnostics.errors.iter().map(error).collect();
+        let mut errors: Vec<PolicyError> = found.errors.into_iter().map(error).collect();
         errors.sort_by(|one, other| one.policy.cmp(&other.policy));
-        let mut policies: Vec<String> = response.diagnostics.reason.iter().map(ToString::to_string).collect();
+        let (decision, reasons) = decide(found.permits, found.forbids);
+        let mut policies: Vec<String> = reasons.into_iter().map(str::to_owned).collect();
         policies.sort();
-        let reason = combine(response.decision, !policies.is_empty(), &errors);
+        let reason = combine(decision, !policies.is_empty(), &errors);
         if reason == Reason::PolicyError {
             // a permit that was satisfied did not decide this
             policies.clear();
@@ -350,6 +354,17 @@ impl Bundle {
 
 /// Whether a policy that forbids and fails to evaluate denies. Cedar skips it, which would turn a deny into an allow.
 const AN_ERRING_FORBID_DENIES: bool = true;
+
+/// How satisfied policies combine: any `forbid` denies, and else any `permit` allows. The policies that decided come with it.
+pub(super) fn decide<'a>(permits: Vec<&'a str>, forbids: Vec<&'a str>) -> (Decision, Vec<&'a str>) {
+    if !forbids.is_empty() {
+        (Decision::Deny, forbids)
+    } else if !permits.is_empty() {
+        (Decision::Allow, permits)
+    } else {
+        (Decision::Deny, Vec::new())
+    }
+}
 
 /// What Cedar's answer comes to.
 fn combine(decision: Decision, any_decided: bool, errors: &[PolicyError]) -> Reason {
