@@ -22,7 +22,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{BundleFailure, Checked, Elevated, Health, Reply, StartError, SubmitError};
+pub use answer::{BundleFailure, Checked, Elevated, Health, Preview, Reply, StartError, SubmitError};
 pub use clock::SystemClock;
 #[cfg(any(test, feature = "test-clock"))]
 pub use clock::TestClock;
