@@ -48,7 +48,7 @@ impl Story {
 
     pub(super) fn stored(mut self, name: &str, attrs: &Value) -> Self {
         let def = EntityDef { uid: uid(name), parents: Vec::new(), attrs: JsonObject::new(&object(attrs)).unwrap() };
-        self.rows.all.rows.entry(uid(name)).or_default().stored = Some(def);
+        self.rows.all.rows.entry(uid(name)).or_default().stored = Some(Arc::new(def));
         self
     }
 
@@ -61,7 +61,7 @@ impl Story {
         let under = Under { holder: Incarnation(0), role: Incarnation(0), scope: scope.map(|_| Incarnation(0)) };
         let id = AssignmentId::new(&format!("asg_{role}")).unwrap();
         let window = Window { start: Timestamp::from_millis(0), end };
-        let grant = AssignmentGrant { id, role: RoleName::new(role).unwrap(), scope: scope.map(uid), window, under };
+        let grant = AssignmentGrant { id, role: RoleName::new(role).unwrap(), scope: scope.map(uid), window, under, seq: 1 };
         self.rows.all.rows.entry(uid(name)).or_default().grants.assignments.push(grant);
         self
     }
@@ -83,7 +83,10 @@ impl Story {
             basis: Basis { eligibility, holder: uid(name) },
             basis_incarnation: Incarnation(0),
             approvals,
+            extensions: 0,
+            emergency: false,
             ticket: None,
+            seq: 1,
         });
         self
     }
