@@ -1,7 +1,9 @@
 //! What the engine answers, and how it fails.
 
+use std::sync::Arc;
+
 use crate::domain::standing::{Holding, Moment};
-use crate::domain::{Duration, Outcome, Rejection, Revision, Timestamp, Unavailable};
+use crate::domain::{Changes, Duration, Outcome, Rejection, Revision, Timestamp, Unavailable};
 use crate::policy::{BundleError, Verdict};
 
 use super::ports::Head;
@@ -34,8 +36,15 @@ pub struct Elevated {
     pub moment: Moment,
 }
 
+/// What would stand after a command that was only tried. [`super::Engine::previewed`] reads it.
+#[derive(Debug, PartialEq)]
+pub struct Preview {
+    /// What applying it would change.
+    pub(super) changes: Changes,
+}
+
 /// What became of a command.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Reply {
     /// What it came to.
     pub outcome: Outcome,
@@ -43,6 +52,8 @@ pub struct Reply {
     pub seq: u64,
     /// Whether it was asked before with the same idempotency key, so that this is what was answered then.
     pub repeated: bool,
+    /// What would stand, where it was only tried: `outcome` is then what it would come to, and nothing changed.
+    pub preview: Option<Arc<Preview>>,
 }
 
 /// Why a command has no reply.

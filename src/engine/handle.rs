@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 
 use crate::domain::command::BundleSource;
-use crate::domain::facts::{Question, Refusal};
+use crate::domain::facts::{Question, Records, Refusal};
 use crate::domain::settings::UnknownRule;
 use crate::domain::standing::{self, Holding, Moment, Presence, Via};
-use crate::domain::{Actor, Command, Envelope, Facts, Rejection, RoleName, Uid, Unavailable};
+use crate::domain::{Actor, Command, Envelope, Facts, Overlay, Rejection, RoleName, Uid, Unavailable};
 use crate::policy::{Ask, Bundle, Reason, Verdict};
 
-use super::answer::{BundleFailure, Checked, Elevated, Health, Reply, StartError, SubmitError};
+use super::answer::{BundleFailure, Checked, Elevated, Health, Preview, Reply, StartError, SubmitError};
 use super::bounds::{MIN_SEQ_WAIT, STOP_WAIT};
 use super::group::Proposal;
 use super::observe::{CheckOutcome, CommandResult, NoObserver, Observer};
@@ -124,6 +124,21 @@ impl Engine {
     /// Those of `read`, or no view came in time that is as new as what is stored.
     pub fn facts<T>(&self, read: impl FnMut(&dyn Facts, &View, Moment) -> Result<T, Unavailable>) -> Result<T, Unavailable> {
         Ok(self.shared.read(read)?)
+    }
+
+    /// Reads what would stand after a command that was only tried: over what is committed, with what it would have changed.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn previewed<T>(
+        &self,
+        preview: &Preview,
+        read: impl FnOnce(&dyn Records, &View, Moment) -> Result<T, Unavailable>,
+    ) -> Result<T, Unavailable> {
+        let view = self.view();
+        let definitions = Arc::clone(view.bundle.definitions());
+        let after = Overlay::resumed(&*self.shared.reader, definitions, preview.changes.clone());
+        read(&after, &view, self.shared.moment())
     }
 
     /// Whether the policies permit something of Elevon's own, as things stand. `question.now` is set to the moment of asking; while the
@@ -274,7 +289,7 @@ impl Engine {
             errors: Vec::new(),
             presence: Presence::Unknown(UnknownRule::Deny),
             resource_presence: Presence::Unknown(UnknownRule::Deny),
-            groups: Vec::new(),
+            memberships: Arc::default(),
             holdings: Vec::new(),
             valid_until: Some(self.moment().now),
             context_dropped: Vec::new(),

@@ -7,6 +7,7 @@ pub mod answer;
 pub mod bounds;
 pub mod clock;
 pub mod handle;
+mod kept;
 pub mod observe;
 pub mod ports;
 pub mod view;
@@ -21,7 +22,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{BundleFailure, Checked, Elevated, Health, Reply, StartError, SubmitError};
+pub use answer::{BundleFailure, Checked, Elevated, Health, Preview, Reply, StartError, SubmitError};
 pub use clock::SystemClock;
 #[cfg(any(test, feature = "test-clock"))]
 pub use clock::TestClock;

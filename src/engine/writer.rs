@@ -263,6 +263,7 @@ enum Lost {
 fn result_of(answer: &Answer) -> CommandResult {
     match answer {
         Ok(reply) if reply.repeated => CommandResult::Repeated,
+        Ok(reply) if reply.preview.is_some() => CommandResult::Unchanged,
         Ok(reply) => match reply.outcome {
             Outcome::Unchanged | Outcome::ActivationExists(_) => CommandResult::Unchanged,
             Outcome::ActivationCreated(_)

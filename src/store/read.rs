@@ -25,7 +25,7 @@ use crate::engine::ports::{ActivationFilter, AuditFilter, GrantFilter, GrantRequ
 
 impl Rows for Store {
     fn row(&self, uid: &Uid) -> Result<Option<Arc<EntityRow>>, Unavailable> {
-        Ok(ROWS.get(&self.at(), uid)?.map(Arc::new))
+        ROWS.get_with(&self.at(), uid, |bytes| self.rows.decode(uid, bytes))
     }
 
     fn role_row(&self, role: &RoleName) -> Result<RoleRow, Unavailable> {
@@ -100,17 +100,10 @@ impl Tables for Store {
 
     fn timed_assignments(&self, limit: usize) -> Result<Vec<AssignmentId>, Unavailable> {
         let at = self.at();
-        let mut found = Vec::new();
-        for row in ASSIGNMENTS.scan(&at, Span::all(), Order::Up)? {
-            let (id, assignment) = row?;
-            if is_timed(&assignment) {
-                found.push(id);
-            }
-            if found.len() >= limit {
-                break;
-            }
-        }
-        Ok(found)
+        let timed = |row: Result<(AssignmentId, Assignment), Unavailable>| {
+            row.map(|(id, assignment)| is_timed(&assignment).then_some(id)).transpose()
+        };
+        ASSIGNMENTS.scan(&at, Span::all(), Order::Up)?.filter_map(timed).take(limit).collect()
     }
 
     fn grant_request(&self, id: &GrantRequestId) -> Result<Option<Arc<GrantRequest>>, Unavailable> {

@@ -89,7 +89,7 @@ macro_rules! versioned {
 
 versioned! {
     EntityRow = 2,
-    RoleRow = 1,
+    RoleRow = 2,
     DayUse = 1,
     Activation = 2,
     Eligibility = 2,

@@ -1,14 +1,17 @@
 //! What the engine promises, each promise with a test that can fail.
 
+mod kept;
 mod memory;
 mod reading;
 mod sample;
 mod time;
+mod tried;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::domain::command::BundleSource;
+use crate::domain::settings::EdgeSource;
 use crate::domain::text::Digest;
 use crate::domain::{Actor, Command, Event, Outcome, Rejection, Timestamp};
 
@@ -274,7 +277,7 @@ async fn a_record_that_would_be_too_large_is_refused() {
     let mut attrs = serde_json::Map::new();
     attrs.insert("note".to_owned(), "x".repeat(300 * 1024).into());
     let attrs = crate::domain::settings::JsonObject::new(&attrs).unwrap();
-    let command = Command::PutEntity { uid: user("zoe"), parents: Vec::new(), attrs };
+    let command = Command::PutEntity { uid: user("zoe"), parents: Vec::new(), attrs, source: EdgeSource::Api };
     let records = world.memory.records().len();
     assert_eq!(world.refused(&user("root"), command).await, "unavailable");
     assert_eq!(world.memory.records().len(), records);

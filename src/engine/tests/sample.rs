@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::domain::command::GrantRequest;
+use crate::domain::command::{GrantRequest, Term};
 use crate::domain::id::{CommandId, IdempotencyKey};
-use crate::domain::settings::JsonObject;
+use crate::domain::settings::{EdgeSource, JsonObject};
 use crate::domain::text::Digest;
 use crate::domain::{
     ActivationId, Actor, AssignmentId, Caller, Command, CredentialKind, Duration, EligibilityId, Envelope, Outcome, Rejection, RoleName,
@@ -120,7 +120,7 @@ fn unique() -> u64 {
 pub(super) fn envelope(who: &Uid, command: Command) -> Envelope {
     let caller = Caller { principal: who.clone(), credential: CredentialKind::Dev, amr: Vec::new(), auth_time: None, groups: Vec::new() };
     let id = CommandId::new(&format!("cmd-{}", unique())).unwrap();
-    Envelope { id, actor: Actor::Caller(caller), idempotency: None, command }
+    Envelope { id, actor: Actor::Caller(caller), idempotency: None, dry_run: false, command }
 }
 
 pub(super) fn keyed(mut envelope: Envelope, key: &str, body: &str) -> Envelope {
@@ -133,7 +133,7 @@ pub(super) fn text(value: &str) -> Text {
 }
 
 pub(super) fn put(uid: &Uid, parents: &[Uid]) -> Command {
-    Command::PutEntity { uid: uid.clone(), parents: parents.to_vec(), attrs: JsonObject::empty() }
+    Command::PutEntity { uid: uid.clone(), parents: parents.to_vec(), attrs: JsonObject::empty(), source: EdgeSource::Api }
 }
 
 fn grant(holder: &Uid, role_name: &str) -> GrantRequest {
@@ -156,9 +156,10 @@ pub(super) fn activate(principal: &Uid, role_name: &str, minutes: u64) -> Comman
         principal: principal.clone(),
         role: role(role_name),
         scope: None,
-        duration: Some(Duration::from_mins(minutes)),
+        term: Term { duration: Some(Duration::from_mins(minutes)), ..Term::default() },
         justification: Some(text("the orders are stuck")),
         ticket: None,
+        emergency: false,
     }
 }
 

@@ -30,7 +30,7 @@ fn a_role_counts_where_its_scope_covers() {
     assert_eq!(Story::plain().active(ANN, "editor", None, 0).says(ANN, "Action::\"read\"", PLAN), Reason::Permitted);
     let verdict = Story::plain().active(ANN, "editor", None, 0).check(&Ask::new(uid(ANN), "read", uid(PLAN)));
     assert_eq!(verdict.policies, ["main.cedar#1"]);
-    assert_eq!(verdict.groups, [uid("Group::\"staff\"")]);
+    assert_eq!(verdict.memberships.groups, [uid("Group::\"staff\"")]);
     assert_eq!(verdict.valid_until, Some(NOW.plus(Duration::from_hours(1))));
     assert_eq!(verdict.holdings.len(), 1);
 }

@@ -48,7 +48,7 @@ impl Story {
 
     pub(super) fn stored(mut self, name: &str, attrs: &Value) -> Self {
         let def = EntityDef { uid: uid(name), parents: Vec::new(), attrs: JsonObject::new(&object(attrs)).unwrap() };
-        self.rows.all.rows.entry(uid(name)).or_default().stored = Some(def);
+        self.rows.all.rows.entry(uid(name)).or_default().stored = Some(Arc::new(def));
         self
     }
 
