@@ -1,5 +1,6 @@
 //! What the engine promises, each promise with a test that can fail.
 
+mod kept;
 mod memory;
 mod reading;
 mod sample;

@@ -3,8 +3,6 @@
 mod entities;
 mod grants;
 mod kit;
-mod model;
-mod property;
 mod requests;
 mod upkeep;
 mod votes;

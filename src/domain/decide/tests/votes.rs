@@ -50,7 +50,7 @@ fn a_vote_is_about_what_was_shown() {
     let mut world = asked("one");
     let shown = world.hash("a");
     world.swap(&company_bundle("two", |roles| roles[1] = role("one", |role| role.stages = vec![stage(&["Group:ops"], 1, 10)]))).unwrap();
-    let vote = |request_hash| Command::Approve { id: act("a"), request_hash, justification: None };
+    let vote = |request_hash| Command::Approve { id: act("a"), request_hash, scope: None, duration: None, justification: None };
     let expected = world.hash("a");
     assert_eq!(world.run("bob", vote(shown)), Err(Rejection::RequestChanged { expected }));
     assert_eq!(rule(world.run("bob", vote(expected))), "accepted");
