@@ -1,6 +1,6 @@
 //! What can be typed about eligibilities and assignments, which are alike, and about requests to prolong them.
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 
 use super::read::{duration, entity, instant, role};
 use crate::domain::id::{RoleName, Uid};
@@ -79,11 +79,12 @@ pub(in crate::cli) struct GrantList {
 }
 
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("until when").required(true).args(["duration", "until"]))]
 pub(in crate::cli) struct GrantProlong {
     /// Which
     pub(in crate::cli) id: String,
     /// For how long from now, as an ISO 8601 duration
-    #[arg(long = "for", value_parser = duration, value_name = "DURATION", conflicts_with = "until", required_unless_present = "until")]
+    #[arg(long = "for", value_parser = duration, value_name = "DURATION")]
     pub(in crate::cli) duration: Option<Duration>,
     /// Until when (RFC 3339)
     #[arg(long, value_parser = instant, value_name = "TIME")]
