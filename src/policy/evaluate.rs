@@ -287,7 +287,13 @@ impl Bundle {
     }
 
     /// Lets conditions say which holdings count and then the policies decide, and completes the verdict.
-    pub(super) fn conclude(&self, facts: &dyn Facts, mut verdict: Verdict, scene: Scene<'_>, moment: Moment) -> Result<Verdict, Unavailable> {
+    pub(super) fn conclude(
+        &self,
+        facts: &dyn Facts,
+        mut verdict: Verdict,
+        scene: Scene<'_>,
+        moment: Moment,
+    ) -> Result<Verdict, Unavailable> {
         let Scene { subject, principal, attrs, action, resource, context, mut others } = scene;
         others.push(Arc::clone(&action.entity));
         let request = Request::new_unchecked(

@@ -5,9 +5,7 @@ use std::ops::Range;
 
 use super::problem::Problems;
 use super::settings_file::{At, Reader, Section};
-use crate::domain::settings::{
-    Emergency, Fallback, GrantLimits, MAX_STAGES, Requirement, RoleSettings, Stage, TicketPattern, UnknownRule,
-};
+use crate::domain::settings::{Emergency, Fallback, GrantLimits, MAX_STAGES, Requirement, RoleSettings, Stage, TicketPattern, UnknownRule};
 use crate::domain::text::Digest;
 use crate::domain::{Duration, RoleName, Uid};
 
