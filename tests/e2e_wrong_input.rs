@@ -173,8 +173,8 @@ fn the_api_refuses_and_changes_nothing() {
     };
     // what cannot be read never reaches the journal
     let rows: Vec<(&str, &str, Value, u16)> = vec![
-        ("POST", "/v1/activations", ask(json!({"dry_run": true})), 400),
-        ("POST", "/v1/activations", ask(json!({"emergency": true})), 400),
+        ("POST", "/v1/activations", ask(json!({"dry_run": "yes"})), 400),
+        ("POST", "/v1/activations", ask(json!({"emergency": true, "start": "2030-01-01T00:00:00Z"})), 400),
         ("POST", "/v1/activations", ask(json!({"colour": "red"})), 400),
         ("POST", "/v1/activations", ask(json!({"duration": "an hour"})), 400),
         ("POST", "/v1/activations", ask(json!({"scope": "prod"})), 400),
