@@ -4,12 +4,12 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::domain::command::GrantRequest;
+use crate::domain::command::{GrantRequest, Term};
 use crate::domain::event::{RECORD_VERSION, Remembered};
 use crate::domain::facts::{Action, Question, Refusal, Rows as _, Tables as _};
 use crate::domain::grant::EntityRow;
 use crate::domain::id::{CommandId, IdempotencyKey};
-use crate::domain::settings::{EdgeSource, GrantLimits, JsonObject, ParentEdge, Requirement, Stage, TypeSettings};
+use crate::domain::settings::{EdgeSource, Emergency, Fallback, GrantLimits, JsonObject, ParentEdge, Requirement, Stage, TypeSettings};
 use crate::domain::standing::{Moment, path, standing};
 use crate::domain::text::Digest;
 use crate::domain::*;
@@ -70,17 +70,33 @@ pub(super) fn role(name: &str, change: impl FnOnce(&mut RoleSettings)) -> RoleSe
         ticket_pattern: None,
         mfa_max_age: None,
         stages: Vec::new(),
+        max_extensions: 1,
+        extendable_after: 50,
+        max_active_per_day: None,
+        activate_within: Duration::from_hours(24),
+        emergency: None,
+        conditions: false,
         eligibility: GrantLimits { max_duration: Duration::from_days(1), allow_permanent: true },
         assignment: GrantLimits { max_duration: Duration::from_days(1), allow_permanent: false },
         digest: Digest([0; 32]),
     };
     change(&mut settings);
-    settings.digest = Digest::of_bytes(format!("{settings:?}").as_bytes());
     settings
 }
 
 pub(super) fn stage(approvers: &[&str], quorum: u32, timeout: u64) -> Stage {
-    Stage { approvers: approvers.iter().map(|name| uid(name)).collect(), quorum, timeout: mins(timeout) }
+    Stage { approvers: approvers.iter().map(|name| uid(name)).collect(), quorum, timeout: mins(timeout), fallback: None }
+}
+
+/// A stage that others may vote in, too, once it has waited for a while.
+pub(super) fn with_fallback(mut stage: Stage, approvers: &[&str], after: u64) -> Stage {
+    stage.fallback = Some(Fallback { approvers: approvers.iter().map(|name| uid(name)).collect(), after: mins(after) });
+    stage
+}
+
+/// Break-glass for up to an hour.
+pub(super) fn emergency(max_per_day: u32) -> Option<Emergency> {
+    Some(Emergency { max_duration: mins(60), max_per_day, review_within: Duration::from_hours(72) })
 }
 
 pub(super) fn attrs(person: Option<&str>) -> JsonObject {
@@ -105,12 +121,13 @@ pub(super) fn bundle(revision: &str, roles: Vec<RoleSettings>, entities: Vec<Ent
             (kind.to_owned(), TypeSettings { can_have_parents: true, case_insensitive: kind == "Group", ..TypeSettings::default() })
         })
         .into();
-    definitions.roles = roles.into_iter().map(|role| (role.name.clone(), Arc::new(role))).collect();
+    let digested = |role: RoleSettings| RoleSettings { digest: Digest::of_bytes(format!("{role:?}").as_bytes()), ..role };
+    definitions.roles = roles.into_iter().map(digested).map(|role| (role.name.clone(), Arc::new(role))).collect();
     Arc::new(definitions.with_entities(entities))
 }
 
 /// Permits everything but what is switched off, and keeps what it was asked.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(super) struct Law {
     pub(super) denied: BTreeSet<(Uid, Action)>,
     pub(super) misfits: BTreeMap<Uid, String>,
@@ -129,6 +146,7 @@ impl Authority for Law {
     }
 }
 
+#[derive(Clone)]
 pub(super) struct World {
     pub(super) rows: MemoryRows,
     pub(super) law: Law,
@@ -163,7 +181,7 @@ impl World {
     }
 
     pub(super) fn run_as(&mut self, actor: Actor, command: Command) -> Result<Outcome, Rejection> {
-        self.submit(&Envelope { id: CommandId::new("c").unwrap(), actor, idempotency: None, command })
+        self.submit(&Envelope { id: CommandId::new("c").unwrap(), actor, idempotency: None, dry_run: false, command })
     }
 
     /// What the writer does: the remembered result, or a decision that is recorded and applied.
@@ -208,14 +226,16 @@ impl World {
         result
     }
 
-    /// The journal, read back from its bytes and applied in one go to nothing.
-    pub(super) fn replayed(&self) -> Changes {
+    /// The journal applied in one go to nothing; `read_back`: from its bytes.
+    pub(super) fn replayed(&self, read_back: bool) -> Changes {
         let none = MemoryRows::new(Arc::new(Definitions::none(Revision::new("none").unwrap())));
         let mut overlay = Overlay::new(&none, Arc::clone(&none.definitions));
         for record in &self.records {
-            let read: Record = serde_json::from_slice(&record.to_canonical().unwrap()).unwrap();
-            assert_eq!(read, *record);
-            apply(&mut overlay, &read).unwrap();
+            if read_back {
+                let read: Record = serde_json::from_slice(&record.to_canonical().unwrap()).unwrap();
+                assert_eq!(read, *record);
+            }
+            apply(&mut overlay, record).unwrap();
         }
         overlay.changes
     }
@@ -253,7 +273,7 @@ impl World {
 
     pub(super) fn put_person(&mut self, actor: &str, name: &str, parents: &[&str], person: Option<&str>) -> Result<Outcome, Rejection> {
         let parents = parents.iter().map(|name| uid(name)).collect();
-        self.run(actor, Command::PutEntity { uid: uid(name), parents, attrs: attrs(person) })
+        self.run(actor, Command::PutEntity { uid: uid(name), parents, attrs: attrs(person), source: EdgeSource::Api })
     }
 
     pub(super) fn eligible(
@@ -273,8 +293,36 @@ impl World {
     }
 
     pub(super) fn approve(&mut self, actor: &str, id: &str) -> Result<Outcome, Rejection> {
+        self.approve_less(actor, id, None, None)
+    }
+
+    /// Approves for less than what stands there.
+    pub(super) fn approve_less(&mut self, actor: &str, id: &str, scope: Option<&str>, minutes: Option<u64>) -> Result<Outcome, Rejection> {
         let request_hash = self.hash(id);
-        self.run(actor, Command::Approve { id: act(id), request_hash, justification: None })
+        let (scope, duration) = (scope.map(uid), minutes.map(mins));
+        self.run(actor, Command::Approve { id: act(id), request_hash, scope, duration, justification: None })
+    }
+
+    /// Asks for more time, so many minutes of it.
+    pub(super) fn extend(&mut self, id: &str, actor: &str, of: &str, minutes: u64) -> Result<Outcome, Rejection> {
+        let (id, of, duration) = (act(id), act(of), Some(mins(minutes)));
+        self.run(actor, Command::Extend { id, of, duration, justification: None, ticket: None })
+    }
+
+    /// Records what time has done.
+    pub(super) fn settle(&mut self, due: command::Due) -> Result<Outcome, Rejection> {
+        self.run("elevon", Command::Settle(due))
+    }
+
+    /// The day ledger: minutes and emergencies of a principal and a role on the day of now.
+    pub(super) fn used(&self, principal: &str, role: &str) -> (u64, u32) {
+        let used = self.rows.day_use(&user(principal), &role_name(role), self.now.day()).unwrap();
+        (used.millis / 60_000, used.emergencies)
+    }
+
+    /// The end of an activation that is recorded as active, in minutes from now.
+    pub(super) fn left(&self, id: &str) -> i64 {
+        (self.activation(id).window().unwrap().end.unwrap().millis() - self.now.millis()) / 60_000
     }
 
     pub(super) fn deny(&mut self, actor: &str, id: &str) -> Result<Outcome, Rejection> {
@@ -298,14 +346,33 @@ pub(super) fn grant(holder: &str, role: &str, scope: Option<&str>, end: Option<T
 }
 
 pub(super) fn ask(id: &str, principal: &str, role: &str, scope: Option<&str>, minutes: Option<u64>) -> Command {
+    ask_for(id, principal, role, scope, Term { start: None, end: None, duration: minutes.map(mins) })
+}
+
+pub(super) fn ask_for(id: &str, principal: &str, role: &str, scope: Option<&str>, term: Term) -> Command {
     Command::RequestActivation {
         id: act(id),
         principal: user(principal),
         role: role_name(role),
         scope: scope.map(uid),
-        duration: minutes.map(mins),
+        term,
         justification: None,
         ticket: None,
+        emergency: false,
+    }
+}
+
+/// The same as break-glass, for a reason.
+pub(super) fn break_glass(id: &str, principal: &str, role: &str, minutes: Option<u64>) -> Command {
+    Command::RequestActivation {
+        id: act(id),
+        principal: user(principal),
+        role: role_name(role),
+        scope: None,
+        term: Term { start: None, end: None, duration: minutes.map(mins) },
+        justification: Some(text("fire")),
+        ticket: None,
+        emergency: true,
     }
 }
 

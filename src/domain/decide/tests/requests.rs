@@ -1,7 +1,7 @@
 //! Asking for a role, and ending what was asked for.
 
 use super::kit::*;
-use crate::domain::command::Due;
+use crate::domain::command::{Due, Term};
 use crate::domain::decide::{self, MAX_PENDING, Outcome};
 use crate::domain::facts::{Action, Object};
 use crate::domain::settings::Requirement;
@@ -62,9 +62,10 @@ fn everything_that_is_missing_is_named_at_once() {
             principal: user("ann"),
             role: role_name("strict"),
             scope: Some(uid("Db:prod")),
-            duration: None,
+            term: Term::default(),
             justification: why.map(text),
             ticket,
+            emergency: false,
         };
         match world.run_as(Actor::Caller(caller), command) {
             Err(Rejection::RequirementsMissing { missing: found, .. }) => {
@@ -94,7 +95,7 @@ fn without_stages_it_begins_at_once_and_ends_by_itself() {
     world.request("a", "ann", "free", Some("Db:orders"), 60).unwrap();
     assert_eq!(world.last(), ["activation_requested", "activation_started"]);
     let row = world.row("User:ann");
-    assert_eq!((row.grants.pending.len(), row.grants.activations.len(), row.changed), (0, 1, 3));
+    assert_eq!((row.grants.waiting.len(), row.grants.activations.len(), row.changed), (0, 1, 3));
     let due = || Command::Settle(Due::ActivationEnd(act("a")));
     world.wait(59);
     assert_eq!(world.roles("User:ann", Some("Db:orders")), ["free"]);
@@ -123,8 +124,9 @@ fn what_is_there_already_is_not_given_again() {
     assert_eq!(rule(world.request("b", "ann", "free", Some("Db:prod"), 51)), "accepted", "another scope is another thing");
     world.request("p", "ann", "one", None, 60).unwrap();
     assert_eq!(world.request("q", "ann", "one", None, 60), Ok(Outcome::ActivationExists(act("p"))));
-    assert_eq!(world.run("bob", ask("r", "ann", "one", None, Some(60))), Ok(Outcome::ActivationCreated(act("r"))));
-    assert_eq!(world.request("s", "ann", "one", None, 30), Ok(Outcome::ActivationCreated(act("s"))));
+    assert_eq!(world.run("bob", ask("r", "ann", "one", None, Some(60))), Ok(Outcome::ActivationExists(act("p"))), "whoever asks");
+    assert_eq!(world.request("s", "ann", "one", None, 30), Ok(Outcome::ActivationExists(act("p"))), "it gives more than is asked");
+    assert_eq!(world.request("s", "ann", "one", None, 61), Ok(Outcome::ActivationCreated(act("s"))), "nothing is active to be extended");
     world.wait(120);
     assert_eq!(world.request("t", "ann", "one", None, 60), Ok(Outcome::ActivationCreated(act("t"))), "the one that waits has timed out");
 }
@@ -134,10 +136,9 @@ fn requests_that_wait_are_bounded() {
     let mut world = company();
     world.eligible("e1", "User:ann", "one", None, None).unwrap();
     for number in 0..MAX_PENDING as u64 {
-        let command = ask(&format!("a{number:03}"), "ann", "one", None, None);
-        let Command::RequestActivation { id, principal, role, scope, justification, ticket, .. } = command else { unreachable!() };
-        let duration = Some(Duration::from_secs(number + 1));
-        world.run("ann", Command::RequestActivation { id, principal, role, scope, duration, justification, ticket }).unwrap();
+        // each longer than the one before, so that none gives what the next asks for
+        let term = Term { duration: Some(Duration::from_secs(number + 1)), ..Term::default() };
+        world.run("ann", ask_for(&format!("a{number:03}"), "ann", "one", None, term)).unwrap();
     }
     assert_eq!(rule(world.request("b", "ann", "one", None, 60)), "too_many_pending");
     world.wait(120);
@@ -190,6 +191,7 @@ fn a_repeated_command_gets_what_the_first_got() {
         id: id::CommandId::new("c").unwrap(),
         actor: by(actor),
         idempotency: key,
+        dry_run: false,
         command: ask(id, "ann", "free", None, Some(60)),
     };
     assert_eq!(world.submit(&envelope("ann", "a", key("k", 1))), Ok(Outcome::ActivationCreated(act("a"))));
