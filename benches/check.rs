@@ -80,7 +80,7 @@ fn measure(folder: &Path, policies: usize, principals: usize) {
     let parts = Parts {
         journal: Box::new(opened.journal),
         reader: opened.store,
-        clock: Arc::new(SystemClock),
+        clock: Arc::new(SystemClock::new()),
         proposed: Some(bundle),
         config: EngineConfig { timers: false, ..EngineConfig::default() },
     };

@@ -89,6 +89,9 @@ pub(super) enum Command {
     Audit(Audit),
     /// Replay the journal from empty and prove that what is stored is the same
     Rebuild(Rebuild),
+    /// The machine's clock
+    #[command(subcommand)]
+    Clock(Clock),
     /// Print a completion script
     #[command(after_help = "Example:\n  elevon completion bash > ~/.local/share/bash-completion/completions/elevon")]
     Completion {
@@ -314,6 +317,23 @@ pub(super) struct AuditList {
     pub(super) cursor: Option<String>,
 }
 
+#[derive(Debug, Subcommand)]
+pub(super) enum Clock {
+    /// Say that the clock is right although it jumped ahead. Every activation, and every assignment with an end, is over then
+    #[command(after_help = "\
+A server does not believe a clock that is more than five minutes ahead of the machine's running time: what is bound to time does not count \
+meanwhile, and commands are refused. Where the clock is wrong, set it right; that is all. Where it is right, say so here, on the machine \
+itself. Permanent assignments are not touched.\n\nExample:\n  elevon clock accept --data data")]
+    Accept {
+        /// The data folder
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        /// How long to wait for a running server to take it
+        #[arg(long, value_parser = wait, value_name = "DURATION", default_value = "PT15S")]
+        wait: Duration,
+    },
+}
+
 #[derive(Debug, Args)]
 #[command(after_help = "The server must not be running: two processes cannot hold one data folder. Nothing in the folder is changed.")]
 pub(super) struct Rebuild {
@@ -336,6 +356,12 @@ fn activation(text: &str) -> Result<ActivationId, BadName> {
 
 fn duration(text: &str) -> Result<Duration, BadTime> {
     Duration::parse(text)
+}
+
+fn wait(text: &str) -> Result<Duration, String> {
+    let most = Duration::from_mins(5);
+    let asked = Duration::parse(text).map_err(|error| error.to_string())?;
+    if asked <= most { Ok(asked) } else { Err(format!("{most} is the longest wait")) }
 }
 
 fn instant(text: &str) -> Result<Timestamp, BadTime> {
@@ -387,6 +413,9 @@ mod tests {
             (&["serve", "--policies", "p"], false),
             (&["serve", "--policies", "p", "--data", "d", "--listen", "localhost"], false),
             (&["serve", "--policies", "p", "--data", "d"], true),
+            (&["clock", "accept", "--data", "d"], true),
+            (&["clock", "accept", "--data", "d", "--wait", "PT6M"], false),
+            (&["clock", "accept"], false),
             (&["frobnicate"], false),
             (&[], false),
         ];

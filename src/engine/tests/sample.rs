@@ -12,6 +12,7 @@ use crate::domain::{
     ActivationId, Actor, AssignmentId, Caller, Command, CredentialKind, Duration, EligibilityId, Envelope, Outcome, Rejection, RoleName,
     Text, Timestamp, Uid,
 };
+use crate::engine::ports::{Clock as _, ClockAnswer, ClockAsked};
 use crate::engine::{Engine, EngineConfig, Parts, StartError, SubmitError, TestClock};
 use crate::policy::{Ask, Bundle};
 
@@ -210,6 +211,14 @@ impl World {
         self.engine.elevated(who, &role(role_name), None).unwrap().elevated
     }
 
+    /// Says that the clock is to be believed, as it shows now, and gives what became of it.
+    pub(super) async fn accept_clock(&self) -> ClockAnswer {
+        let answered = self.memory.answers.lock().unwrap().len();
+        *self.memory.word.lock().unwrap() = Some(ClockAsked { id: "word".to_owned(), wall: self.clock.now() });
+        eventually("the word about the clock is answered", || self.memory.answers.lock().unwrap().len() > answered).await;
+        self.memory.answers.lock().unwrap()[answered].clone()
+    }
+
     pub(super) fn allowed(&self, who: &Uid) -> bool {
         self.engine.check(&write(who)).unwrap().verdict.allowed
     }
@@ -221,7 +230,8 @@ pub(super) fn start(
     proposed: Option<Bundle>,
     timers: bool,
 ) -> Result<Arc<Engine>, StartError> {
-    let config = EngineConfig { timers, ..EngineConfig::default() };
+    let desk: Arc<Memory> = Arc::clone(memory);
+    let config = EngineConfig { timers, clock_desk: Some(desk), ..EngineConfig::default() };
     let reader: Arc<Memory> = Arc::clone(memory);
     let clock: Arc<TestClock> = Arc::clone(clock);
     Engine::start(Parts { journal: memory.journal(), reader, clock, proposed, config })
