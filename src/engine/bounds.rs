@@ -38,5 +38,11 @@ pub const CLOCK_WORD: crate::domain::Duration = crate::domain::Duration::from_ho
 pub const MEMO: usize = 32;
 /// Parts of the in-memory graph, each copied when something in it changes.
 pub const SHARDS: usize = 256;
+/// Principals whose memberships a view keeps, at most.
+pub const KEPT: usize = 16 * 1024;
+/// Parts that they are kept in.
+pub const KEPT_SHARDS: usize = 64;
+/// From how many groups on a principal's memberships are worth keeping.
+pub const KEPT_FROM: usize = 4;
 /// How long stopping waits for room in the queue.
 pub const STOP_WAIT: Duration = Duration::from_secs(10);

@@ -291,7 +291,7 @@ impl Engine {
             errors: Vec::new(),
             presence: Presence::Unknown(UnknownRule::Deny),
             resource_presence: Presence::Unknown(UnknownRule::Deny),
-            groups: Vec::new(),
+            memberships: Arc::default(),
             holdings: Vec::new(),
             valid_until: Some(self.moment().now),
             context_dropped: Vec::new(),

@@ -7,6 +7,7 @@ pub mod answer;
 pub mod bounds;
 pub mod clock;
 pub mod handle;
+mod kept;
 pub mod observe;
 pub mod ports;
 pub mod view;

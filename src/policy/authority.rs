@@ -32,7 +32,8 @@ impl Bundle {
     /// The facts cannot be read.
     pub fn ask(&self, facts: &dyn Facts, question: &Question, moment: Moment) -> Result<Verdict, Unavailable> {
         let Actor::Caller(caller) = &question.actor else {
-            let nobody = standing::Standing { presence: Presence::Known, groups: Vec::new(), holdings: Vec::new(), next_change: None };
+            let nobody =
+                standing::Standing { presence: Presence::Known, memberships: Arc::default(), holdings: Vec::new(), next_change: None };
             let detail = Some("Elevon itself is never asked about".to_owned());
             return Ok(self.undecided(nobody, Presence::Known, moment).denied(Reason::NoPermit, detail));
         };

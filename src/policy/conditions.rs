@@ -8,18 +8,44 @@ use std::iter;
 use std::ops::Range;
 
 use cedar_policy::Schema;
+use cedar_policy_core::ast::{EntityUID, PolicySet};
 
+use super::catalog::Catalog;
 use super::files::{Files, Kind, condition_of, condition_path};
 use super::policies::{self, Policies};
 use super::problem::{Problem, Problems, nearest};
 use super::roles::RolesFile;
 use super::schema::Text;
+use super::slice::Slices;
 use crate::domain::RoleName;
 
-/// The conditions of all roles that have some.
+/// The conditions of all roles that have some, as they were read.
 #[derive(Default)]
-pub(super) struct Conditions {
+pub(super) struct Draft {
     sets: BTreeMap<RoleName, Policies>,
+}
+
+impl Draft {
+    /// Validates each set as strictly as the policies. Lesser warnings are handed back.
+    pub(super) fn validate(&self, schema: &Schema, files: &Files, problems: &mut Problems) -> Vec<String> {
+        self.sets.values().flat_map(|set| policies::validate(set, schema, &files.texts, problems)).collect()
+    }
+
+    /// Lays them out to be asked.
+    pub(super) fn laid_out(self, catalog: &Catalog) -> Conditions {
+        let lay_out = |mut policies: Policies| {
+            policies.strip_places();
+            let set: &PolicySet = policies.set.as_ref();
+            let slices = Slices::new(set.policies(), catalog.action_entities());
+            (policies, slices)
+        };
+        Conditions { sets: self.sets.into_iter().map(|(role, policies)| (role, lay_out(policies))).collect() }
+    }
+}
+
+/// The conditions of all roles that have some.
+pub(super) struct Conditions {
+    sets: BTreeMap<RoleName, (Policies, Slices)>,
 }
 
 impl Conditions {
@@ -29,28 +55,23 @@ impl Conditions {
     }
 
     /// Those of a role.
-    pub(super) fn of(&self, role: &RoleName) -> Option<&Policies> {
+    pub(super) fn of(&self, role: &RoleName) -> Option<&(Policies, Slices)> {
         self.sets.get(role)
     }
 
-    /// Validates each set as strictly as the policies. Lesser warnings are handed back.
-    pub(super) fn validate(&self, schema: &Schema, files: &Files, problems: &mut Problems) -> Vec<String> {
-        self.sets.values().flat_map(|set| policies::validate(set, schema, &files.texts, problems)).collect()
-    }
-
-    /// Forgets places, as [`Policies::strip_places`].
-    pub(super) fn strip_places(&mut self) {
-        self.sets.values_mut().for_each(Policies::strip_places);
+    /// Whether it can make a difference to some of them that something stands below this entity.
+    pub(super) fn may_name(&self, uid: &EntityUID) -> bool {
+        self.sets.values().any(|(policies, _)| policies.may_name(uid))
     }
 }
 
 /// Parses the files of conditions and holds them against the roles. A role that wants conditions and has none, and conditions that no role
 /// wants, are both refused: a checkout that is half written must not lift a condition.
-pub(super) fn read(files: &Files, roles_at: Text<'_>, roles: &RolesFile, problems: &mut Problems) -> Conditions {
-    let mut conditions = Conditions::default();
+pub(super) fn read(files: &Files, roles_at: Text<'_>, roles: &RolesFile, problems: &mut Problems) -> Draft {
+    let mut draft = Draft::default();
     let mut wanted: HashMap<String, &RoleName> = HashMap::new();
-    for (name, draft) in roles.roles.iter().filter(|(_, draft)| draft.settings.conditions) {
-        let at = |message: String| Problem::at(roles_at.file, roles_at.text, draft.conditions.clone(), message);
+    for (name, role) in roles.roles.iter().filter(|(_, role)| role.settings.conditions) {
+        let at = |message: String| Problem::at(roles_at.file, roles_at.text, role.conditions.clone(), message);
         match condition_path(name) {
             None => {
                 let problem = at(format!("the role `{name}` cannot have conditions: its name is not that of a file"));
@@ -75,9 +96,9 @@ pub(super) fn read(files: &Files, roles_at: Text<'_>, roles: &RolesFile, problem
             let problem = Problem::in_file(path, format!("the conditions permit nothing, so the role `{role}` would never count"));
             problems.push(problem.help("write at least one `permit`: for whom, and under which circumstances, the role counts"));
         }
-        conditions.sets.insert((*role).clone(), set);
+        draft.sets.insert((*role).clone(), set);
     }
-    conditions
+    draft
 }
 
 fn unwanted(path: &str, roles: &RolesFile) -> Problem {

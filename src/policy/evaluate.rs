@@ -3,12 +3,14 @@
 //! An active role is a parent of the principal for this one question, and so is every group, however far up; policies were validated to look
 //! no further than one step, so nothing else of the graph has to be there. Nothing is parsed here that could have been parsed at load.
 
+use std::any::Any;
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use cedar_policy_core::ast::{Context, Entity, EntityUID, EntityUIDEntry, PartialValue, Request, Value};
-use cedar_policy_core::authorizer::{AuthorizationError, Decision};
+use cedar_policy_core::authorizer::Decision;
 use cedar_policy_core::entities::{Entities, NoEntitiesSchema, TCComputation};
+use cedar_policy_core::evaluator::EvaluationError;
 use cedar_policy_core::extensions::Extensions;
 use serde_json::{Map, Value as Json};
 
@@ -17,10 +19,11 @@ use super::bundle::Bundle;
 use super::catalog::{ActionInfo, Catalog};
 use super::policies::Policies;
 use super::problem::nearest;
+use super::slice::{Sides, Slices};
 use super::value;
 use crate::domain::facts::Facts;
 use crate::domain::settings::UnknownRule;
-use crate::domain::standing::{self, Holding, Moment, Presence, Standing, Via, WhyNot};
+use crate::domain::standing::{self, Holding, Memberships, Moment, Presence, Standing, Via, WhyNot};
 use crate::domain::{RoleName, Uid, Unavailable};
 
 /// Most entities that a context may name.
@@ -95,7 +98,7 @@ impl Bundle {
             errors: Vec::new(),
             presence: stands.presence,
             resource_presence,
-            groups: stands.groups,
+            memberships: stands.memberships,
             holdings: stands.holdings,
             valid_until: if untrusted { Some(moment.now) } else { stands.next_change },
             context_dropped: Vec::new(),
@@ -228,7 +231,7 @@ impl Bundle {
     ) -> Result<Entity, Unavailable> {
         let in_force = verdict.holdings.iter().filter(|holding| holding.counts.is_ok());
         let roles: HashSet<&RoleName> = in_force.map(|holding| &holding.role).collect();
-        let mut parents: HashSet<EntityUID> = verdict.groups.iter().filter_map(|group| self.catalog().entity(group)).collect();
+        let mut parents: HashSet<EntityUID> = self.groups_of(&verdict.memberships).iter().cloned().collect();
         parents.extend(roles.iter().filter_map(|role| self.role_entity(role)));
         let mut tags = Vec::new();
         if self.policies().reads_tags && self.catalog().types.get(uid.kind()).is_some_and(|info| info.tagged) {
@@ -242,11 +245,20 @@ impl Bundle {
         Ok(Entity::new_with_attr_partial_value(name, attrs, HashSet::new(), parents, tags))
     }
 
+    /// The groups of a principal that some policy or condition could tell it by, as Cedar's names: made once for as long as the memberships are kept.
+    fn groups_of(&self, memberships: &Memberships) -> Arc<Vec<EntityUID>> {
+        let make = || {
+            let names = memberships.groups.iter().filter_map(|group| self.catalog().entity(group));
+            let makes_a_difference = |name: &EntityUID| self.policies().may_name(name) || self.conditions().may_name(name);
+            Arc::new(names.filter(makes_a_difference).collect::<Vec<_>>())
+        };
+        let prepared: &Arc<dyn Any + Send + Sync> = memberships.prepared.get_or_init(|| make());
+        Arc::clone(prepared).downcast().unwrap_or_else(|_| make())
+    }
+
     /// An entity below others.
     pub(super) fn plain_entity(&self, name: EntityUID, attrs: Attrs, above: &[Uid]) -> Entity {
-        let parents = above.iter().filter_map(|uid| self.catalog().entity(uid)).collect();
-        let attrs = attrs.into_iter().map(|(name, value)| (name.into(), PartialValue::Value(value)));
-        Entity::new_with_attr_partial_value(name, attrs, HashSet::new(), parents, [])
+        entity_below(name, attrs, above.iter().filter_map(|uid| self.catalog().entity(uid)).collect())
     }
 
     /// The entity of a stored resource or of one that nobody stored, for Elevon's own questions.
@@ -299,16 +311,18 @@ impl Bundle {
         let request = Request::new_unchecked(
             EntityUIDEntry::known(principal.clone(), None),
             EntityUIDEntry::known(action.uid.clone(), None),
-            EntityUIDEntry::known(resource, None),
+            EntityUIDEntry::known(resource.clone(), None),
             Some(Context::Value(Arc::new(context.into_iter().map(|(name, value)| (name.into(), value)).collect()))),
         );
+        let sides = Sides { principal: &principal, action: &action.entity, resource: &resource };
         let mut reads_now = action.reads_now;
         for role in self.conditioned(&verdict.holdings) {
-            let Some(conditions) = self.conditions().of(&role) else { continue };
-            reads_now |= conditions.read_now_for(&action.entity);
+            let Some((policies, slices)) = self.conditions().of(&role) else { continue };
+            reads_now |= policies.read_now_for(&action.entity);
             // as if no role were held: with groups and attributes, without roles and tags
-            let bare = Arc::new(self.plain_entity(principal.clone(), attrs.clone(), &verdict.groups));
-            let decided = self.evaluate(conditions, request.clone(), others.iter().cloned().chain([bare]));
+            let groups = self.groups_of(&verdict.memberships).iter().cloned().collect();
+            let bare = Arc::new(entity_below(principal.clone(), attrs.clone(), groups));
+            let decided = evaluate(policies, slices, &sides, request.clone(), others.iter().cloned().chain([bare]));
             let Some(because) = unmet(&decided) else { continue };
             for holding in verdict.holdings.iter_mut().filter(|holding| holding.counts.is_ok() && holding.role == role) {
                 holding.counts = Err(WhyNot::ConditionsNotMet { role: role.clone(), because: because.clone() });
@@ -317,8 +331,8 @@ impl Bundle {
         if action.takes_now && reads_now {
             verdict.valid_until = Some(moment.now);
         }
-        let principal = Arc::new(self.principal_entity(facts, subject, principal, attrs, &verdict)?);
-        let decided = self.evaluate(self.policies(), request, others.into_iter().chain([principal]));
+        let whole = Arc::new(self.principal_entity(facts, subject, principal.clone(), attrs, &verdict)?);
+        let decided = evaluate(self.policies(), self.slices(), &sides, request, others.into_iter().chain([whole]));
         verdict.allowed = decided.reason == Reason::Permitted;
         let waits_for_the_clock = decided.reason == Reason::NoPermit && verdict.holdings.iter().any(fails_for_the_clock);
         verdict.reason = if waits_for_the_clock { Reason::TimeUntrusted } else { decided.reason };
@@ -338,36 +352,58 @@ impl Bundle {
         roles.dedup();
         roles
     }
+}
 
-    /// Evaluates policies. All that is asked of Cedar at check time is asked here, so that an index of policies can take its place.
-    fn evaluate(&self, policies: &Policies, request: Request, entities: impl Iterator<Item = Arc<Entity>>) -> Decided {
-        let failed = |message: String| Decided {
-            reason: Reason::PolicyError,
-            policies: Vec::new(),
-            errors: vec![PolicyError { policy: "the question".to_owned(), effect: Effect::Forbid, message }],
-        };
-        // every ancestor was put in as a parent, so there is no closure to compute
-        let assumed = TCComputation::AssumeAlreadyComputed;
-        let entities = match Entities::new().add_entities(entities, None::<&NoEntitiesSchema>, assumed, Extensions::all_available()) {
-            Ok(entities) => entities,
-            Err(error) => return failed(error.to_string()),
-        };
-        let response = self.authorizer().is_authorized(request, policies.set.as_ref(), &entities);
-        let error = |error: &AuthorizationError| {
-            let AuthorizationError::PolicyEvaluationError { id, error } = error;
-            let policy = id.to_string();
-            PolicyError { effect: policies.effect(&policy), policy, message: error.to_string() }
-        };
-        let mut errors: Vec<PolicyError> = response.diagnostics.errors.iter().map(error).collect();
-        errors.sort_by(|one, other| one.policy.cmp(&other.policy));
-        let mut deciding: Vec<String> = response.diagnostics.reason.iter().map(ToString::to_string).collect();
-        deciding.sort();
-        let reason = combine(response.decision, !deciding.is_empty(), &errors);
-        if reason == Reason::PolicyError {
-            // a permit that was satisfied did not decide this
-            deciding.clear();
-        }
-        Decided { reason, policies: deciding, errors }
+fn entity_below(name: EntityUID, attrs: Attrs, parents: HashSet<EntityUID>) -> Entity {
+    let attrs = attrs.into_iter().map(|(name, value)| (name.into(), PartialValue::Value(value)));
+    Entity::new_with_attr_partial_value(name, attrs, HashSet::new(), parents, [])
+}
+
+/// Evaluates policies. All that is asked of Cedar at check time is asked here.
+fn evaluate(
+    policies: &Policies,
+    slices: &Slices,
+    sides: &Sides<'_>,
+    request: Request,
+    entities: impl Iterator<Item = Arc<Entity>>,
+) -> Decided {
+    let failed = |message: String| Decided {
+        reason: Reason::PolicyError,
+        policies: Vec::new(),
+        errors: vec![PolicyError { policy: "the question".to_owned(), effect: Effect::Forbid, message }],
+    };
+    // every ancestor was put in as a parent, so there is no closure to compute
+    let assumed = TCComputation::AssumeAlreadyComputed;
+    let entities = match Entities::new().add_entities(entities, None::<&NoEntitiesSchema>, assumed, Extensions::all_available()) {
+        Ok(entities) => entities,
+        Err(error) => return failed(error.to_string()),
+    };
+    let found = slices.evaluate(sides, request, &entities);
+    let error = |(policy, error): (&str, EvaluationError)| {
+        let effect = policies.effect(policy);
+        PolicyError { policy: policy.to_owned(), effect, message: error.to_string() }
+    };
+    let mut errors: Vec<PolicyError> = found.errors.into_iter().map(error).collect();
+    errors.sort_by(|one, other| one.policy.cmp(&other.policy));
+    let (decision, reasons) = decide(found.permits, found.forbids);
+    let mut policies: Vec<String> = reasons.into_iter().map(str::to_owned).collect();
+    policies.sort();
+    let reason = combine(decision, !policies.is_empty(), &errors);
+    if reason == Reason::PolicyError {
+        // a permit that was satisfied did not decide this
+        policies.clear();
+    }
+    Decided { reason, policies, errors }
+}
+
+/// How satisfied policies combine: any `forbid` denies, and else any `permit` allows. The policies that decided come with it.
+pub(super) fn decide<'a>(permits: Vec<&'a str>, forbids: Vec<&'a str>) -> (Decision, Vec<&'a str>) {
+    if !forbids.is_empty() {
+        (Decision::Deny, forbids)
+    } else if !permits.is_empty() {
+        (Decision::Allow, permits)
+    } else {
+        (Decision::Deny, Vec::new())
     }
 }
 

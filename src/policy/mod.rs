@@ -21,6 +21,7 @@ mod problem;
 mod roles;
 mod schema;
 mod settings_file;
+mod slice;
 mod trial;
 mod value;
 mod watch;

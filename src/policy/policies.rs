@@ -1,6 +1,6 @@
 //! `*.cedar`: parsed file by file, named, and strictly validated as one set.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::str::FromStr as _;
 use std::sync::Arc;
@@ -32,6 +32,10 @@ pub(super) struct Policies {
     pub(super) reads_tags: bool,
     /// Policies that read `context.now`.
     time_readers: Vec<Policy>,
+    /// Every entity that a policy writes out.
+    named: HashSet<ast::EntityUID>,
+    /// Whether some policy asks `in` of an entity that it does not write out, so that any could be meant.
+    asks_in_any: bool,
 }
 
 impl Policies {
@@ -39,6 +43,11 @@ impl Policies {
     pub(super) fn effect(&self, id: &str) -> Effect {
         // a policy that nobody knows cannot be assumed to be harmless
         self.effects.get(id).copied().unwrap_or(Effect::Forbid)
+    }
+
+    /// Whether it can make a difference to some policy that something stands below this entity.
+    pub(super) fn may_name(&self, uid: &ast::EntityUID) -> bool {
+        self.asks_in_any || self.named.contains(uid)
     }
 
     /// How many there are.
@@ -112,8 +121,15 @@ impl Policies {
 
 /// Parses all files. What cannot be parsed is among the problems, and missing from the set.
 pub(super) fn parse<'a>(files: impl Iterator<Item = (&'a String, &'a Shared)>, problems: &mut Problems) -> Policies {
-    let mut policies =
-        Policies { set: PolicySet::new(), effects: HashMap::new(), places: HashMap::new(), reads_tags: false, time_readers: Vec::new() };
+    let mut policies = Policies {
+        set: PolicySet::new(),
+        effects: HashMap::new(),
+        places: HashMap::new(),
+        reads_tags: false,
+        time_readers: Vec::new(),
+        named: HashSet::new(),
+        asks_in_any: false,
+    };
     let mut texts: BTreeMap<&str, &Shared> = BTreeMap::new();
     for (file, text) in files {
         texts.insert(file, text);
@@ -177,12 +193,28 @@ fn add(policies: &mut Policies, texts: &BTreeMap<&str, &Shared>, file: &str, num
             policies.time_readers.push(policy.clone());
         }
     }
+    for part in inner.condition().subexpressions() {
+        match part.expr_kind() {
+            ExprKind::Lit(ast::Literal::EntityUID(uid)) => drop(policies.named.insert((**uid).clone())),
+            ExprKind::BinaryApp { op: BinaryOp::In, arg2, .. } => policies.asks_in_any |= !is_written_out(arg2),
+            _ => {}
+        }
+    }
     if let Err(error) = policies.set.add(policy) {
         problems.push(Problem::at(file, text, span, error.to_string()));
         return;
     }
     policies.effects.insert(id.clone(), effect);
     policies.places.insert(id, Placed { file: file.to_owned(), span });
+}
+
+/// Whether an expression is an entity, or a set of entities, that stands there itself.
+fn is_written_out(expr: &Expr) -> bool {
+    let entity = |expr: &Expr| matches!(expr.expr_kind(), ExprKind::Lit(ast::Literal::EntityUID(_)));
+    match expr.expr_kind() {
+        ExprKind::Set(items) => items.iter().all(entity),
+        _ => entity(expr),
+    }
 }
 
 fn looks_at_tags(expr: &Expr) -> bool {

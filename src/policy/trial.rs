@@ -1,6 +1,7 @@
 //! Policy tests, `tests/*.toml`: given who holds what, is something allowed, and by which policy?
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -338,7 +339,7 @@ impl Trial {
     fn facts(&self, bundle: &Bundle) -> Result<MemoryRows, String> {
         let mut rows = MemoryRows::new(bundle.definitions().clone());
         for def in &self.stored {
-            rows.all.rows.entry(def.uid.clone()).or_default().stored = Some(def.clone());
+            rows.all.rows.entry(def.uid.clone()).or_default().stored = Some(Arc::new(def.clone()));
         }
         for (nth, active) in self.active.iter().enumerate() {
             let settings = bundle.definitions().roles.get(&active.role);

@@ -2,6 +2,7 @@
 //! [`super::FORMAT`], say in its history what changed, and keep reading the older form. A line that is added is not.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use super::family::{self, Family, hex};
 use super::key::{Key, Label, MetaKey, Seq};
@@ -170,16 +171,17 @@ fn row() -> EntityRow {
         incarnation: Incarnation(7),
         disabled: true,
         void_before: 300,
-        stored: Some(EntityDef {
+        stored: Some(Arc::new(EntityDef {
             uid: alice(),
             parents: vec![edge(EdgeSource::Bundle), edge(EdgeSource::Api)],
             attrs: JsonObject::new(&attrs).unwrap(),
-        }),
+        })),
         grants: Grants {
             eligibilities: vec![eligibility],
             assignments: vec![assignment],
             activations: vec![activation],
             waiting: vec![act()],
+            starts: vec![(act(), at(10))],
         },
     }
 }

@@ -12,6 +12,7 @@ mod desk;
 mod entries;
 mod family;
 mod filter;
+mod kept;
 mod key;
 #[cfg(test)]
 mod layout;
@@ -50,6 +51,7 @@ pub struct Store {
     mark: Mutex<()>,
     mark_millis: AtomicI64,
     active: AtomicU64,
+    rows: kept::KeptRows,
     /// Why a write failed. From then on nothing is written: what is on disk is no longer known.
     failed: OnceLock<String>,
 }
@@ -90,6 +92,7 @@ impl Store {
             mark: Mutex::new(()),
             mark_millis: AtomicI64::new(mark.millis()),
             active: AtomicU64::new(active),
+            rows: kept::KeptRows::default(),
             failed: OnceLock::new(),
             db,
         })

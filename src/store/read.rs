@@ -25,7 +25,7 @@ use crate::engine::ports::{ActivationFilter, Anchor, AuditFilter, GrantFilter, G
 
 impl Rows for Store {
     fn row(&self, uid: &Uid) -> Result<Option<Arc<EntityRow>>, Unavailable> {
-        Ok(ROWS.get(&self.at(), uid)?.map(Arc::new))
+        ROWS.get_with(&self.at(), uid, |bytes| self.rows.decode(uid, bytes))
     }
 
     fn role_row(&self, role: &RoleName) -> Result<RoleRow, Unavailable> {

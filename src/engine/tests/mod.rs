@@ -1,6 +1,7 @@
 //! What the engine promises, each promise with a test that can fail.
 
 mod jump;
+mod kept;
 mod memory;
 mod reading;
 mod sample;

@@ -26,7 +26,7 @@ entity Group in [Group];
 entity User in [Group, Role] { note?: String };
 entity Site in [Site];
 entity Db in [Site];
-action read, write appliesTo { principal: [User], resource: [Db, Site] };
+action read, write appliesTo { principal: [User], resource: [Db, Site], context: { mfa?: Bool } };
 "#;
 
 const ROLES: &str = r#"
@@ -39,13 +39,22 @@ assignment.allow_permanent = true
 [roles."reader"]
 require = []
 assignment.allow_permanent = true
+[roles."keeper"]
+require = []
+assignment.allow_permanent = true
+conditions = true
 "#;
+
+/// When `keeper` counts.
+const CONDITIONS: &str = "permit(principal, action, resource) when { context has mfa && context.mfa };";
 
 const POLICIES: &str = r#"
 @id("root")
 permit(principal == User::"root", action, resource);
 @id("ask")
 permit(principal, action == Elevon::Action::"activateRole", resource);
+@id("keep")
+permit(principal in Role::"keeper", action == Action::"write", resource);
 "#;
 
 const GUARD: &str = r#"
@@ -75,6 +84,7 @@ pub(super) fn bundle(name: &str) -> Bundle {
         ("roles.toml", ROLES.to_owned()),
         ("main.cedar", policy),
         ("entities.json", entities),
+        ("conditions/keeper.cedar", CONDITIONS.to_owned()),
         ("tests/guard.toml", GUARD.to_owned()),
     ];
     let files: BTreeMap<_, _> = files.into_iter().map(|(path, text)| (path.to_owned(), text.into_bytes())).collect();

@@ -61,7 +61,7 @@ fn own_standing(asker: &Asker) -> Result<Value, Problem> {
             json!({
                 "principal": principal,
                 "presence": presence,
-                "groups": standing.groups,
+                "groups": standing.memberships.groups,
                 "eligible": eligible,
                 "active": active,
                 "revision": revision,
