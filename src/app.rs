@@ -19,7 +19,7 @@ use crate::engine::{Engine, EngineConfig, Observer, Parts, Reply, StartError, Su
 use crate::http::{Metrics, PolicyFolder, ReloadError, Reloading, Server, limits};
 use crate::identity::Dev;
 use crate::policy::{Bundle, BundleError, Watcher, digest_of};
-use crate::store::{Mode, OpenError, Opened, Store};
+use crate::store::{FolderDesk, Mode, OpenError, Opened, Store};
 use crate::telemetry::{self, TelemetryError};
 
 pub use crate::config::{BadConfig, ServeConfig};
@@ -256,7 +256,7 @@ struct Clocks {
 impl Clocks {
     #[cfg(feature = "test-clock")]
     fn of(config: &ServeConfig) -> Self {
-        Self { test: config.test_clock.then(|| Arc::new(crate::engine::TestClock::new(SystemClock.now()))) }
+        Self { test: config.test_clock.then(|| Arc::new(crate::engine::TestClock::new(SystemClock::new().now()))) }
     }
 
     #[cfg(not(feature = "test-clock"))]
@@ -269,7 +269,7 @@ impl Clocks {
         if let Some(test) = &self.test {
             return Arc::clone(test) as Arc<dyn Clock>;
         }
-        Arc::new(SystemClock)
+        Arc::new(SystemClock::new())
     }
 }
 
@@ -281,7 +281,8 @@ fn engine(config: &ServeConfig, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) ->
         Ok(bundle) => (Some(bundle), None),
         Err(error) => (None, Some(error)),
     };
-    let config_of_engine = EngineConfig { observer: metrics as Arc<dyn Observer>, timers: true };
+    let config_of_engine =
+        EngineConfig { observer: metrics as Arc<dyn Observer>, timers: true, clock_desk: Some(Arc::new(FolderDesk::new(&config.data))) };
     let parts = Parts { journal: Box::new(journal), reader: store, clock, proposed, config: config_of_engine };
     match (Engine::start(parts), error) {
         (Ok(engine), error) => Ok((engine, error)),

@@ -190,6 +190,7 @@ fn the_api_refuses_and_changes_nothing() {
         ("POST", "/v1/activations/revoke", json!({"reason": "x"}), 400),
         ("POST", "/v1/eligibilities/elg_nothing/extend", json!({"justification": "x"}), 400),
         ("GET", "/v1/events?after=yesterday", Value::Null, 400),
+        ("POST", "/v1/activations", ask(json!({"emergency": true, "start": "2030-01-01T00:00:00Z"})), 400),
         ("POST", "/v1/activations", ask(json!({"colour": "red"})), 400),
         ("POST", "/v1/activations", ask(json!({"duration": "an hour"})), 400),
         ("POST", "/v1/activations", ask(json!({"scope": "prod"})), 400),

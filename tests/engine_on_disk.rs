@@ -30,7 +30,7 @@ fn start(dir: &Path) -> Arc<Engine> {
     let opened = Store::open(dir, Mode::Dev).unwrap();
     let proposed = Some(Bundle::load(Path::new("policies")).unwrap());
     let (journal, reader) = (Box::new(opened.journal), opened.store);
-    Engine::start(Parts { journal, reader, clock: Arc::new(SystemClock), proposed, config: EngineConfig::default() }).unwrap()
+    Engine::start(Parts { journal, reader, clock: Arc::new(SystemClock::new()), proposed, config: EngineConfig::default() }).unwrap()
 }
 
 async fn submit(engine: &Engine, who: &str, command: Command) -> Outcome {

@@ -6,6 +6,7 @@ mod args;
 mod audit;
 mod check;
 mod client;
+mod clock;
 mod describe;
 mod ending;
 mod feed;
@@ -22,7 +23,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
 
-use args::{Arguments, Audit, Command, Format, Shared};
+use args::{Arguments, Audit, Clock, Command, Format, Shared};
 use client::{Client, Failure};
 use grants::Kind;
 use output::Output;
@@ -91,6 +92,7 @@ fn dispatch(shared: &Shared, command: &Command, out: &Output) -> Outcome {
         Command::Serve(serve) => local::serve(serve),
         Command::Policy(what) => local::policy(out, what),
         Command::Rebuild(what) => local::rebuild(out, what),
+        Command::Clock(Clock::Accept { data, wait }) => clock::accept(out, data, *wait),
     }
 }
 

@@ -229,7 +229,11 @@ impl Applying<'_, '_, '_> {
         let (by, at, reason) = self.ending(reason);
         let wanted = |state: &ActivationState| matches!(state, ActivationState::Scheduled { .. } | ActivationState::Active { .. });
         self.activation(id, wanted, |activation, row| {
-            if let Some(window) = activation.window() {
+            if let Some(mut window) = activation.window() {
+                if matches!(activation.state, ActivationState::Scheduled { .. }) {
+                    // It never began, so nothing of it was used, however late the timer is that would have let it begin.
+                    window.start = window.start.max(at);
+                }
                 end(activation, row, ActivationState::Revoked { window, by, at, reason, cause: cause.cloned() });
             }
         })

@@ -19,7 +19,7 @@ use super::time::{Duration, Timestamp, Window};
 pub struct Moment {
     /// The instant.
     pub now: Timestamp,
-    /// False while the clock stands before a time already seen: what is bound to time does not count then.
+    /// False while the clock stands before a time already seen, or has jumped ahead: what is bound to time does not count then.
     pub trusted: bool,
 }
 

@@ -17,7 +17,7 @@ use super::answer::{BundleFailure, Checked, Elevated, Health, Preview, Reply, St
 use super::bounds::{MIN_SEQ_WAIT, STOP_WAIT};
 use super::group::Proposal;
 use super::observe::{CheckOutcome, CommandResult, NoObserver, Observer};
-use super::ports::{Clock, Journal, Reader};
+use super::ports::{Clock, ClockDesk, Journal, Reader};
 use super::shared::{Shared, Unread};
 use super::start::{self, Started};
 use super::view::View;
@@ -43,11 +43,13 @@ pub struct EngineConfig {
     pub observer: Arc<dyn Observer>,
     /// Whether this engine records what time has done. Checks do not depend on it; of several engines on one journal, one does.
     pub timers: bool,
+    /// Where somebody on the machine says that a clock is to be believed that jumped ahead.
+    pub clock_desk: Option<Arc<dyn ClockDesk>>,
 }
 
 impl Default for EngineConfig {
     fn default() -> Self {
-        Self { observer: Arc::new(NoObserver), timers: true }
+        Self { observer: Arc::new(NoObserver), timers: true, clock_desk: None }
     }
 }
 

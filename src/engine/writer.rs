@@ -165,7 +165,7 @@ impl Writer {
                 }
             };
             let number = records.len();
-            let batch = Batch { records, changes, bundles, mark: self.shared.mark.get() };
+            let batch = Batch { records, changes, bundles, mark: self.shared.judge.mark() };
             let began = Instant::now();
             match self.journal.commit(head, batch) {
                 Committed::Done(_) => {}

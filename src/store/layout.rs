@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::family::{self, Family, hex};
 use super::key::{Key, Label, MetaKey, Seq};
-use super::value::{HeadRow, Raw, Value};
+use super::value::{AnchorRow, HeadRow, Raw, Value};
 use crate::domain::command::Due;
 use crate::domain::event::Remembered;
 use crate::domain::grant::{
@@ -20,7 +20,7 @@ use crate::domain::{
     Activation, ActivationId, Actor, Assignment, AssignmentId, Caller, CredentialKind, Day, Duration, Eligibility, EligibilityId,
     EntityDef, GrantRequest, GrantRequestId, Incarnation, Outcome, Rejection, Revision, RoleName, Text, TextDigest, Timestamp, Uid, Window,
 };
-use crate::engine::ports::Head;
+use crate::engine::ports::{Anchor, Head};
 
 fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis)
@@ -311,6 +311,7 @@ fn sheet() -> String {
 
 fn meta(sheet: &mut Sheet) {
     let head = Head { seq: 258, hash: Digest([1; 32]), at: at(1), revision: Some(Revision::new("ab12").unwrap()) };
+    let anchor = Anchor { machine_start: "m".to_owned(), running: 300, wall: at(301) };
     for (key, value) in [
         (MetaKey::Magic, b"elevon".to_vec()),
         (MetaKey::Format, super::FORMAT.to_be_bytes().to_vec()),
@@ -320,6 +321,7 @@ fn meta(sheet: &mut Sheet) {
         (MetaKey::Active, 300_u64.encode().unwrap()),
         (MetaKey::LiveSince, at(300).encode().unwrap()),
         (MetaKey::TimeVoid, 300_u64.encode().unwrap()),
+        (MetaKey::Anchor, AnchorRow::from(&anchor).encode().unwrap()),
     ] {
         sheet.row(&family::META, &key, &Raw(value));
     }

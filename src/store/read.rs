@@ -10,8 +10,8 @@ use super::family::{
     ROLES, ROWS, Span, TEXTS, TIMERS,
 };
 use super::key::{Key, Label, MetaKey};
-use super::value::Raw;
-use super::{Store, meta};
+use super::value::{AnchorRow, Raw};
+use super::{Store, maybe_meta, meta};
 use crate::domain::command::Due;
 use crate::domain::event::Remembered;
 use crate::domain::grant::{Cause, DayUse, EntityRow, GrantRef, RoleRow};
@@ -21,7 +21,7 @@ use crate::domain::{
     Activation, ActivationId, Assignment, AssignmentId, Day, Eligibility, EligibilityId, GrantRequest, Revision, RoleName, Rows, Tables,
     Text, TextDigest, Timestamp, Uid, Unavailable,
 };
-use crate::engine::ports::{ActivationFilter, AuditFilter, GrantFilter, GrantRequestFilter, Head, Listing, Page, Reader, Sealed};
+use crate::engine::ports::{ActivationFilter, Anchor, AuditFilter, GrantFilter, GrantRequestFilter, Head, Listing, Page, Reader, Sealed};
 
 impl Rows for Store {
     fn row(&self, uid: &Uid) -> Result<Option<Arc<EntityRow>>, Unavailable> {
@@ -156,8 +156,12 @@ impl Reader for Store {
         self.current_mark()
     }
 
-    fn save_mark(&self, mark: Timestamp) -> Result<(), Unavailable> {
-        self.raise_mark(mark).map_err(Unavailable)
+    fn anchor(&self) -> Result<Option<Anchor>, Unavailable> {
+        Ok(maybe_meta::<AnchorRow>(&self.at(), MetaKey::Anchor)?.map(Anchor::from))
+    }
+
+    fn save_mark(&self, mark: Timestamp, anchor: &Anchor) -> Result<(), Unavailable> {
+        self.raise_mark(mark, anchor).map_err(Unavailable)
     }
 
     fn inner_rows(&self) -> Result<Vec<(Uid, Arc<EntityRow>)>, Unavailable> {

@@ -17,6 +17,7 @@ mod lists;
 mod matrix;
 mod operations;
 mod prolong;
+mod settings;
 mod story;
 mod tried;
 mod watch;

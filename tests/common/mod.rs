@@ -234,6 +234,12 @@ impl Server {
         assert_eq!(status, 200, "{reply}");
     }
 
+    /// Sets the server's clock ahead while no time passes.
+    pub fn jump(&self, by: &str) {
+        let (status, reply) = self.call("alice", "POST", "/dev/clock", json!({"jump": by}));
+        assert_eq!(status, 200, "{reply}");
+    }
+
     /// Runs the command line against this server as somebody.
     pub fn cli(&self, who: &str, arguments: &[&str]) -> Ran {
         run(Command::new(ELEVON).args(arguments).env("ELEVON_URL", self.url()).env("ELEVON_TOKEN", format!("Dev User::\"{who}\"")))

@@ -14,9 +14,9 @@ pub(super) use grants::{GrantAdd, GrantList, GrantProlong, GrantRequests, Grants
 pub(super) use people::{Activate, Approve, Check, Ending, Events, Extend, Revoke, Status, Vote};
 
 use crate::domain::id::{ActivationId, RoleName, Uid};
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Duration, Timestamp};
 
-use read::{activation, entity, instant, role};
+use read::{activation, entity, instant, role, wait};
 
 const EXAMPLES: &str = r#"Examples:
   elevon serve --policies policies --data data --dev
@@ -111,6 +111,9 @@ pub(super) enum Command {
     Events(Events),
     /// Replay the journal from empty and prove that what is stored is the same
     Rebuild(Rebuild),
+    /// The machine's clock
+    #[command(subcommand)]
+    Clock(Clock),
     /// Print a completion script
     #[command(after_help = "Example:\n  elevon completion bash > ~/.local/share/bash-completion/completions/elevon")]
     Completion {
@@ -216,6 +219,23 @@ pub(super) struct AuditList {
     pub(super) cursor: Option<String>,
 }
 
+#[derive(Debug, Subcommand)]
+pub(super) enum Clock {
+    /// Say that the clock is right although it jumped ahead. Every activation, and every assignment with an end, is over then
+    #[command(after_help = "\
+A server does not believe a clock that is more than five minutes ahead of the machine's running time: what is bound to time does not count \
+meanwhile, and commands are refused. Where the clock is wrong, set it right; that is all. Where it is right, say so here, on the machine \
+itself. Permanent assignments are not touched.\n\nExample:\n  elevon clock accept --data data")]
+    Accept {
+        /// The data folder
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        /// How long to wait for a running server to take it
+        #[arg(long, value_parser = wait, value_name = "DURATION", default_value = "PT15S")]
+        wait: Duration,
+    },
+}
+
 #[derive(Debug, Args)]
 #[command(after_help = "The server must not be running: two processes cannot hold one data folder. Nothing in the folder is changed.")]
 pub(super) struct Rebuild {
@@ -283,6 +303,9 @@ mod tests {
             (&["serve", "--policies", "p"], false),
             (&["serve", "--policies", "p", "--data", "d", "--listen", "localhost"], false),
             (&["serve", "--policies", "p", "--data", "d"], true),
+            (&["clock", "accept", "--data", "d"], true),
+            (&["clock", "accept", "--data", "d", "--wait", "PT6M"], false),
+            (&["clock", "accept"], false),
             (&["frobnicate"], false),
             (&[], false),
         ];

@@ -20,6 +20,12 @@ pub(super) fn duration(text: &str) -> Result<Duration, BadTime> {
     Duration::parse(text)
 }
 
+pub(super) fn wait(text: &str) -> Result<Duration, String> {
+    let most = Duration::from_mins(5);
+    let asked = Duration::parse(text).map_err(|error| error.to_string())?;
+    if asked <= most { Ok(asked) } else { Err(format!("{most} is the longest wait")) }
+}
+
 pub(super) fn instant(text: &str) -> Result<Timestamp, BadTime> {
     Timestamp::parse(text)
 }

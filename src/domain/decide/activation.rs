@@ -1,7 +1,7 @@
 //! Asking for a role.
 
-use super::approval::quorum_is_reachable;
 use super::begin::{Begun, begin, over_budget};
+use super::quorum::quorum_is_reachable;
 use super::terms::{self, Brought};
 use super::{Case, Decision, Outcome};
 use crate::domain::command::Term;
@@ -70,9 +70,7 @@ pub(super) fn request(case: &Case<'_>, asked: &Asked<'_>) -> Result<Decision, Re
         events.push(Event::EmergencyUsed { id: id.clone(), review_by: case.now().plus(limits.review_within) });
         return Ok(Decision::permitted(permitted, events, Outcome::ActivationCreated(id)));
     }
-    for (number, stage) in (1_u32..).zip(&settings.stages) {
-        quorum_is_reachable(case, settings, number, stage, &activation)?;
-    }
+    quorum_is_reachable(case, settings, &activation)?;
     if settings.stages.is_empty() {
         events.extend(begun(begin(case, &activation, settings)?)?);
     } else if let Some(over) = over_budget(case, &activation, settings, activation.window_from(times.from(case.now())))? {
@@ -187,9 +185,8 @@ fn ensure(case: &Case<'_>, asked: &Activation) -> Result<Option<ActivationId>, R
     let row = if asked.emergency { None } else { case.facts.row(&asked.principal)? };
     for id in row.iter().flat_map(|row| &row.grants.waiting) {
         let Some(other) = case.facts.activation(id)? else { continue };
-        let begins = match other.status(case.now()) {
-            ActivationStatus::Pending => other.start.filter(|start| *start > case.now()).unwrap_or(case.now()),
-            ActivationStatus::Scheduled => other.window().map_or(case.now(), |window| window.start),
+        match other.status(case.now()) {
+            ActivationStatus::Pending | ActivationStatus::Scheduled => {}
             ActivationStatus::Approved
             | ActivationStatus::Active
             | ActivationStatus::Denied
@@ -199,8 +196,10 @@ fn ensure(case: &Case<'_>, asked: &Activation) -> Result<Option<ActivationId>, R
             | ActivationStatus::Deactivated
             | ActivationStatus::Revoked
             | ActivationStatus::Expired => continue,
-        };
+        }
         waiting += 1;
+        // One whose start is past, and which nobody let begin yet, begins now.
+        let begins = other.start.unwrap_or(case.now()).max(case.now());
         let same = other.role == asked.role && other.scope == asked.scope && other.under == asked.under && other.extends.is_none();
         if same && lasts(&other.window_from(begins)) {
             return Ok(Some(id.clone()));

@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use super::activation::object;
 use super::begin::begin;
 use super::ending::in_state;
-use super::people::{Members, is_among, person};
+use super::people::{is_among, person};
+use super::quorum::quorum;
 use super::{Case, Decision, Outcome, not_found, terms};
 use crate::domain::event::Event;
 use crate::domain::facts::{Action, Facts, Unavailable};
@@ -119,53 +120,15 @@ pub(super) fn deny(case: &Case<'_>, id: &ActivationId, hash: &Digest, reason: Op
     Ok(Decision::permitted(permitted, events, Outcome::ActivationChanged(id.clone())))
 }
 
-/// The persons who asked for a request or benefit from it, and so have no vote; for an extension, those of what it extends, too.
-pub(super) fn involved(case: &Case<'_>, activation: &Activation) -> Result<HashSet<String>, Unavailable> {
+/// The persons, by the facts of `facts`, who asked for a request or benefit from it, and so have no vote; for an extension, those of what it
+/// extends, too.
+pub(super) fn involved(case: &Case<'_>, facts: &dyn Facts, activation: &Activation) -> Result<HashSet<String>, Unavailable> {
     let mut people = vec![activation.principal.clone()];
     people.extend(activation.requester.principal().cloned());
     if let Some(parent) = activation.extends.as_ref().map(|parent| case.facts.activation(parent)).transpose()?.flatten() {
         people.extend(parent.requester.principal().cloned());
     }
-    people.iter().map(|uid| person(case.facts, uid)).collect()
-}
-
-/// How many different persons could vote in a stage, by the facts of `facts`, less those who are involved: counted until there are enough.
-/// Nothing where so many names stand below its groups that the count was given up.
-pub(super) fn available(case: &Case<'_>, facts: &dyn Facts, stage: &Stage, activation: &Activation) -> Result<Option<u32>, Unavailable> {
-    let involved = involved(case, activation)?;
-    let mut persons = HashSet::new();
-    let mut available = 0;
-    let listed: Vec<Uid> = stage.approvers.iter().chain(stage.fallback.iter().flat_map(|fallback| &fallback.approvers)).cloned().collect();
-    let mut members = Members::after(case.facts, facts, &listed);
-    while let Some(member) = members.next()? {
-        if presence(facts, &member)? != Presence::Known {
-            continue;
-        }
-        let person = person(facts, &member)?;
-        if !involved.contains(&person) && persons.insert(person) {
-            available += 1;
-        }
-        if available >= stage.quorum {
-            return Ok(Some(available));
-        }
-    }
-    Ok((!members.cut).then_some(available))
-}
-
-/// Refuses a request that nobody could ever approve.
-pub(super) fn quorum_is_reachable(
-    case: &Case<'_>,
-    settings: &RoleSettings,
-    number: u32,
-    stage: &Stage,
-    activation: &Activation,
-) -> Result<(), Rejection> {
-    match available(case, case.facts, stage, activation)? {
-        Some(available) if available < stage.quorum => {
-            Err(Rejection::QuorumUnreachable { role: settings.name.clone(), stage: number, needed: stage.quorum, available })
-        }
-        Some(_) | None => Ok(()),
-    }
+    people.iter().map(|uid| person(facts, uid)).collect()
 }
 
 fn stage_of(activation: &Activation) -> Option<u32> {
@@ -209,7 +172,7 @@ impl<'a> Ballot<'a> {
         let stage = stage_of(&activation).unwrap_or_default();
         let settings = terms::role(case.facts.definitions(), &activation.role)?;
         let person = person(case.facts, &voter)?;
-        let involved = involved(case, &activation)?;
+        let involved = involved(case, case.facts, &activation)?;
         let (shown, waited) = (activation.request_hash(stage, &settings.digest), waited(&activation, case.now()));
         Ok(Self { case, activation, shown, settings, stage, waited, voter, person, involved })
     }
@@ -326,8 +289,4 @@ impl<'a> Ballot<'a> {
             Err(other) => Err(other),
         }
     }
-}
-
-fn quorum(stage: &Stage) -> usize {
-    usize::try_from(stage.quorum).unwrap_or(usize::MAX)
 }

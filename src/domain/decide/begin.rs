@@ -35,7 +35,7 @@ pub(super) fn begin(case: &Case<'_>, activation: &Activation, settings: &RoleSet
         return extend::grow(case, activation, settings);
     }
     let Some(start) = activation.start.filter(|start| *start > case.now()) else {
-        return start_now(case, activation, settings, true);
+        return start_now(case, activation, settings);
     };
     if let Some(over) = over_budget(case, activation, settings, activation.window_from(start))? {
         return Ok(Err(over));
@@ -44,7 +44,8 @@ pub(super) fn begin(case: &Case<'_>, activation: &Activation, settings: &RoleSet
     Ok(Ok(vec![Event::ActivationScheduled { id: activation.id.clone(), start, begin_by }]))
 }
 
-/// Lets a scheduled activation begin. Its time was reserved when it was approved.
+/// Lets a scheduled activation begin. Its time was reserved when it was approved; one that begins so late that it reaches into another day
+/// than was reserved needs that day's, too.
 pub(super) fn begin_scheduled(
     case: &Case<'_>,
     activation: &Activation,
@@ -57,18 +58,17 @@ pub(super) fn begin_scheduled(
     if case.now() > begin_by {
         return Ok(Err(NotBegun::for_cause(activation, Cause::StartMissed(begin_by))));
     }
-    start_now(case, activation, settings, false)
+    start_now(case, activation, settings)
 }
 
-fn start_now(case: &Case<'_>, activation: &Activation, settings: &RoleSettings, reserve: bool) -> Result<Begun, Rejection> {
+fn start_now(case: &Case<'_>, activation: &Activation, settings: &RoleSettings) -> Result<Begun, Rejection> {
     let asked = activation.window_from(case.now());
     if let Some(end) = activation.end.filter(|end| *end <= case.now()) {
         return Ok(Err(NotBegun { cause: Cause::WindowPast(end), rejection: Rejection::WindowEmpty { end, after: case.now() } }));
     }
     let most = case.now().plus(cap(settings, activation.emergency, 0));
     let window = Window { start: case.now(), end: asked.end.map(|end| end.min(most)) };
-    if reserve
-        && !activation.emergency
+    if !activation.emergency
         && let Some(over) = over_budget(case, activation, settings, window)?
     {
         return Ok(Err(over));
@@ -77,7 +77,7 @@ fn start_now(case: &Case<'_>, activation: &Activation, settings: &RoleSettings, 
     Ok(Ok(vec![Event::ActivationStarted { id: activation.id.clone(), window, clamped }]))
 }
 
-/// Whether a window would take more of the role's time than its beneficiary has left on some day.
+/// Whether a window would take more of the role's time than its beneficiary has left on some day, and than the activation has of it already.
 pub(super) fn over_budget(
     case: &Case<'_>,
     activation: &Activation,
@@ -87,10 +87,13 @@ pub(super) fn over_budget(
     let Some(most) = settings.max_active_per_day else { return Ok(None) };
     let seconds = |millis: u64| Duration::from_secs(millis / 1000);
     let in_full = |millis: u64| Duration::from_secs(millis.div_ceil(1000));
+    let has =
+        |day| activation.used().into_iter().flat_map(Window::by_day).filter(|(of, _)| *of == day).map(|(_, millis)| millis).sum::<u64>();
     for (day, asked) in window.by_day() {
-        let used = case.facts.day_use(&activation.principal, &activation.role, day)?.millis;
+        let has = has(day);
+        let used = case.facts.day_use(&activation.principal, &activation.role, day)?.millis.saturating_sub(has);
         let left = most.secs().saturating_mul(1000).saturating_sub(used);
-        if asked > left {
+        if asked > left && asked > has {
             let (principal, role) = (activation.principal.clone(), activation.role.clone());
             let (asked, left) = (in_full(asked), seconds(left));
             let rejection = Rejection::BudgetExhausted { principal, role, day: day.to_string(), asked, left };

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::approval::available;
 use super::cascade::{After, Cascade, MAX_LOOK};
+use super::quorum::{Short, short_of};
 use super::{Case, Decision, Outcome};
 use crate::domain::command::BundleSource;
 use crate::domain::event::Event;
@@ -87,12 +87,8 @@ fn unreachable(case: &Case<'_>, after: &After<'_>, cascade: &Cascade<'_>) -> Res
         let Some(activation) = case.facts.activation(&id)? else { continue };
         let pending = activation.status(case.now()) == ActivationStatus::Pending && !cascade.ends(&id);
         let Some(settings) = after.definitions().roles.get(&activation.role).filter(|_| pending) else { continue };
-        for (stage, asked) in (0_u32..).zip(&settings.stages) {
-            let available = available(case, after, asked, &activation)?;
-            if let Some(available) = available.filter(|available| *available < asked.quorum) {
-                found.push(Event::QuorumUnreachable { id, stage, needed: asked.quorum, available });
-                break;
-            }
+        if let Some(Short { stage, needed, available }) = short_of(case, after, settings, &activation)? {
+            found.push(Event::QuorumUnreachable { id, stage, needed, available });
         }
     }
     Ok(found)

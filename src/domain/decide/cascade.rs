@@ -152,8 +152,10 @@ impl<'a> Cascade<'a> {
         if cause == Cause::ClockAccepted {
             let void = self.after.time_void_before()?;
             for id in self.facts.timed_assignments(MAX_LOOK)? {
-                let affected = self.facts.assignment(&id)?.is_some_and(|assignment| assignment.seq <= void);
-                if affected && !self.take(Event::AssignmentRemoved { id, reason: None }) {
+                let Some(assignment) = self.facts.assignment(&id)?.filter(|assignment| assignment.seq <= void) else { continue };
+                let over = assignment.window.ended(self.now);
+                let event = if over { Event::AssignmentExpired { id } } else { Event::AssignmentRemoved { id, reason: None } };
+                if !self.take(event) {
                     self.go_on_later(cause);
                     return Ok(());
                 }
@@ -227,7 +229,7 @@ impl<'a> Cascade<'a> {
             }
             Cause::ScopeDeleted(scope) => Ok(activation.under.scope != Some(incarnation(scope)?)),
             Cause::RoleRemoved(role) => Ok(self.after.role_incarnation(role)? != activation.under.role),
-            Cause::CapLowered(_) => Ok(self.capped(activation).is_some()),
+            Cause::CapLowered(_) => Ok(self.capped(activation).is_some() || self.is_left_behind(activation)?),
             Cause::PrincipalRevoked(uid) => Ok(self.after.row(uid)?.is_some_and(|row| activation.seq <= row.void_before)),
             Cause::RoleRevoked(role) => Ok(activation.seq <= self.after.role_row(role)?.void_before),
             Cause::ClockAccepted => Ok(activation.seq <= self.after.time_void_before()?),
@@ -245,6 +247,15 @@ impl<'a> Cascade<'a> {
         window.end.is_none_or(|end| most < end).then_some(most)
     }
 
+    /// Whether an extension waits for the votes on something that is over, or will be by the settings to come.
+    fn is_left_behind(&self, extension: &Activation) -> Result<bool, Unavailable> {
+        let Some(parent) = extension.extends.as_ref().filter(|_| extension.status(self.now) == ActivationStatus::Pending) else {
+            return Ok(false);
+        };
+        let parent = self.facts.activation(parent)?;
+        Ok(parent.is_none_or(|parent| !parent.is_open() || self.capped(&parent).is_some_and(|end| end <= self.now)))
+    }
+
     /// How an open activation ends for a cause; by time, where time was first and is not recorded yet.
     fn ending(&self, activation: &Activation, cause: &Cause) -> Event {
         let id = activation.id.clone();
@@ -259,7 +270,14 @@ impl<'a> Cascade<'a> {
             (ActivationStatus::Scheduled, Cause::PrincipalRevoked(_) | Cause::RoleRevoked(_) | Cause::ClockAccepted) => {
                 self.revoked(id, cause)
             }
-            (ActivationStatus::Pending | ActivationStatus::Scheduled, _) => Event::ActivationFailed { id, cause: cause.clone() },
+            (ActivationStatus::Pending | ActivationStatus::Scheduled, _) => {
+                let cause = match (cause, &activation.extends) {
+                    // Its own time is not the matter; that of what it was to extend is.
+                    (Cause::CapLowered(_), Some(parent)) => Cause::ParentEnded(parent.clone()),
+                    _ => cause.clone(),
+                };
+                Event::ActivationFailed { id, cause }
+            }
             (
                 ActivationStatus::Active
                 | ActivationStatus::Approved

@@ -3,9 +3,9 @@
 //! a timer is late, and two things to revoke.
 
 use super::activation::{object, ticket_digest};
-use super::approval::quorum_is_reachable;
 use super::begin::{Begun, NotBegun, begin, over_budget};
 use super::ending::in_state;
+use super::quorum::quorum_is_reachable;
 use super::terms::{self, Brought};
 use super::{Case, Decision, Outcome, not_found};
 use crate::domain::event::Event;
@@ -61,9 +61,7 @@ pub(super) fn extend(
         state: ActivationState::Pending { stage: 0, timeout_at, since: case.now() },
         ..(*parent).clone()
     };
-    for (number, stage) in (1_u32..).zip(&settings.stages) {
-        quorum_is_reachable(case, settings, number, stage, &activation)?;
-    }
+    quorum_is_reachable(case, settings, &activation)?;
     let mut events = vec![Event::ActivationRequested { activation: activation.clone() }];
     if settings.stages.is_empty() {
         events.extend(begin(case, &activation, settings)?.map_err(|not| not.rejection)?);

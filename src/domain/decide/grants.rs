@@ -117,16 +117,29 @@ fn grantable(case: &Case<'_>, kind: Kind, grant: &GrantRequest) -> Result<Grante
     let window = Window { start, end: grant.end };
     let permitted = case.ask(Action::AssignRole, object(&grant.role, grant.scope.as_ref(), &grant.holder, window))?;
     window_in_order(kind, settings, window)?;
-    if let Some(row) = case.facts.row(&grant.holder)? {
-        for (id, role, scope, other, under) in kind.of(&row) {
-            let same = *role == grant.role && scope == grant.scope.as_ref() && other.overlaps(&window);
-            if same && still_stands(case.facts, &grant.holder, role, scope, &under)?.is_ok() {
-                return Err(Rejection::AlreadyGranted { holder: grant.holder.clone(), id });
-            }
-        }
-    }
+    granted_once(case, kind, &grant.holder, &grant.role, grant.scope.as_ref(), window, None)?;
     let under = case.under(&grant.holder, &grant.role, grant.scope.as_ref())?;
     Ok(Granted { permitted, window, under })
+}
+
+/// Refuses what the holder would have twice at a time; `but` is the grant that gets another end.
+pub(super) fn granted_once(
+    case: &Case<'_>,
+    kind: Kind,
+    holder: &Uid,
+    role: &RoleName,
+    scope: Option<&Uid>,
+    window: Window,
+    but: Option<&str>,
+) -> Result<(), Rejection> {
+    let Some(row) = case.facts.row(holder)? else { return Ok(()) };
+    for (id, of, at, other, under) in kind.of(&row) {
+        let same = of == role && at == scope && other.overlaps(&window) && but != Some(id.as_str());
+        if same && still_stands(case.facts, holder, of, at, &under)?.is_ok() {
+            return Err(Rejection::AlreadyGranted { holder: holder.clone(), id });
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn window_in_order(kind: Kind, settings: &RoleSettings, window: Window) -> Result<(), Rejection> {

@@ -15,6 +15,7 @@ mod extend;
 mod grants;
 mod people;
 mod prolong;
+mod quorum;
 mod settle;
 mod terms;
 

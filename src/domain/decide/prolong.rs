@@ -1,7 +1,7 @@
 //! Extending a grant before its end, and renewing it after: its holder asks, and an administrator decides, who may not be on the receiving
 //! end. Lost: a command that an administrator gives alone, which is what granting anew is there for.
 
-use super::grants::{Kind, object, window_in_order};
+use super::grants::{Kind, granted_once, object, window_in_order};
 use super::people::{is_among, person, reaches_actor};
 use super::{Case, Decision, Outcome, not_found, terms};
 use crate::domain::command::NewGrant;
@@ -62,7 +62,7 @@ impl Grant {
                 if renew { format!("it runs until {end}; extend it instead") } else { format!("it ended at {end}; renew it instead") };
             return Err(self.cannot(what, why));
         }
-        if renew && case.now() > last_moment(end) {
+        if renew && last_moment(end) <= case.now() {
             return Err(self.cannot(what, format!("it ended at {end}, more than {RENEWABLE_DAYS} days ago; have it granted anew")));
         }
         if still_stands(case.facts, &self.holder, &self.role, self.scope.as_ref(), &self.under)?.is_err() {
@@ -175,6 +175,9 @@ pub(super) fn approve(
     }
     let window = Window { start: case.now(), end: Some(end) };
     window_in_order(grant.kind, settings, window)?;
+    terms::scope(case, settings, grant.scope.as_ref())?;
+    let added = Window { start: after, end: Some(end) };
+    granted_once(case, grant.kind, &grant.holder, &grant.role, grant.scope.as_ref(), added, Some(&grant.id))?;
     let (becomes, event) = prolonged(case, &request, grant, new, renew, window)?;
     let approved = Event::GrantRequestApproved { id: id.clone(), grant: becomes, reason: reason.map(Text::digest) };
     Ok(Decision::permitted(permitted, vec![event, approved], Outcome::GrantRequestChanged(id.clone())))

@@ -15,7 +15,8 @@ use crate::domain::{
     Revision, RoleName, Rows, Tables, Text, TextDigest, Timestamp, Uid, Unavailable,
 };
 use crate::engine::ports::{
-    ActivationFilter, AuditFilter, Batch, Committed, GrantFilter, GrantRequestFilter, Head, Journal, Listing, Page, Reader, Sealed,
+    ActivationFilter, Anchor, AuditFilter, Batch, ClockAnswer, ClockAsked, ClockDesk, Committed, GrantFilter, GrantRequestFilter, Head,
+    Journal, Listing, Page, Reader, Sealed,
 };
 
 /// What the next commit does instead of committing.
@@ -71,6 +72,7 @@ pub(super) struct Stored {
     pub(super) bundles: HashMap<Revision, Vec<u8>>,
     pub(super) head: Head,
     pub(super) mark: Timestamp,
+    pub(super) anchor: Option<Anchor>,
 }
 
 /// What is stored, shared between the journal, the reader and the test.
@@ -83,6 +85,9 @@ pub(super) struct Memory {
     pub(super) before: Gate,
     /// Whether single rows cannot be read.
     pub(super) broken: AtomicBool,
+    /// What somebody says of the clock, and what became of it.
+    pub(super) word: Mutex<Option<ClockAsked>>,
+    pub(super) answers: Mutex<Vec<ClockAnswer>>,
     /// Between what is written and what is published.
     pub(super) after: Gate,
 }
@@ -96,6 +101,7 @@ impl Memory {
             bundles: HashMap::new(),
             head: Head::empty(),
             mark: Timestamp::default(),
+            anchor: None,
         };
         Arc::new(Self {
             stored: RwLock::new(stored),
@@ -104,6 +110,8 @@ impl Memory {
             before: Gate::default(),
             after: Gate::default(),
             broken: AtomicBool::new(false),
+            word: Mutex::default(),
+            answers: Mutex::default(),
         })
     }
 
@@ -278,6 +286,18 @@ impl Tables for Memory {
     }
 }
 
+impl ClockDesk for Memory {
+    fn asked(&self) -> Result<Option<ClockAsked>, Unavailable> {
+        Ok(self.word.lock().unwrap().clone())
+    }
+
+    fn answer(&self, _: &ClockAsked, answer: &ClockAnswer) -> Result<(), Unavailable> {
+        self.answers.lock().unwrap().push(answer.clone());
+        *self.word.lock().unwrap() = None;
+        Ok(())
+    }
+}
+
 fn all<T>(items: Vec<T>) -> Result<Listing<T>, Unavailable> {
     Ok(Listing { items, next: None })
 }
@@ -292,8 +312,13 @@ impl Reader for Memory {
         self.stored.read().unwrap().mark
     }
 
-    fn save_mark(&self, mark: Timestamp) -> Result<(), Unavailable> {
+    fn anchor(&self) -> Result<Option<Anchor>, Unavailable> {
+        Ok(self.stored.read().unwrap().anchor.clone())
+    }
+
+    fn save_mark(&self, mark: Timestamp, anchor: &Anchor) -> Result<(), Unavailable> {
         let mut stored = self.stored.write().unwrap();
+        stored.anchor = Some(anchor.clone());
         stored.mark = stored.mark.max(mark);
         Ok(())
     }

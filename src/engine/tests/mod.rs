@@ -1,5 +1,6 @@
 //! What the engine promises, each promise with a test that can fail.
 
+mod jump;
 mod kept;
 mod memory;
 mod reading;
@@ -13,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::domain::command::BundleSource;
 use crate::domain::settings::EdgeSource;
 use crate::domain::text::Digest;
-use crate::domain::{Actor, Command, Event, Outcome, Rejection, Timestamp};
+use crate::domain::{Actor, Command, Envelope, Event, Outcome, Rejection, Timestamp};
 
 use super::bounds::QUEUE;
 use super::ports::Reader as _;
@@ -24,10 +25,14 @@ use sample::{World, activate, assign, at, bundle, envelope, eventually, group, k
 /// Submits many commands at once and gives what became of each.
 async fn at_once(world: &World, commands: Vec<Command>) -> Vec<Result<Reply, SubmitError>> {
     let root = user("root");
-    let tasks: Vec<_> = commands
+    all_at_once(world, commands.into_iter().map(|command| envelope(&root, command)).collect()).await
+}
+
+async fn all_at_once(world: &World, envelopes: Vec<Envelope>) -> Vec<Result<Reply, SubmitError>> {
+    let tasks: Vec<_> = envelopes
         .into_iter()
-        .map(|command| {
-            let (engine, envelope) = (Arc::clone(&world.engine), envelope(&root, command));
+        .map(|envelope| {
+            let engine = Arc::clone(&world.engine);
             tokio::spawn(async move { engine.submit(envelope).await })
         })
         .collect();

@@ -89,11 +89,12 @@ pub(super) async fn shown(asker: Asker, done: Done) -> Result<Answer, Problem> {
 
 /// Which activation a command was about, and whether it is new.
 pub(super) fn concerned(done: &Done) -> Result<(ActivationId, bool), Problem> {
-    match &done.reply.outcome {
-        Outcome::ActivationCreated(id) => Ok((id.clone(), true)),
-        Outcome::ActivationExists(id) | Outcome::ActivationChanged(id) => Ok((id.clone(), false)),
-        other => Err(problem::unforeseen(other)),
+    let outcome = &done.reply.outcome;
+    if let Outcome::ActivationCreated(id) = outcome {
+        return Ok((id.clone(), true));
     }
+    let (Outcome::ActivationExists(id) | Outcome::ActivationChanged(id)) = outcome else { return Err(problem::unforeseen(outcome)) };
+    Ok((id.clone(), false))
 }
 
 /// An activation as a command left it.

@@ -15,6 +15,7 @@ use crate::http::limits::MAX_BULK_ITEMS;
 use crate::http::problem::{self, Problem};
 use crate::http::reply::Answer;
 use crate::http::strict::{Members, malformed_member};
+use crate::http::views;
 
 use super::activations::{concerned, left_by, request};
 
@@ -37,7 +38,7 @@ pub(super) async fn create(asker: Asker, params: Params, sent: Sent) -> Result<A
     let items = asker.read(move |asker| Ok(outcomes.into_iter().map(|outcome| shown(asker, outcome)).collect::<Vec<_>>())).await?;
     let mut body = json!({ "items": items });
     if dry_run {
-        crate::http::views::put(&mut body, "dry_run", true.into());
+        views::put(&mut body, "dry_run", true.into());
     }
     Ok(Answer::ok(seq, body))
 }

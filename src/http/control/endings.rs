@@ -10,6 +10,7 @@ use crate::http::ids::take_text;
 use crate::http::problem::{self, Problem};
 use crate::http::reply::Answer;
 use crate::http::strict::{conflicting, missing};
+use crate::http::views;
 
 use super::activations::{id_of, shown};
 
@@ -58,11 +59,11 @@ pub(super) async fn revoke_all(asker: Asker, params: Params, sent: Sent) -> Resu
         (None, None) => return Err(missing("principal", "`principal` or `role` is missing; say of which of them everything is revoked")),
     };
     let done = asker.submit(&sent, Command::RevokeAll { of, reason }, dry_run).await?;
-    let outcome = match &done.reply.outcome {
-        Outcome::AllRevoked(_) => "revoked",
-        Outcome::Unchanged => "unchanged",
-        other => return Err(problem::unforeseen(other)),
-    };
-    crate::http::views::put(&mut body, "outcome", outcome.into());
+    let outcome = &done.reply.outcome;
+    let revoked = matches!(outcome, Outcome::AllRevoked(_));
+    if !revoked && *outcome != Outcome::Unchanged {
+        return Err(problem::unforeseen(outcome));
+    }
+    views::put(&mut body, "outcome", if revoked { "revoked" } else { "unchanged" }.into());
     Ok(done.answer(body))
 }

@@ -174,12 +174,14 @@ pub(super) async fn enable(asker: Asker, params: Params, sent: Sent) -> Result<A
 
 /// The entity as a command left it, or that it is gone. Where nothing had to change, it is already as the caller was permitted to have it.
 async fn changed(asker: Asker, uid: Uid, done: Done) -> Result<Answer, Problem> {
-    let created = match &done.reply.outcome {
-        Outcome::EntityDeleted(uid) => return Ok(done.answer(json!({ "uid": uid, "deleted": true }))),
-        Outcome::EntityCreated(_) => true,
-        Outcome::EntityChanged(_) | Outcome::Unchanged => false,
-        other => return Err(problem::unforeseen(other)),
-    };
+    let outcome = &done.reply.outcome;
+    if let Outcome::EntityDeleted(uid) = outcome {
+        return Ok(done.answer(json!({ "uid": uid, "deleted": true })));
+    }
+    let created = matches!(outcome, Outcome::EntityCreated(_));
+    if !created && !matches!(outcome, Outcome::EntityChanged(_) | Outcome::Unchanged) {
+        return Err(problem::unforeseen(outcome));
+    }
     let (body, done) = asker
         .read(move |asker| {
             let found = asker.after(&done, |facts, _, _| seen(facts, &uid))?;

@@ -114,11 +114,9 @@ fn id_of(text: &str) -> Result<GrantRequestId, Problem> {
 
 /// What became of a command about a request: the request, for whoever was permitted the command may see it.
 async fn shown(asker: Asker, done: Done) -> Result<Answer, Problem> {
-    let (id, created) = match &done.reply.outcome {
-        Outcome::GrantRequestCreated(id) => (id.clone(), true),
-        Outcome::GrantRequestChanged(id) => (id.clone(), false),
-        other => return Err(problem::unforeseen(other)),
-    };
+    let outcome = &done.reply.outcome;
+    let (Outcome::GrantRequestCreated(id) | Outcome::GrantRequestChanged(id)) = outcome else { return Err(problem::unforeseen(outcome)) };
+    let (id, created) = (id.clone(), matches!(outcome, Outcome::GrantRequestCreated(_)));
     let location = format!("/v1/grant-requests/{id}");
     let (body, done) = asker
         .read(move |asker| {

@@ -12,6 +12,7 @@ use crate::domain::{Activation, ActivationId, AssignmentId, EligibilityId, Grant
 use crate::engine::ports::Sealed;
 use crate::http::asker::Asker;
 use crate::http::problem::{self, Problem};
+use crate::http::views;
 
 use super::audit::texts;
 
@@ -102,11 +103,11 @@ pub(super) fn seen(asker: &Asker, sealed: &Sealed) -> Result<Option<Value>, Prob
         if events.is_empty() {
             return Ok(None);
         }
-        crate::http::views::put(&mut shown, "events", events.into());
+        views::put(&mut shown, "events", events.into());
         reduce(&mut shown);
     }
     let texts = texts(asker, &shown)?;
-    crate::http::views::put(&mut shown, "texts", texts.into());
+    views::put(&mut shown, "texts", texts.into());
     Ok(Some(shown))
 }
 

@@ -3,6 +3,7 @@
 use super::kit::*;
 use crate::domain::decide::Outcome;
 use crate::domain::facts::Action;
+use crate::domain::settings::EdgeSource;
 use crate::domain::*;
 
 #[test]
@@ -128,4 +129,30 @@ fn a_disabled_principal_loses_what_it_has_for_good() {
     assert_eq!(rule(world.request("b", "ann", "free", None, 60)), "accepted");
     let group = Command::SetDisabled { uid: uid("Group:ops"), disabled: true, reason: None };
     assert_eq!(rule(world.run("root", group)), "not_a_holder");
+}
+
+#[test]
+fn a_source_takes_back_its_own_edges_only() {
+    let mut world = company();
+    for group in ["Group:a", "Group:b", "Group:c"] {
+        world.put("root", group, &[]).unwrap();
+    }
+    let put = |world: &mut World, source, parents: &[&str]| {
+        let parents = parents.iter().map(|name| uid(name)).collect();
+        world.run("root", Command::PutEntity { uid: uid("User:x"), parents, attrs: attrs(None), source }).unwrap()
+    };
+    let groups = |world: &World| standing::ancestors(&world.rows, &uid("User:x")).unwrap();
+    let all = |names: &[&str]| names.iter().map(|name| uid(name)).collect::<Vec<_>>();
+    put(&mut world, EdgeSource::Api, &["Group:a", "Group:b"]);
+    put(&mut world, EdgeSource::Scim, &["Group:b", "Group:c"]);
+    assert_eq!(groups(&world), all(&["Group:a", "Group:b", "Group:c"]));
+    assert_eq!(put(&mut world, EdgeSource::Scim, &["Group:b", "Group:c"]), Outcome::Unchanged);
+    // what both named stays until neither names it
+    world.eligible("e1", "Group:b", "free", None, None).unwrap();
+    world.request("a", "x", "free", None, 60).unwrap();
+    put(&mut world, EdgeSource::Scim, &[]);
+    assert_eq!((groups(&world), world.status("a")), (all(&["Group:a", "Group:b"]), "active"));
+    put(&mut world, EdgeSource::Api, &["Group:a"]);
+    assert_eq!((groups(&world), world.status("a")), (all(&["Group:a"]), "revoked"));
+    assert_eq!(world.last(), ["entity_stored", "activation_revoked"]);
 }

@@ -1,8 +1,16 @@
 //! The rules, by rows; and all of them together against a naive model.
 
+mod edges;
+mod ending;
 mod entities;
+mod extending;
 mod grants;
+mod history;
 mod kit;
+mod limits;
+mod model;
+mod prolonging;
+mod property;
 mod requests;
 mod upkeep;
 mod votes;

@@ -181,3 +181,136 @@ fn a_request_that_nobody_could_approve_is_refused() {
     world.put("root", "User:new", &["Group:ops"]).unwrap();
     assert_eq!(rule(world.run("kat", ask("a", "ann", "one", None, None))), "accepted", "stored members count");
 }
+
+#[test]
+fn who_steps_in_votes_after_a_while() {
+    let bundle = |revision, people: &'static [&'static str], after| {
+        company_bundle(revision, move |roles| {
+            roles[1].stages = vec![with_fallback(stage(&["User:bob"], 1, 120), people, after)];
+        })
+    };
+    let asked = || {
+        let mut world = World::with(bundle("fallback", &["Group:staff"], 30));
+        world.eligible("e1", "User:ann", "one", None, Some(600)).unwrap();
+        world.run("ann", ask("a", "ann", "one", None, Some(60))).unwrap();
+        world
+    };
+    for (waited, voter, expected) in
+        [(29, "dan", "not_an_approver"), (30, "dan", "accepted"), (0, "bob", "accepted"), (30, "eve", "not_an_approver")]
+    {
+        let mut world = asked();
+        world.wait(waited);
+        assert_eq!(rule(world.deny(voter, "a")), expected, "{voter} after {waited}");
+        let mut world = asked();
+        world.wait(waited);
+        assert_eq!(rule(world.approve(voter, "a")), expected, "{voter} after {waited}");
+    }
+    // they count among who could vote at all
+    let mut world = asked();
+    world.run("root", Command::SetDisabled { uid: user("bob"), disabled: true, reason: None }).unwrap();
+    assert_eq!(rule(world.run("ann", ask("b", "ann", "one", None, Some(90)))), "accepted");
+}
+
+#[test]
+fn a_vote_of_who_stepped_in_is_asked_again_by_how_long_it_had_waited() {
+    let bundle = |revision, people: &'static [&'static str], after| {
+        company_bundle(revision, move |roles| {
+            roles[1].stages = vec![with_fallback(stage(&["User:bob", "User:cat"], 2, 120), people, after)];
+        })
+    };
+    let rows: [(&'static [&'static str], u64, &[&str]); 4] = [
+        (&["User:dan"], 30, &["approval_given", "activation_started"]),
+        (&["User:dan"], 20, &["approval_given", "activation_started"]),
+        (&["User:dan"], 50, &["approval_given", "votes_voided"]),
+        (&["User:eve"], 30, &["approval_given", "votes_voided"]),
+    ];
+    for (people, after, expected) in rows {
+        let mut world = World::with(bundle("before", &["User:dan"], 30));
+        world.eligible("e1", "User:ann", "one", None, Some(600)).unwrap();
+        world.run("ann", ask("a", "ann", "one", None, Some(60))).unwrap();
+        world.wait(40);
+        world.approve("dan", "a").unwrap();
+        world.swap(&bundle("after", people, after)).unwrap();
+        world.wait(20);
+        world.approve("bob", "a").unwrap();
+        assert_eq!(world.last(), expected, "{people:?} after {after}");
+    }
+}
+
+#[test]
+fn an_approver_gives_less_and_never_more() {
+    let rows: [(Option<&str>, Option<u64>, &str); 12] = [
+        (None, None, "accepted"),
+        (Some("Db:prod"), Some(180), "accepted"),
+        (Some("Db:orders"), None, "accepted"),
+        (None, Some(30), "accepted"),
+        (Some("Db:orders"), Some(30), "accepted"),
+        (None, Some(181), "wider_than_asked"),
+        (None, Some(0), "duration_zero"),
+        (Some("Db:test"), None, "wider_than_asked"),
+        (Some("Db:none"), None, "unknown_scope"),
+        (Some("Group:ops"), None, "scope_not_allowed"),
+        (Some("Db:orders"), Some(181), "wider_than_asked"),
+        (Some("Db:test"), Some(0), "duration_zero"),
+    ];
+    for (scope, minutes, expected) in rows {
+        let mut world = World::with(company_bundle("dbs", |roles| roles[1].scopes = Some(["Db".to_owned()].into())));
+        world.eligible("e1", "User:ann", "one", None, None).unwrap();
+        world.request("a", "ann", "one", Some("Db:prod"), 180).unwrap();
+        assert_eq!(rule(world.approve_less("bob", "a", scope, minutes)), expected, "{scope:?} {minutes:?}");
+        if expected == "accepted" {
+            let given = world.activation("a");
+            assert_eq!(given.scope, scope.or(Some("Db:prod")).map(uid));
+            assert_eq!(world.left("a"), minutes.unwrap_or(180) as i64);
+            let less = scope == Some("Db:orders") || minutes == Some(30);
+            let asked = grant::Asked { scope: Some(uid("Db:prod")), duration: mins(180) };
+            assert_eq!(given.asked, less.then_some(asked), "what was asked for is not forgotten");
+            let held = |place| !world.roles("User:ann", Some(place)).is_empty();
+            assert_eq!((held("Db:orders"), held("Db:prod")), (true, scope != Some("Db:orders")));
+        }
+    }
+}
+
+#[test]
+fn who_votes_after_it_votes_on_less() {
+    let mut world = asked("two");
+    let shown = world.hash("a");
+    world.approve_less("bob", "a", Some("Db:prod"), Some(60)).unwrap();
+    let vote = |request_hash, scope: Option<&str>| Command::Approve {
+        id: act("a"),
+        request_hash,
+        scope: scope.map(uid),
+        duration: None,
+        justification: None,
+    };
+    let expected = world.hash("a");
+    assert_ne!(expected, shown);
+    assert_eq!(world.run("cat", vote(shown, None)), Err(Rejection::RequestChanged { expected }));
+    assert_eq!(rule(world.run("cat", vote(expected, Some("Db:test")))), "wider_than_asked", "less than is left, not than was asked for");
+    assert_eq!(rule(world.run("cat", vote(expected, None))), "accepted");
+    // what a voter took away stays away, whatever becomes of the vote
+    world.law.denied.insert((user("bob"), Action::ApproveActivation));
+    world.approve("eve", "a").unwrap();
+    assert_eq!(world.last(), ["approval_given", "votes_voided", "stage_reached"]);
+    let left = world.activation("a");
+    assert_eq!((left.scope, left.duration), (Some(uid("Db:prod")), mins(60)));
+    world.approve("dan", "a").unwrap();
+    assert_eq!((world.status("a"), world.left("a")), ("active", 60));
+}
+
+#[test]
+fn a_scope_that_was_narrowed_to_and_came_back_is_another_one() {
+    let mut world = asked("two");
+    world.put("root", "Db:x", &["Db:prod"]).unwrap();
+    world.run("root", Command::DeleteEntity { uid: uid("Db:x"), reason: None }).unwrap();
+    world.put("root", "Db:x", &["Db:prod"]).unwrap();
+    world.approve_less("bob", "a", Some("Db:x"), None).unwrap();
+    world.approve("cat", "a").unwrap();
+    world.approve("eve", "a").unwrap();
+    assert_eq!(world.roles("User:ann", Some("Db:x")), ["two"], "it is the one of now");
+    let mut world = asked("two");
+    world.put("root", "Db:x", &["Db:prod"]).unwrap();
+    world.approve_less("bob", "a", Some("Db:x"), None).unwrap();
+    world.run("root", Command::DeleteEntity { uid: uid("Db:x"), reason: None }).unwrap();
+    assert_eq!(world.last(), ["entity_deleted", "activation_failed"]);
+}
