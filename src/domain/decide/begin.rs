@@ -132,7 +132,8 @@ fn cannot_begin(case: &Case<'_>, activation: &Activation) -> Result<Option<Cause
     }
 }
 
-fn foundation_gone(case: &Case<'_>, activation: &Activation) -> Result<Option<Cause>, Unavailable> {
+/// Why what a request rests on is no longer there, if it is not, whether or not that is recorded.
+pub(super) fn foundation_gone(case: &Case<'_>, activation: &Activation) -> Result<Option<Cause>, Unavailable> {
     let facts = case.facts;
     let principal = &activation.principal;
     if let Some(cause) = people_gone(case, activation)? {

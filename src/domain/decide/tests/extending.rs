@@ -164,6 +164,11 @@ fn it_gives_what_the_settings_of_now_give() {
     world.approve("bob", "x").unwrap();
     let extended = Event::ActivationExtended { id: act("a"), by: act("x"), end: world.now.plus(mins(90)), clamped: true };
     assert_eq!(world.records.last().unwrap().events[1], extended);
+    // none, where a bundle has come to allow none
+    let mut other = extension_waits();
+    other.swap(&company_bundle("x", |roles| roles[1].max_extensions = 0)).unwrap();
+    other.approve("cat", "x").unwrap();
+    assert_eq!((cause(&other, "x"), other.left("a")), (Some(Cause::CapLowered(role_name("one"))), 30));
     // the cap counts each extension once
     world.swap(&company_bundle("y", |roles| roles[1].max_duration = mins(50))).unwrap();
     assert_eq!(world.left("a"), 70);

@@ -230,6 +230,13 @@ pub(super) fn openings() -> Vec<Vec<(u64, &'static str, Op)>> {
         // less than was asked for
         vec![at(0, ask_for("u3", "r1", None, span(None, None, Some(180)))), (0, "u2", vote(0, Some("Db:s1"), Some(60)))],
         vec![at(0, ask_for("u1", "r2", Some("Db:s0"), span(None, None, Some(180)))), (0, "u0", vote(0, Some("Db:s1"), Some(60)))],
+        // less, and that a place which was deleted and came back
+        vec![
+            (0, "u0", Op::Delete(uid("Db:s2"))),
+            (0, "u0", Op::Put { uid: uid("Db:s2"), parents: vec![uid("Db:s1")], person: None, synced: false }),
+            at(0, ask_for("u3", "r1", Some("Db:s1"), span(None, None, Some(180)))),
+            (0, "u2", vote(0, Some("Db:s2"), None)),
+        ],
         // somebody steps in, and then may not
         vec![at(0, request("u1", "r1")), (40, "u3", yes(0))],
         // a request to extend, and one to renew

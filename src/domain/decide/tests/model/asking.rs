@@ -161,7 +161,11 @@ impl Model {
         let waits = |number: &&usize| {
             let other = &self.asked[**number];
             let window = other.window(other.start.unwrap_or(now).max(now), self.lives[**number].seconds);
-            ["pending", "scheduled"].contains(&self.status(**number, now)) && overlap(window, wanted) && window.1 >= wanted.1
+            ["pending", "scheduled"].contains(&self.status(**number, now))
+                && overlap(window, wanted)
+                && window.1 >= wanted.1
+                && self.in_force(other.basis, self.last(), now)
+                && self.works(self.last(), &other.requester).is_ok()
         };
         if let Some(number) = alike.iter().find(waits) {
             return Ok(Some(*number));

@@ -224,6 +224,9 @@ impl Model {
         }
         if let Some(of) = asked.extends {
             let Some((_, until)) = self.lives[of].runs().filter(|_| self.counts_until(of, at).is_some()) else { return Fate::Failed };
+            if self.lives[of].extended >= settings.max_extensions {
+                return Fate::Failed;
+            }
             let end = until + life.seconds.min(settings.max_duration.secs()) as i64 * 1000;
             return if self.has_time(principal, role, (until, end), None) { Fate::Extends { end } } else { Fate::Failed };
         }
