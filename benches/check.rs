@@ -8,24 +8,21 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::panic, reason = "a bench that cannot go on has nothing else to do")]
 
+mod kit;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use elevon::audit;
-use elevon::domain::event::{RECORD_VERSION, Record};
 use elevon::domain::grant::{ActivationGrant, Basis, EligibilityGrant, EntityRow, Under};
-use elevon::domain::id::CommandId;
 use elevon::domain::settings::{EdgeSource, JsonObject, ParentEdge};
-use elevon::domain::{
-    ActivationId, Actor, Changes, EligibilityId, EntityDef, Event, Grants, Incarnation, Revision, RoleName, Timestamp, Uid, Window,
-};
-use elevon::engine::ports::{Batch, Committed, Journal as _, Sealed};
-use elevon::engine::{Engine, EngineConfig, Parts, SystemClock};
+use elevon::domain::{ActivationId, Changes, EligibilityId, EntityDef, Grants, Incarnation, RoleName, Timestamp, Uid, Window};
+use elevon::engine::ports::Journal as _;
 use elevon::policy::{Ask, Bundle};
 use elevon::store::{Mode, Store};
+use kit::{Dice, GUARD, commit, engine, quantile};
 
 const POLICIES: [usize; 4] = [10, 100, 1_000, 10_000];
 const PRINCIPALS: [usize; 2] = [1_000, 1_000_000];
@@ -46,14 +43,6 @@ entity Environment;
 entity Database in [Environment];
 action \"read\", \"write\" appliesTo { principal: [User], resource: [Database] };
 ";
-
-const GUARD: &str = r#"
-[[test]]
-name = "root manages the bundle"
-guard = true
-ask = { principal = 'User::"root"', action = 'Elevon::Action::"manageBundle"' }
-expect = "allow"
-"#;
 
 fn main() {
     // `cargo test --benches` starts it as a test: that it builds is enough then.
@@ -76,15 +65,7 @@ fn main() {
 fn measure(folder: &Path, policies: usize, principals: usize) {
     let bundle = bundle(policies);
     let began = Instant::now();
-    let opened = Store::open(folder, Mode::Dev).unwrap();
-    let parts = Parts {
-        journal: Box::new(opened.journal),
-        reader: opened.store,
-        clock: Arc::new(SystemClock),
-        proposed: Some(bundle),
-        config: EngineConfig { timers: false, ..EngineConfig::default() },
-    };
-    let engine = Engine::start(parts).unwrap();
+    let engine = engine(folder, bundle);
     let started = began.elapsed();
     let mut dice = Dice(0x9E37_79B9_7F4A_7C15);
     let mut ask = |right_place: bool| {
@@ -122,23 +103,6 @@ fn measure(folder: &Path, policies: usize, principals: usize) {
         started.as_millis()
     );
     engine.stop();
-}
-
-/// A quantile, in percent, of times that are sorted.
-fn quantile(times: &[u128], percent: usize) -> u128 {
-    times.get(times.len() * percent / 100).copied().unwrap_or_default()
-}
-
-/// Numbers that look random and are the same in every run (xorshift).
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 1).unwrap() % limit
-    }
 }
 
 fn user(number: usize) -> Uid {
@@ -202,25 +166,7 @@ fn load(folder: &Path, principals: usize) {
             changes.rows.insert(user(number), row(number, seq, now));
         }
         next += ROWS_PER_COMMIT;
-        let record = Record {
-            v: RECORD_VERSION,
-            seq,
-            prev: head.hash,
-            at: now,
-            actor: Actor::System,
-            revision: Revision::new("none").unwrap(),
-            command_id: CommandId::new(&format!("load-{seq}")).unwrap(),
-            command: "put_entity".to_owned(),
-            events: vec![Event::EntityStored { entity: definition(next) }],
-            idempotency: None,
-        };
-        let bytes = record.to_canonical().unwrap();
-        let sealed = Sealed { seq, at: now, hash: audit::hash(&bytes), bytes };
-        let batch = Batch { records: vec![sealed], changes, bundles: Vec::new(), mark: now };
-        head = match opened.journal.commit(&head, batch) {
-            Committed::Done(head) => head,
-            other @ (Committed::Conflict(_) | Committed::Failed(_) | Committed::Unknown(_)) => panic!("{other:?}"),
-        };
+        head = commit(&mut opened.journal, &head, changes, now);
     }
 }
 
@@ -252,8 +198,11 @@ fn row(number: usize, changed: u64, now: Timestamp) -> EntityRow {
         basis: Basis { eligibility, holder: user(number) },
         basis_incarnation: Incarnation::default(),
         approvals: 1,
+        extensions: 0,
+        emergency: false,
         ticket: None,
+        seq: changed,
     };
     let grants = Grants { eligibilities: vec![eligible], activations: vec![active], ..Grants::default() };
-    EntityRow { changed, stored: Some(definition(number)), grants, ..EntityRow::default() }
+    EntityRow { changed, stored: Some(Arc::new(definition(number))), grants, ..EntityRow::default() }
 }

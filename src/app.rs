@@ -13,13 +13,13 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinError;
 
 use crate::domain::command::BundleSource;
-use crate::domain::{Actor, Revision};
+use crate::domain::{Actor, Outcome, Revision};
 use crate::engine::ports::Clock;
 use crate::engine::{Engine, EngineConfig, Observer, Parts, Reply, StartError, SubmitError, SystemClock};
 use crate::http::{Metrics, PolicyFolder, ReloadError, Reloading, Server, limits};
 use crate::identity::Dev;
 use crate::policy::{Bundle, BundleError, Watcher, digest_of};
-use crate::store::{Mode, OpenError, Opened, Store};
+use crate::store::{FolderDesk, Mode, OpenError, Opened, Store};
 use crate::telemetry::{self, TelemetryError};
 
 pub use crate::config::{BadConfig, ServeConfig};
@@ -200,6 +200,7 @@ pub fn start(config: ServeConfig) -> Result<Running, AppError> {
         #[cfg(feature = "test-clock")]
         clock: clock.test.clone(),
         bundle_jobs: Semaphore::new(limits::MAX_BUNDLE_JOBS),
+        subscribers: Arc::new(Semaphore::new(limits::MAX_SUBSCRIBERS)),
     });
     let stop = Arc::new(Notify::new());
     let told = Arc::clone(&stop);
@@ -208,6 +209,7 @@ pub fn start(config: ServeConfig) -> Result<Running, AppError> {
             tracing::error!(%error, "serving broke off");
         }
     });
+    runtime.block_on(warn_of_shadowed(&engine));
     announce(&config, address, &engine);
     let running = Running {
         runtime,
@@ -254,7 +256,7 @@ struct Clocks {
 impl Clocks {
     #[cfg(feature = "test-clock")]
     fn of(config: &ServeConfig) -> Self {
-        Self { test: config.test_clock.then(|| Arc::new(crate::engine::TestClock::new(SystemClock.now()))) }
+        Self { test: config.test_clock.then(|| Arc::new(crate::engine::TestClock::new(SystemClock::new().now()))) }
     }
 
     #[cfg(not(feature = "test-clock"))]
@@ -267,7 +269,7 @@ impl Clocks {
         if let Some(test) = &self.test {
             return Arc::clone(test) as Arc<dyn Clock>;
         }
-        Arc::new(SystemClock)
+        Arc::new(SystemClock::new())
     }
 }
 
@@ -279,7 +281,8 @@ fn engine(config: &ServeConfig, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) ->
         Ok(bundle) => (Some(bundle), None),
         Err(error) => (None, Some(error)),
     };
-    let config_of_engine = EngineConfig { observer: metrics as Arc<dyn Observer>, timers: true };
+    let config_of_engine =
+        EngineConfig { observer: metrics as Arc<dyn Observer>, timers: true, clock_desk: Some(Arc::new(FolderDesk::new(&config.data))) };
     let parts = Parts { journal: Box::new(journal), reader: store, clock, proposed, config: config_of_engine };
     match (Engine::start(parts), error) {
         (Ok(engine), error) => Ok((engine, error)),
@@ -330,10 +333,34 @@ impl Folder {
         let revision = bundle.revision().clone();
         let reply = self.engine.propose(Arc::new(bundle), source, actor).await;
         match &reply {
-            Ok(reply) => tracing::info!(%revision, ?source, outcome = ?reply.outcome, "the policy folder was taken"),
+            Ok(reply) => {
+                tracing::info!(%revision, ?source, outcome = ?reply.outcome, "the policy folder was taken");
+                if matches!(reply.outcome, Outcome::BundleActivated(_)) {
+                    warn_of_shadowed(&self.engine).await;
+                }
+            }
             Err(error) => tracing::error!(%revision, ?source, %error, "the policy folder was not taken"),
         }
         Ok(reply?)
+    }
+}
+
+/// Says in the log which stored entities the bundle that went live hides.
+async fn warn_of_shadowed(engine: &Arc<Engine>) {
+    let engine = Arc::clone(engine);
+    let looked = tokio::task::spawn_blocking(move || engine.shadowed(limits::MAX_SHADOWED_SHOWN)).await;
+    match looked {
+        Ok(Ok(shadowed)) if shadowed.count == 0 => {}
+        Ok(Ok(shadowed)) => {
+            let entities: Vec<String> = shadowed.entities.iter().map(ToString::to_string).collect();
+            tracing::warn!(
+                count = shadowed.count,
+                ?entities,
+                "the bundle hides entities that were stored; what the bundle says of them counts"
+            );
+        }
+        Ok(Err(error)) => tracing::warn!(%error, "which stored entities the bundle hides could not be read"),
+        Err(error) => tracing::error!(%error, "looking for hidden entities broke off"),
     }
 }
 

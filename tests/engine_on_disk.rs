@@ -12,7 +12,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use elevon::domain::command::GrantRequest;
+use elevon::domain::command::{GrantRequest, Term};
 use elevon::domain::decide::voted_hash;
 use elevon::domain::id::CommandId;
 use elevon::domain::{
@@ -30,13 +30,13 @@ fn start(dir: &Path) -> Arc<Engine> {
     let opened = Store::open(dir, Mode::Dev).unwrap();
     let proposed = Some(Bundle::load(Path::new("policies")).unwrap());
     let (journal, reader) = (Box::new(opened.journal), opened.store);
-    Engine::start(Parts { journal, reader, clock: Arc::new(SystemClock), proposed, config: EngineConfig::default() }).unwrap()
+    Engine::start(Parts { journal, reader, clock: Arc::new(SystemClock::new()), proposed, config: EngineConfig::default() }).unwrap()
 }
 
 async fn submit(engine: &Engine, who: &str, command: Command) -> Outcome {
     let caller = Caller { principal: uid(who), credential: CredentialKind::Dev, amr: Vec::new(), auth_time: None, groups: Vec::new() };
     let id = CommandId::new(&format!("{who} {}", command.name())).unwrap();
-    engine.submit(Envelope { id, actor: Actor::Caller(caller), idempotency: None, command }).await.unwrap().outcome
+    engine.submit(Envelope { id, actor: Actor::Caller(caller), idempotency: None, dry_run: false, command }).await.unwrap().outcome
 }
 
 fn reason(text: &str) -> Option<Text> {
@@ -55,14 +55,15 @@ async fn activate(engine: &Engine, seconds: u64) -> ActivationId {
         principal: uid("User::\"alice\""),
         role: RoleName::new("db-admin").unwrap(),
         scope: Some(uid("Environment::\"prod\"")),
-        duration: Some(Duration::from_secs(seconds)),
+        term: Term { duration: Some(Duration::from_secs(seconds)), ..Term::default() },
         justification: reason("the orders are stuck"),
         ticket: None,
+        emergency: false,
     };
     assert_eq!(submit(engine, "User::\"alice\"", request).await, Outcome::ActivationCreated(id.clone()));
     let activation = engine.reader().activation(&id).unwrap().unwrap();
     let request_hash = voted_hash(engine.view().bundle.definitions(), &activation).unwrap();
-    let approve = Command::Approve { id: id.clone(), request_hash, justification: reason("go ahead") };
+    let approve = Command::Approve { id: id.clone(), request_hash, scope: None, duration: None, justification: reason("go ahead") };
     submit(engine, "User::\"bob\"", approve).await;
     id
 }

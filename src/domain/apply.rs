@@ -1,5 +1,7 @@
 //! Carries out what was decided. It cannot refuse: replaying the journal meets no business errors.
 
+use std::sync::Arc;
+
 use super::command::{Actor, Everything};
 use super::event::{Event, Record};
 use super::facts::{Rows as _, Tables as _, Unavailable};
@@ -53,7 +55,10 @@ impl Applying<'_, '_, '_> {
             Event::QuorumUnreachable { .. } | Event::CommandRefused { .. } => Ok(()),
             Event::ActivationScheduled { id, start, begin_by } => {
                 let state = ActivationState::Scheduled { start: *start, approved_at: self.at, begin_by: *begin_by };
-                self.pending(id, |activation, _| activation.state = state)
+                self.pending(id, |activation, row| {
+                    activation.state = state;
+                    put(&mut row.grants.starts, (id.clone(), *start), |(id, _)| id.clone());
+                })
             }
             Event::ActivationStarted { id, window, clamped: _ } => self.started(id, *window),
             Event::ActivationExtended { id, by, end: until, clamped: _ } => {
@@ -125,7 +130,7 @@ impl Applying<'_, '_, '_> {
             Event::AssignmentCreated { assignment } => self.assigned(assignment),
             Event::AssignmentRemoved { id, reason } => self.assignment_ended(id, |_, by, at| removed(by, at, *reason)),
             Event::AssignmentExpired { id } => self.assignment_ended(id, |window, _, at| expired(window, at)),
-            Event::EntityStored { entity } => self.row(&entity.uid, |row| row.stored = Some(entity.clone())),
+            Event::EntityStored { entity } => self.row(&entity.uid, |row| row.stored = Some(Arc::new(entity.clone()))),
             Event::EntityDeleted { uid, reason } => {
                 self.row(uid, |row| row.stored = None)?;
                 self.name_goes(uid, *reason)
@@ -413,6 +418,7 @@ fn voted(activation: &mut Activation, vote: &Vote) {
 fn end(activation: &mut Activation, row: &mut EntityRow, state: ActivationState) {
     activation.state = state;
     row.grants.waiting.retain(|id| *id != activation.id);
+    row.grants.starts.retain(|(id, _)| *id != activation.id);
     row.grants.activations.retain(|grant| grant.id != activation.id);
 }
 

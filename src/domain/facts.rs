@@ -8,6 +8,7 @@ use super::grant::{Activation, Assignment, Cause, DayUse, Eligibility, EntityRow
 use super::id::{ActivationId, AssignmentId, EligibilityId, GrantRequestId, IdempotencyKey, Incarnation, RoleName, Uid};
 use super::rejection::Rejection;
 use super::settings::{Definitions, JsonObject};
+use super::standing::Memberships;
 use super::text::{Text, TextDigest};
 use super::time::{Day, Duration, Timestamp};
 
@@ -55,6 +56,24 @@ pub trait Rows {
 pub trait Facts: Rows {
     /// What the live bundle defines.
     fn definitions(&self) -> &Definitions;
+
+    /// The memberships of a principal, where they are kept and still those of these facts.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn kept_memberships(&self, principal: &Uid) -> Result<Option<Arc<Memberships>>, Unavailable> {
+        let _ = principal;
+        Ok(None)
+    }
+
+    /// Offers the memberships of a principal, as they follow from these facts, to be kept.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn keep_memberships(&self, principal: &Uid, memberships: &Arc<Memberships>) -> Result<(), Unavailable> {
+        let _ = (principal, memberships);
+        Ok(())
+    }
 }
 
 /// Everything that is stored, as a command reads it. Lists are sorted by id and hold at most `limit` items.

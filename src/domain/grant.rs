@@ -1,5 +1,7 @@
 //! Eligibilities and assignments as they are kept, requests to prolong them, and the compact copy of all grants that a check reads.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::command::Actor;
@@ -282,6 +284,8 @@ pub struct Grants {
     pub activations: Vec<ActivationGrant>,
     /// Requests that wait for votes or for their start, by id.
     pub waiting: Vec<ActivationId>,
+    /// When those of them begin that are approved for later, by id.
+    pub starts: Vec<(ActivationId, Timestamp)>,
 }
 
 impl Grants {
@@ -305,7 +309,7 @@ pub struct EntityRow {
     /// Its activations asked for up to this journal sequence are revoked, whether or not a cascade has recorded it.
     pub void_before: u64,
     /// The definition that the API stored.
-    pub stored: Option<EntityDef>,
+    pub stored: Option<Arc<EntityDef>>,
     /// What it was given.
     pub grants: Grants,
 }

@@ -353,7 +353,7 @@ impl MemoryRows {
     }
 
     fn stored(&self) -> impl Iterator<Item = &super::settings::EntityDef> {
-        self.all.rows.values().filter_map(|row| row.stored.as_ref())
+        self.all.rows.values().filter_map(|row| row.stored.as_deref())
     }
 }
 

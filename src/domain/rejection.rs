@@ -373,8 +373,10 @@ pub enum Rejection {
     /// The facts could not be read.
     #[error("{0}; try again")]
     Unavailable(String),
-    /// The clock stands before what was already seen.
-    #[error("the clock stands before a time already seen, so nothing is decided until it has caught up; set the clock")]
+    /// The clock stands before what was already seen, or jumped ahead.
+    #[error(
+        "the clock cannot be believed, so nothing is decided: it stands before a time already seen, or jumped ahead of the machine's running time; set it right, or say that it is right with `elevon clock accept` on the machine"
+    )]
     TimeUntrusted,
 }
 

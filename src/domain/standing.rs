@@ -1,9 +1,10 @@
 //! Where a principal stands at an instant: which groups it is in, which roles it holds, and for each of its holdings why it
 //! counts or does not. One function for checks, for Elevon's own authority and for explanations, so that they cannot differ.
 
+use std::any::Any;
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
 
@@ -18,7 +19,7 @@ use super::time::{Duration, Timestamp, Window};
 pub struct Moment {
     /// The instant.
     pub now: Timestamp,
-    /// False while the clock stands before a time already seen: what is bound to time does not count then.
+    /// False while the clock stands before a time already seen, or has jumped ahead: what is bound to time does not count then.
     pub trusted: bool,
 }
 
@@ -145,6 +146,8 @@ pub struct Holding {
     pub end: Option<Timestamp>,
     /// How many persons approved it.
     pub approvals: u32,
+    /// Whether it is break-glass.
+    pub emergency: bool,
     /// Its ticket.
     pub ticket: Option<TicketDigest>,
     /// Whether it counts, or why not.
@@ -156,8 +159,8 @@ pub struct Holding {
 pub struct Standing {
     /// Whether it is known.
     pub presence: Presence,
-    /// Every group it is in, directly or through others, in the order found.
-    pub groups: Vec<Uid>,
+    /// Every group it is in, directly or through others, nearest first; and what those were given.
+    pub memberships: Arc<Memberships>,
     /// Every holding of it and of its groups.
     pub holdings: Vec<Holding>,
     /// The next instant at which time alone could change any of this.
@@ -206,7 +209,7 @@ pub fn definition(facts: &dyn Facts, uid: &Uid) -> Result<Option<Arc<EntityDef>>
     if let Some(def) = facts.definitions().entities.get(uid) {
         return Ok(Some(Arc::clone(def)));
     }
-    Ok(facts.row(uid)?.and_then(|row| row.stored.clone()).map(Arc::new))
+    Ok(facts.row(uid)?.and_then(|row| row.stored.clone()))
 }
 
 /// What is known of a name.
@@ -265,6 +268,52 @@ pub fn ancestors(facts: &dyn Facts, uid: &Uid) -> Result<Vec<Uid>, Unavailable> 
         }
     }
     Ok(found)
+}
+
+/// What a principal's groups are, and what they were given. It follows from the principal's own row, from those of its groups and from the
+/// bundle, so that whoever knows when these change may keep it.
+#[derive(Debug, Default)]
+pub struct Memberships {
+    /// Every group, nearest first.
+    pub groups: Vec<Uid>,
+    /// Those of them with assignments, with their rows.
+    pub assigned: Vec<(Uid, Arc<EntityRow>)>,
+    /// Those of them with eligibilities, with their rows.
+    pub eligible: Vec<(Uid, Arc<EntityRow>)>,
+    /// Room for what an evaluator makes of the groups, for as long as this is kept.
+    pub prepared: OnceLock<Arc<dyn Any + Send + Sync>>,
+}
+
+impl PartialEq for Memberships {
+    fn eq(&self, other: &Self) -> bool {
+        self.groups == other.groups && self.assigned == other.assigned && self.eligible == other.eligible
+    }
+}
+
+impl Eq for Memberships {}
+
+/// The memberships of a principal, kept or made now.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn memberships(facts: &dyn Facts, principal: &Uid) -> Result<Arc<Memberships>, Unavailable> {
+    if let Some(kept) = facts.kept_memberships(principal)? {
+        return Ok(kept);
+    }
+    let groups = ancestors(facts, principal)?;
+    let (mut assigned, mut eligible) = (Vec::new(), Vec::new());
+    for group in &groups {
+        let Some(row) = facts.row(group)? else { continue };
+        if !row.grants.assignments.is_empty() {
+            assigned.push((group.clone(), Arc::clone(&row)));
+        }
+        if !row.grants.eligibilities.is_empty() {
+            eligible.push((group.clone(), row));
+        }
+    }
+    let made = Arc::new(Memberships { groups, assigned, eligible, prepared: OnceLock::new() });
+    facts.keep_memberships(principal, &made)?;
+    Ok(made)
 }
 
 /// A resource and everything above it: where a holding may be scoped to count for it.
@@ -409,6 +458,7 @@ impl Asked<'_> {
             start: window.start,
             end: window.end,
             approvals: grant.approvals,
+            emergency: grant.emergency,
             ticket: grant.ticket,
             counts,
         })
@@ -444,6 +494,7 @@ impl Asked<'_> {
                 start: grant.window.start,
                 end: grant.window.end,
                 approvals: 0,
+                emergency: false,
                 ticket: None,
                 counts,
             });
@@ -474,25 +525,26 @@ impl AndThenOk for Result<(), WhyNot> {
 pub fn standing(facts: &dyn Facts, principal: &Uid, path: Option<&[Uid]>, moment: Moment) -> Result<Standing, Unavailable> {
     let presence = presence(facts, principal)?;
     if presence != Presence::Known {
-        return Ok(Standing { presence, groups: Vec::new(), holdings: Vec::new(), next_change: None });
+        return Ok(Standing { presence, memberships: Arc::default(), holdings: Vec::new(), next_change: None });
     }
-    let groups = ancestors(facts, principal)?;
-    let asked = Asked { facts, principal, groups: &groups, path, moment };
+    let memberships = memberships(facts, principal)?;
+    let asked = Asked { facts, principal, groups: &memberships.groups, path, moment };
     let mut holdings = Vec::new();
-    if let Some(own) = facts.row(principal)? {
+    let own = facts.row(principal)?;
+    if let Some(own) = &own {
         for grant in &own.grants.activations {
-            holdings.push(asked.judge_activation(&own, grant)?);
+            holdings.push(asked.judge_activation(own, grant)?);
         }
-        asked.judge_assignments(principal, &own, &mut holdings)?;
+        asked.judge_assignments(principal, own, &mut holdings)?;
     }
-    for group in &groups {
-        if let Some(row) = facts.row(group)? {
-            asked.judge_assignments(group, &row, &mut holdings)?;
-        }
+    for (group, row) in &memberships.assigned {
+        asked.judge_assignments(group, row, &mut holdings)?;
     }
-    let instants = holdings.iter().flat_map(|holding| [Some(holding.start), holding.end]).flatten();
+    // What is approved for later is no holding yet, and is one once its start has come.
+    let starts = own.iter().flat_map(|own| own.grants.starts.iter().map(|(_, start)| *start));
+    let instants = holdings.iter().flat_map(|holding| [Some(holding.start), holding.end]).flatten().chain(starts);
     let next_change = instants.filter(|instant| *instant > moment.now).min();
-    Ok(Standing { presence, groups, holdings, next_change })
+    Ok(Standing { presence, memberships, holdings, next_change })
 }
 
 /// An eligibility of a principal, its own or one of its groups', that is in force at an instant.
@@ -513,12 +565,11 @@ pub fn eligibilities(facts: &dyn Facts, principal: &Uid, now: Timestamp) -> Resu
     if presence(facts, principal)? != Presence::Known {
         return Ok(found);
     }
-    let mut holders = vec![principal.clone()];
-    holders.extend(ancestors(facts, principal)?);
-    for holder in holders {
-        let Some(row) = facts.row(&holder)? else { continue };
+    let memberships = memberships(facts, principal)?;
+    let own = facts.row(principal)?.map(|row| (principal.clone(), row));
+    for (holder, row) in own.iter().chain(&memberships.eligible) {
         for grant in &row.grants.eligibilities {
-            let stands = still_stands(facts, &holder, &grant.role, grant.scope.as_ref(), &grant.under)?;
+            let stands = still_stands(facts, holder, &grant.role, grant.scope.as_ref(), &grant.under)?;
             if grant.window.holds(now) && stands.is_ok() {
                 found.push(EligibleThrough { grant: grant.clone(), holder: holder.clone() });
             }

@@ -1,7 +1,9 @@
 //! What the engine answers, and how it fails.
 
+use std::sync::Arc;
+
 use crate::domain::standing::{Holding, Moment};
-use crate::domain::{Duration, Outcome, Rejection, Revision, Timestamp, Unavailable};
+use crate::domain::{Changes, Duration, Outcome, Rejection, Revision, Timestamp, Unavailable};
 use crate::policy::{BundleError, Verdict};
 
 use super::ports::Head;
@@ -18,8 +20,10 @@ pub struct Checked {
 /// Whether a principal holds a role at this moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Elevated {
-    /// Whether it does: on the resource that was named, or everywhere where none was.
+    /// Whether it does: on the resource that was named, or everywhere where none was. Never for a role with conditions.
     pub elevated: bool,
+    /// Whether the role has conditions: then only a check, which brings a context, can say whether it counts.
+    pub needs_context: bool,
     /// Until when, as things stand; nothing where it does not hold it, or holds it without an end.
     pub until: Option<Timestamp>,
     /// The holdings of the role that count; where no resource was named, those that count on their scope only, too.
@@ -32,8 +36,15 @@ pub struct Elevated {
     pub moment: Moment,
 }
 
+/// What would stand after a command that was only tried. [`super::Engine::previewed`] reads it.
+#[derive(Debug, PartialEq)]
+pub struct Preview {
+    /// What applying it would change.
+    pub(super) changes: Changes,
+}
+
 /// What became of a command.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Reply {
     /// What it came to.
     pub outcome: Outcome,
@@ -41,6 +52,8 @@ pub struct Reply {
     pub seq: u64,
     /// Whether it was asked before with the same idempotency key, so that this is what was answered then.
     pub repeated: bool,
+    /// What would stand, where it was only tried: `outcome` is then what it would come to, and nothing changed.
+    pub preview: Option<Arc<Preview>>,
 }
 
 /// Why a command has no reply.

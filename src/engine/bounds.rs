@@ -28,9 +28,21 @@ pub const DUE: usize = 128;
 pub const TIMER_SLEEP: Duration = Duration::from_secs(1);
 /// How often the high-water mark of time is saved, where no commit did it.
 pub const MARK_EVERY: Duration = Duration::from_secs(5);
+/// How far the clock may be ahead of the machine's running time before it is said to have jumped, in milliseconds.
+pub const MAX_LEAD: i64 = 5 * 60 * 1000;
+/// The fastest that a clock is slewed, in millionths.
+pub const SLEW_PPM: i64 = 500;
+/// For how long, by the clock, somebody's word stands that it is to be believed.
+pub const CLOCK_WORD: crate::domain::Duration = crate::domain::Duration::from_hours(1);
 /// How many rows one read remembers. Beyond them it reads again, which gives the same.
 pub const MEMO: usize = 32;
 /// Parts of the in-memory graph, each copied when something in it changes.
 pub const SHARDS: usize = 256;
+/// Principals whose memberships a view keeps, at most.
+pub const KEPT: usize = 16 * 1024;
+/// Parts that they are kept in.
+pub const KEPT_SHARDS: usize = 64;
+/// From how many groups on a principal's memberships are worth keeping.
+pub const KEPT_FROM: usize = 4;
 /// How long stopping waits for room in the queue.
 pub const STOP_WAIT: Duration = Duration::from_secs(10);

@@ -1,5 +1,6 @@
 //! Decides a group of commands that share one commit. Command n sees what commands 1 to n-1 did, and is asked of the bundle that is
-//! live by then. Nothing here is kept when the commit fails: a conflict runs all of it again.
+//! live by then. Nothing here is kept when the commit fails: a conflict runs all of it again. A command that is only tried is decided in
+//! its place, on the same facts, and leaves no trace.
 
 use std::sync::Arc;
 
@@ -7,12 +8,12 @@ use crate::domain::event::{MAX_EVENTS, RECORD_VERSION, Remembered};
 use crate::domain::standing::Moment;
 use crate::domain::text::Digest;
 use crate::domain::{
-    Actor, Caller, Changes, Decision, Definitions, Envelope, Event, Outcome, Overlay, Record, Rejection, Revision, Tables, Timestamp,
-    Unavailable, apply, decide,
+    Actor, Caller, Changes, Command, Decision, Definitions, Envelope, Event, Outcome, Overlay, Record, Rejection, Revision, Tables, Text,
+    TextDigest, Timestamp, Unavailable, apply, decide,
 };
 use crate::policy::Bundle;
 
-use super::answer::{Reply, SubmitError};
+use super::answer::{Preview, Reply, SubmitError};
 use super::bounds::{BATCH_BYTES, DETAIL_BYTES, RECORD_BYTES};
 use super::ports::{Head, Sealed};
 use super::refusals::{Noted, Refusals};
@@ -123,12 +124,15 @@ impl<'a> Group<'a> {
     }
 
     fn one(&mut self, envelope: &Envelope, proposal: Option<&Proposal>) -> Result<Answer, Unavailable> {
-        if !self.moment.trusted {
+        if !self.moment.trusted && !matches!(envelope.command, Command::AcceptClock) {
             return Ok(self.rejected(Rejection::TimeUntrusted));
+        }
+        if envelope.dry_run {
+            return self.rehearse(envelope);
         }
         match decide::remembered(&self.overlay, envelope, self.moment.now) {
             Ok(None) => {}
-            Ok(Some(Ok(outcome))) => return Ok(Ok(Reply { outcome, seq: self.seq, repeated: true })),
+            Ok(Some(Ok(outcome))) => return Ok(Ok(Reply { outcome, seq: self.seq, repeated: true, preview: None })),
             Ok(Some(Err(rejection))) => return Ok(self.rejected(rejection)),
             // what the key stood for before is not overwritten
             Err(rejection) => return self.refuse(envelope, rejection, false),
@@ -157,7 +161,23 @@ impl<'a> Group<'a> {
             self.overlay.switch(Arc::clone(&self.live.definitions));
             self.bundles.push((revision.clone(), proposal.archive.clone()));
         }
-        Ok(Ok(Reply { outcome, seq: self.seq, repeated: false }))
+        Ok(Ok(Reply { outcome, seq: self.seq, repeated: false, preview: None }))
+    }
+
+    /// Decides a command and says what it would come to: what applying it would change is laid aside for whoever asked, and the next command
+    /// sees nothing of it.
+    fn rehearse(&self, envelope: &Envelope) -> Result<Answer, Unavailable> {
+        let decided = decide(&self.overlay, &*self.live.bundle, envelope, self.moment);
+        let drafted = decided.and_then(|Decision { events, outcome }| Ok((self.draft(envelope, events, None)?, outcome)));
+        let ((record, bytes), outcome) = match drafted {
+            Ok(drafted) => drafted,
+            Err(rejection) => return Ok(self.rejected(rejection)),
+        };
+        let mut after = Overlay::new(&self.overlay, Arc::clone(&self.live.definitions));
+        apply(&mut after, &record)?;
+        after.changes.texts.extend(named_texts(envelope, &bytes));
+        let preview = Some(Arc::new(Preview { changes: after.changes }));
+        Ok(Ok(Reply { outcome, seq: self.seq, repeated: false, preview }))
     }
 
     /// Journals a refusal of an authenticated caller, or counts it. What says something about the moment only, and what Elevon asked
@@ -189,9 +209,9 @@ impl<'a> Group<'a> {
         self.refusals.note(&self.noted, caller, rejection.rule(), self.moment.now)
     }
 
-    /// Makes a command's record, chains it to the one before, and applies it to what the next command sees.
-    fn seal(&mut self, envelope: &Envelope, events: Vec<Event>, result: Result<Outcome, Rejection>) -> Result<(), Unsealed> {
-        let refused = |why: String| Unsealed::Refused(Rejection::Unavailable(why));
+    /// Makes a command's record, chained to the one before.
+    fn draft(&self, envelope: &Envelope, events: Vec<Event>, idempotency: Option<Remembered>) -> Result<(Record, Vec<u8>), Rejection> {
+        let refused = Rejection::Unavailable;
         if events.len() > MAX_EVENTS {
             return Err(refused(format!("this would be {} events in one record, and {MAX_EVENTS} is the most", events.len())));
         }
@@ -205,31 +225,37 @@ impl<'a> Group<'a> {
             command_id: envelope.id.clone(),
             command: envelope.command.name().to_owned(),
             events,
-            idempotency: envelope.idempotency.clone().map(|(key, body)| Remembered { key, body, result }),
+            idempotency,
         };
         let bytes = record.to_canonical().map_err(|why| refused(format!("its record cannot be written: {why}")))?;
         if bytes.len() > RECORD_BYTES {
             return Err(refused(format!("its record would be {} bytes long, and {RECORD_BYTES} is the most", bytes.len())));
         }
+        Ok((record, bytes))
+    }
+
+    /// Makes a command's record and applies it to what the next command sees.
+    fn seal(&mut self, envelope: &Envelope, events: Vec<Event>, result: Result<Outcome, Rejection>) -> Result<(), Unsealed> {
+        let idempotency = envelope.idempotency.clone().map(|(key, body)| Remembered { key, body, result });
+        let (record, bytes) = self.draft(envelope, events, idempotency).map_err(Unsealed::Refused)?;
         apply(&mut self.overlay, &record).map_err(Unsealed::Abort)?;
-        self.keep_texts(envelope, &bytes);
+        self.overlay.changes.texts.extend(named_texts(envelope, &bytes));
         self.seq = record.seq;
         self.prev = Digest::of_bytes(&bytes);
         self.bytes = self.bytes.saturating_add(bytes.len());
         self.records.push(Sealed { seq: record.seq, at: record.at, hash: self.prev, bytes });
         Ok(())
     }
+}
 
-    /// Keeps the texts of a command that its events name by digest, and no others.
-    fn keep_texts(&mut self, envelope: &Envelope, record: &[u8]) {
-        for text in envelope.command.texts() {
-            let digest = text.digest();
-            let name = digest.0.to_string();
-            if record.windows(name.len()).any(|part| part == name.as_bytes()) {
-                self.overlay.changes.texts.insert(digest, text.clone());
-            }
-        }
-    }
+/// The texts of a command that its record names by digest, and no others.
+fn named_texts(envelope: &Envelope, record: &[u8]) -> Vec<(TextDigest, Text)> {
+    let texts = envelope.command.texts().into_iter().map(|text| (text.digest(), text.clone()));
+    let is_named = |(digest, _): &(TextDigest, Text)| {
+        let name = digest.0.to_string();
+        record.windows(name.len()).any(|part| part == name.as_bytes())
+    };
+    texts.filter(is_named).collect()
 }
 
 /// The first [`DETAIL_BYTES`] of a text.

@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 
 use crate::domain::command::BundleSource;
-use crate::domain::facts::{Question, Refusal};
+use crate::domain::facts::{Question, Records, Refusal};
 use crate::domain::settings::UnknownRule;
 use crate::domain::standing::{self, Holding, Moment, Presence, Via};
-use crate::domain::{Actor, Command, Envelope, Facts, Rejection, RoleName, Uid, Unavailable};
+use crate::domain::{Actor, Command, Envelope, Facts, Overlay, Rejection, RoleName, Uid, Unavailable};
 use crate::policy::{Ask, Bundle, Reason, Verdict};
 
-use super::answer::{BundleFailure, Checked, Elevated, Health, Reply, StartError, SubmitError};
+use super::answer::{BundleFailure, Checked, Elevated, Health, Preview, Reply, StartError, SubmitError};
 use super::bounds::{MIN_SEQ_WAIT, STOP_WAIT};
 use super::group::Proposal;
 use super::observe::{CheckOutcome, CommandResult, NoObserver, Observer};
-use super::ports::{Clock, Journal, Reader};
+use super::ports::{Clock, ClockDesk, Journal, Reader};
 use super::shared::{Shared, Unread};
 use super::start::{self, Started};
 use super::view::View;
@@ -43,11 +43,13 @@ pub struct EngineConfig {
     pub observer: Arc<dyn Observer>,
     /// Whether this engine records what time has done. Checks do not depend on it; of several engines on one journal, one does.
     pub timers: bool,
+    /// Where somebody on the machine says that a clock is to be believed that jumped ahead.
+    pub clock_desk: Option<Arc<dyn ClockDesk>>,
 }
 
 impl Default for EngineConfig {
     fn default() -> Self {
-        Self { observer: Arc::new(NoObserver), timers: true }
+        Self { observer: Arc::new(NoObserver), timers: true, clock_desk: None }
     }
 }
 
@@ -108,12 +110,13 @@ impl Engine {
     pub fn elevated(&self, principal: &Uid, role: &RoleName, resource: Option<&Uid>) -> Result<Elevated, Unavailable> {
         self.facts(|facts, view, moment| {
             let holdings = holdings_of(facts, principal, role, resource, moment)?;
-            let counting = || holdings.iter().filter(|holding| holding.counts.is_ok());
+            let needs_context = view.bundle.has_conditions(role);
+            let counting = || holdings.iter().filter(|holding| holding.counts.is_ok() && !needs_context);
             let elevated = counting().next().is_some();
             // the union of windows that all hold now ends where the last of them does
             let until =
                 if counting().any(|holding| holding.end.is_none()) { None } else { counting().filter_map(|holding| holding.end).max() };
-            Ok(Elevated { elevated, until, holdings, revision: view.bundle.revision().clone(), seq: view.seq, moment })
+            Ok(Elevated { elevated, needs_context, until, holdings, revision: view.bundle.revision().clone(), seq: view.seq, moment })
         })
     }
 
@@ -123,6 +126,21 @@ impl Engine {
     /// Those of `read`, or no view came in time that is as new as what is stored.
     pub fn facts<T>(&self, read: impl FnMut(&dyn Facts, &View, Moment) -> Result<T, Unavailable>) -> Result<T, Unavailable> {
         Ok(self.shared.read(read)?)
+    }
+
+    /// Reads what would stand after a command that was only tried: over what is committed, with what it would have changed.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn previewed<T>(
+        &self,
+        preview: &Preview,
+        read: impl FnOnce(&dyn Records, &View, Moment) -> Result<T, Unavailable>,
+    ) -> Result<T, Unavailable> {
+        let view = self.view();
+        let definitions = Arc::clone(view.bundle.definitions());
+        let after = Overlay::resumed(&*self.shared.reader, definitions, preview.changes.clone());
+        read(&after, &view, self.shared.moment())
     }
 
     /// Whether the policies permit something of Elevon's own, as things stand. `question.now` is set to the moment of asking; while the
@@ -273,7 +291,7 @@ impl Engine {
             errors: Vec::new(),
             presence: Presence::Unknown(UnknownRule::Deny),
             resource_presence: Presence::Unknown(UnknownRule::Deny),
-            groups: Vec::new(),
+            memberships: Arc::default(),
             holdings: Vec::new(),
             valid_until: Some(self.moment().now),
             context_dropped: Vec::new(),

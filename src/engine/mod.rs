@@ -7,12 +7,14 @@ pub mod answer;
 pub mod bounds;
 pub mod clock;
 pub mod handle;
+mod kept;
 pub mod observe;
 pub mod ports;
 pub mod view;
 
 mod group;
 mod refusals;
+mod shadowed;
 mod shared;
 mod start;
 mod timer;
@@ -21,10 +23,11 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{BundleFailure, Checked, Elevated, Health, Reply, StartError, SubmitError};
+pub use answer::{BundleFailure, Checked, Elevated, Health, Preview, Reply, StartError, SubmitError};
 pub use clock::SystemClock;
 #[cfg(any(test, feature = "test-clock"))]
 pub use clock::TestClock;
 pub use handle::{Engine, EngineConfig, Parts};
 pub use observe::{CheckOutcome, CommandResult, NoObserver, Observer};
+pub use shadowed::Shadowed;
 pub use view::{Pinned, View};

@@ -20,7 +20,7 @@ pub enum CheckOutcome {
 pub enum CommandResult {
     /// Something changed.
     Done,
-    /// Nothing had to change.
+    /// Nothing had to change, or it was only tried.
     Unchanged,
     /// It was asked before, with the same key.
     Repeated,

@@ -100,11 +100,17 @@ pub trait Reader: Tables + Send + Sync {
     /// The high-water mark of time that was saved last.
     fn mark(&self) -> Timestamp;
 
-    /// Saves a high-water mark. A mark never falls: an earlier one than stands there changes nothing.
+    /// What the clock was held against when that was saved last.
     ///
     /// # Errors
-    /// It cannot be written.
-    fn save_mark(&self, mark: Timestamp) -> Result<(), Unavailable>;
+    /// The store cannot be read.
+    fn anchor(&self) -> Result<Option<Anchor>, Unavailable>;
+
+    /// Saves a high-water mark, and what the clock is held against. A mark never falls: an earlier one than stands there changes nothing.
+    ///
+    /// # Errors
+    /// They cannot be written.
+    fn save_mark(&self, mark: Timestamp, anchor: &Anchor) -> Result<(), Unavailable>;
 
     /// The rows of every name that some stored entity names as its parent. Loaded once, at start.
     ///
@@ -332,10 +338,74 @@ pub struct AuditFilter {
     pub to: Option<Timestamp>,
 }
 
-/// Tells the time. The engine holds what it says against the high-water mark.
+/// Where a clock stood that was believed, beside the machine's running time: a clock that is far ahead of what follows from it has jumped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Anchor {
+    /// Which start of the machine the running time counts from; empty where that cannot be told, and then it serves one process.
+    pub machine_start: String,
+    /// For how long the machine had been running, in milliseconds.
+    pub running: i64,
+    /// What the clock was to show.
+    pub wall: Timestamp,
+}
+
+/// Where somebody on the machine says that a clock is to be believed that jumped ahead.
+pub trait ClockDesk: Send + Sync {
+    /// What was said and is not answered yet.
+    ///
+    /// # Errors
+    /// It cannot be read. What is no such word is answered as that, and is none.
+    fn asked(&self) -> Result<Option<ClockAsked>, Unavailable>;
+
+    /// Answers it, and takes it away.
+    ///
+    /// # Errors
+    /// The answer cannot be written.
+    fn answer(&self, asked: &ClockAsked, answer: &ClockAnswer) -> Result<(), Unavailable>;
+}
+
+/// Somebody's word that a clock is to be believed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClockAsked {
+    /// By which the answer is told from that to another word.
+    pub id: String,
+    /// What the clock showed then.
+    pub wall: Timestamp,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClockAnswer {
+    /// It is believed, and every holding is over that was bound to time.
+    Accepted {
+        /// What the clock shows.
+        now: Timestamp,
+        /// The sequence of the record.
+        seq: u64,
+    },
+    /// It was believed already; nothing was ended.
+    Believed {
+        /// What the clock shows.
+        now: Timestamp,
+    },
+    /// It is not, and why.
+    Refused(String),
+}
+
+/// Tells the time. The engine holds what it says against the high-water mark, and against the machine's running time.
 pub trait Clock: Send + Sync {
     /// What the clock shows.
     fn now(&self) -> Timestamp;
+
+    /// For how long the machine has been running, in milliseconds. Nobody can set it, and it never goes back. It may lack sleep that
+    /// [`Clock::count_sleep`] has not looked for.
+    fn running(&self) -> i64;
+
+    /// Looks for how long the machine slept, where its running time does not show that by itself.
+    fn count_sleep(&self) {}
+
+    /// Which start of the machine the running time counts from, by a name that no other start has; nothing where that cannot be told.
+    fn machine_start(&self) -> Option<String>;
 
     /// Asks to be called when the clock was set, where it is one that can be; timers would sleep past it otherwise.
     fn on_move(&self, hook: Box<dyn Fn() + Send + Sync>) {

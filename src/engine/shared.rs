@@ -13,16 +13,18 @@ use crate::domain::{Facts, Unavailable};
 
 use super::answer::BundleFailure;
 use super::bounds::STALE_WAIT;
-use super::clock::Mark;
+use super::clock::Judge;
+use super::handle::EngineConfig;
 use super::observe::Observer;
-use super::ports::{Clock, Reader};
+use super::ports::{Clock, ClockDesk, Reader};
 use super::view::View;
 
 pub(super) struct Shared {
     pub(super) view: ArcSwap<View>,
     pub(super) reader: Arc<dyn Reader>,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) mark: Mark,
+    pub(super) judge: Judge,
+    pub(super) clock_desk: Option<Arc<dyn ClockDesk>>,
     pub(super) observer: Arc<dyn Observer>,
     pub(super) bundle_error: ArcSwapOption<BundleFailure>,
     pub(super) feed: watch::Sender<u64>,
@@ -51,13 +53,15 @@ impl From<Unread> for Unavailable {
 }
 
 impl Shared {
-    pub(super) fn new(view: View, reader: Arc<dyn Reader>, clock: Arc<dyn Clock>, mark: Mark, observer: Arc<dyn Observer>) -> Self {
+    pub(super) fn new(view: View, reader: Arc<dyn Reader>, clock: Arc<dyn Clock>, judge: Judge, config: EngineConfig) -> Self {
+        let EngineConfig { observer, clock_desk, timers: _ } = config;
         Self {
             feed: watch::Sender::new(view.seq),
             view: ArcSwap::from_pointee(view),
             reader,
             clock,
-            mark,
+            judge,
+            clock_desk,
             observer,
             bundle_error: ArcSwapOption::empty(),
             bell: Bell::default(),
@@ -68,7 +72,7 @@ impl Shared {
     }
 
     pub(super) fn moment(&self) -> Moment {
-        self.mark.read(&*self.clock)
+        self.judge.read(&*self.clock)
     }
 
     /// Makes a view the newest one, and says so.

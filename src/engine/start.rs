@@ -11,7 +11,7 @@ use crate::policy::Bundle;
 
 use super::answer::{StartError, SubmitError};
 use super::bounds::QUEUE;
-use super::clock::Mark;
+use super::clock::Judge;
 use super::group::{Answer, Live, Proposal};
 use super::handle::Parts;
 use super::ports::Reader;
@@ -37,7 +37,9 @@ pub(super) struct Started {
 pub(super) fn start(parts: Parts) -> Result<Started, StartError> {
     let Parts { journal, reader, clock, proposed, config } = parts;
     let head = journal.head();
-    let mark = Mark::new(reader.mark().max(head.at));
+    let judge = Judge::new(reader.mark().max(head.at), &*clock, reader.anchor()?);
+    // from here on a restart is no way to have a jump believed
+    reader.save_mark(judge.mark(), &judge.anchor())?;
     let proposed = proposed.map(Arc::new);
     let (live, proposed, born) = match head.revision {
         Some(revision) => {
@@ -51,7 +53,8 @@ pub(super) fn start(parts: Parts) -> Result<Started, StartError> {
         }
     };
     let view = View::load(&*reader, Arc::clone(&live.bundle), live.since)?;
-    let shared = Arc::new(Shared::new(view, reader, clock, mark, config.observer));
+    let timers = config.timers;
+    let shared = Arc::new(Shared::new(view, reader, clock, judge, config));
     let mut writer = Writer::new(journal, Arc::clone(&shared), live);
     if let Some(bundle) = proposed {
         let answer = propose(&mut writer, &shared, bundle)?;
@@ -65,7 +68,7 @@ pub(super) fn start(parts: Parts) -> Result<Started, StartError> {
             Ok(_) => {}
         }
     }
-    run(writer, shared, config.timers)
+    run(writer, shared, timers)
 }
 
 fn stored_bundle(reader: &dyn Reader, revision: &Revision) -> Result<Bundle, StartError> {

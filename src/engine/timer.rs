@@ -12,7 +12,9 @@ use tokio::sync::mpsc;
 use crate::domain::standing::Moment;
 use crate::domain::{Actor, Command, Envelope, Timestamp, Unavailable};
 
-use super::bounds::{DUE, MARK_EVERY, TIMER_SLEEP};
+use super::bounds::{CLOCK_WORD, DUE, MARK_EVERY, MAX_LEAD, TIMER_SLEEP};
+use super::clock::Reading;
+use super::ports::{Anchor, ClockAnswer, ClockAsked};
 use super::shared::Shared;
 use super::writer::{Job, Message};
 
@@ -20,20 +22,23 @@ pub(super) struct Timer {
     shared: Arc<Shared>,
     queue: mpsc::Sender<Message>,
     settles: bool,
-    saved: Timestamp,
+    saved: Option<(Timestamp, Anchor)>,
     saved_at: Instant,
+    /// Whether the log says that the clock has jumped.
+    jump_told: bool,
 }
 
 impl Timer {
     /// A timer thread to be; whether it settles what is due, or only looks after the mark and the refusals.
     pub(super) fn new(shared: Arc<Shared>, queue: mpsc::Sender<Message>, settles: bool) -> Self {
-        let saved = shared.reader.mark();
-        Self { shared, queue, settles, saved, saved_at: Instant::now() }
+        Self { shared, queue, settles, saved: None, saved_at: Instant::now(), jump_told: false }
     }
 
     /// Runs until the engine stops.
     pub(super) fn run(mut self) {
         while !self.shared.stopping() && self.shared.poisoned().is_none() {
+            self.watch_clock();
+            self.look_at_desk();
             let sleep = self.settle().unwrap_or_else(|error| {
                 tracing::warn!(%error, "what is due could not be read");
                 TIMER_SLEEP
@@ -89,14 +94,89 @@ impl Timer {
         Ok(if self.shared.view.load().seq > before { Duration::ZERO } else { TIMER_SLEEP })
     }
 
+    /// Says once of each jump that the clock made, and once that it is over.
+    fn watch_clock(&mut self) {
+        let reading = Reading::exact(&*self.shared.clock);
+        let lead = self.shared.judge.lead(reading);
+        let leads = self.shared.judge.leads(reading);
+        if leads && !self.jump_told {
+            let expected = Timestamp::from_millis(reading.wall.millis().saturating_sub(lead));
+            tracing::error!(
+                now = %reading.wall, %expected, lead_seconds = lead / 1000,
+                "THE CLOCK JUMPED AHEAD and is not believed: by the time that the machine has been running it should show {expected}, and it shows {}. \
+                 What is bound to time does not count and commands are refused until it is set right, or until \
+                 `elevon clock accept --data DIR`, on this machine, says that it is right; that ends every holding that is bound to time",
+                reading.wall
+            );
+        } else if !leads && self.jump_told {
+            tracing::warn!(now = %reading.wall, "the clock is believed again");
+        }
+        self.jump_told = leads;
+    }
+
+    /// Takes somebody's word that the clock is to be believed, where there is one.
+    fn look_at_desk(&self) {
+        let Some(desk) = &self.shared.clock_desk else { return };
+        let answered = desk.asked().and_then(|asked| match asked {
+            Some(asked) => desk.answer(&asked, &self.accept(&asked)?),
+            None => Ok(()),
+        });
+        if let Err(error) = answered {
+            tracing::warn!(%error, "a word about the clock could not be taken");
+        }
+    }
+
+    /// The record comes first: whoever sees the clock believed sees that what was bound to time is over.
+    fn accept(&self, asked: &ClockAsked) -> Result<ClockAnswer, Unavailable> {
+        let judge = &self.shared.judge;
+        let reading = Reading::exact(&*self.shared.clock);
+        let now = reading.wall;
+        if !judge.leads(reading) {
+            return Ok(if now < judge.mark() {
+                ClockAnswer::Refused(format!("the clock shows {now}, which is before {}, a time already seen; set it right", judge.mark()))
+            } else {
+                ClockAnswer::Believed { now }
+            });
+        }
+        if now.millis() < asked.wall.millis().saturating_sub(MAX_LEAD) || now > asked.wall.plus(CLOCK_WORD) {
+            return Ok(ClockAnswer::Refused(format!(
+                "the clock showed {} when it was accepted and shows {now} now; look at it, and accept it again",
+                asked.wall
+            )));
+        }
+        let envelope = Envelope {
+            id: self.shared.command_id()?,
+            actor: Actor::System,
+            idempotency: None,
+            dry_run: false,
+            command: Command::AcceptClock,
+        };
+        let (job, answer) = Job::new(envelope, None);
+        if self.queue.try_send(Message::Job(Box::new(job))).is_err() {
+            return Err(Unavailable("too many commands wait".to_owned()));
+        }
+        match answer.blocking_recv() {
+            Ok(Ok(reply)) => {
+                judge.accept(reading);
+                self.shared.reader.save_mark(judge.mark(), &judge.anchor())?;
+                tracing::warn!(%now, seq = reply.seq, "the clock was accepted by somebody on this machine; what was bound to time is over");
+                Ok(ClockAnswer::Accepted { now, seq: reply.seq })
+            }
+            Ok(Err(error)) => Ok(ClockAnswer::Refused(error.to_string())),
+            Err(_) => Err(Unavailable("the writer has stopped".to_owned())),
+        }
+    }
+
     fn save_mark(&mut self) {
-        let mark = self.shared.mark.get();
+        let judge = &self.shared.judge;
+        judge.follow(Reading::exact(&*self.shared.clock));
+        let (mark, anchor) = (judge.mark(), judge.anchor());
         self.saved_at = Instant::now();
-        if mark <= self.saved {
+        if self.saved.as_ref().is_some_and(|(saved, at)| mark <= *saved && anchor == *at) {
             return;
         }
-        match self.shared.reader.save_mark(mark) {
-            Ok(()) => self.saved = mark,
+        match self.shared.reader.save_mark(mark, &anchor) {
+            Ok(()) => self.saved = Some((mark, anchor)),
             Err(error) => tracing::warn!(%error, "the latest time seen could not be saved"),
         }
     }

@@ -19,10 +19,12 @@ use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
 use crate::domain::grant::{EntityRow, RoleRow};
+use crate::domain::standing::Memberships;
 use crate::domain::{Changes, Definitions, Facts, RoleName, Rows, Text, TextDigest, Timestamp, Uid, Unavailable};
 use crate::policy::Bundle;
 
 use super::bounds::{MEMO, SHARDS};
+use super::kept::Kept;
 use super::ports::Reader;
 
 /// One bundle and what is stored, as of one journal sequence.
@@ -36,6 +38,7 @@ pub struct View {
     graph: Graph,
     roles: Arc<HashMap<RoleName, RoleRow>>,
     time_void_before: u64,
+    kept: Arc<Kept>,
 }
 
 impl View {
@@ -52,6 +55,7 @@ impl View {
             graph,
             roles: Arc::new(reader.role_rows()?),
             time_void_before: reader.time_void_before()?,
+            kept: Arc::default(),
         };
         view.keep_inner_of_bundle(&Changes::default(), reader)?;
         Ok(view)
@@ -74,6 +78,7 @@ impl View {
             graph: self.graph.clone(),
             roles: Arc::clone(&self.roles),
             time_void_before: changes.time_void_before.unwrap_or(self.time_void_before),
+            kept: Arc::clone(&self.kept),
         };
         if !changes.roles.is_empty() {
             Arc::make_mut(&mut view.roles).extend(changes.roles.iter().map(|(role, row)| (role.clone(), *row)));
@@ -89,6 +94,10 @@ impl View {
         if swapped {
             view.keep_inner_of_bundle(changes, reader)?;
         }
+        if swapped || view.graph.changed {
+            view.kept = Arc::default();
+        }
+        view.graph.changed = false;
         Ok(view)
     }
 
@@ -133,11 +142,13 @@ type Known = Option<Arc<EntityRow>>;
 struct Graph {
     hasher: RandomState,
     shards: Vec<Arc<HashMap<Uid, Known>>>,
+    /// Whether anything was put since the view before.
+    changed: bool,
 }
 
 impl Default for Graph {
     fn default() -> Self {
-        Self { hasher: RandomState::new(), shards: vec![Arc::default(); SHARDS] }
+        Self { hasher: RandomState::new(), shards: vec![Arc::default(); SHARDS], changed: false }
     }
 }
 
@@ -154,6 +165,7 @@ impl Graph {
         let shard = self.shard(&uid);
         if let Some(shard) = self.shards.get_mut(shard) {
             Arc::make_mut(shard).insert(uid, row);
+            self.changed = true;
         }
     }
 }
@@ -210,5 +222,18 @@ impl Rows for Pinned<'_> {
 impl Facts for Pinned<'_> {
     fn definitions(&self) -> &Definitions {
         self.view.bundle.definitions()
+    }
+
+    fn kept_memberships(&self, principal: &Uid) -> Result<Option<Arc<Memberships>>, Unavailable> {
+        let changed = self.row(principal)?.map_or(0, |row| row.changed);
+        Ok(self.view.kept.get(principal, changed))
+    }
+
+    fn keep_memberships(&self, principal: &Uid, memberships: &Arc<Memberships>) -> Result<(), Unavailable> {
+        let changed = self.row(principal)?.map_or(0, |row| row.changed);
+        if !self.is_stale() {
+            self.view.kept.put(principal, changed, memberships);
+        }
+        Ok(())
     }
 }

@@ -165,7 +165,7 @@ impl Writer {
                 }
             };
             let number = records.len();
-            let batch = Batch { records, changes, bundles, mark: self.shared.mark.get() };
+            let batch = Batch { records, changes, bundles, mark: self.shared.judge.mark() };
             let began = Instant::now();
             match self.journal.commit(head, batch) {
                 Committed::Done(_) => {}
@@ -263,6 +263,7 @@ enum Lost {
 fn result_of(answer: &Answer) -> CommandResult {
     match answer {
         Ok(reply) if reply.repeated => CommandResult::Repeated,
+        Ok(reply) if reply.preview.is_some() => CommandResult::Unchanged,
         Ok(reply) => match reply.outcome {
             Outcome::Unchanged | Outcome::ActivationExists(_) => CommandResult::Unchanged,
             Outcome::ActivationCreated(_)

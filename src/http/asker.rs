@@ -8,17 +8,19 @@ use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use serde_json::Value;
 
 use crate::domain::facts::{Action, Object};
 use crate::domain::id::IdempotencyKey;
+use crate::domain::standing::Moment;
 use crate::domain::text::Digest;
-use crate::domain::{Actor, Caller, Command, Envelope, Rejection, Timestamp, Uid, Unavailable};
+use crate::domain::{Actor, Caller, Command, Envelope, Facts, Rejection, Tables, Timestamp, Uid, Unavailable};
 use crate::engine::ports::{MAX_PAGE, Page};
 use crate::engine::{Reply, SubmitError};
 
 use super::limits::{BODY_TIMEOUT, DEFAULT_PAGE, MAX_BODY_BYTES, MAX_BUNDLE_BYTES, MAX_QUERY_BYTES};
 use super::problem::{self, Problem};
-use super::reply::IDEMPOTENCY_KEY;
+use super::reply::{Answer, IDEMPOTENCY_KEY};
 use super::strict::Members;
 use super::{Server, ids};
 
@@ -62,18 +64,36 @@ impl Asker {
         Actor::Caller(self.caller.clone())
     }
 
-    /// Submits a command of the caller's. That the caller itself is not known is a matter of rights; that somebody named in the
-    /// command is not known is a matter of the command.
-    pub(super) async fn submit(&self, sent: &Sent, command: Command) -> Result<Reply, Problem> {
+    /// Submits a command of the caller's, or only asks what would become of it. That the caller itself is not known is a matter of rights;
+    /// that somebody named in the command is not known is a matter of the command.
+    pub(super) async fn submit(&self, sent: &Sent, command: Command, dry_run: bool) -> Result<Done, Problem> {
+        self.submit_as(sent.idempotency.clone(), command, dry_run).await
+    }
+
+    /// The same, under a key of its own.
+    pub(super) async fn submit_as(&self, key: Option<(IdempotencyKey, Digest)>, command: Command, dry_run: bool) -> Result<Done, Problem> {
         let id = ids::command()?;
-        let idempotency = sent.idempotency.clone();
-        let submitted = self.server.engine.submit(Envelope { id, actor: self.actor(), idempotency, dry_run: false, command }).await;
-        submitted.map_err(|error| {
+        let submitted = self.server.engine.submit(Envelope { id, actor: self.actor(), idempotency: key, dry_run, command }).await;
+        let done = submitted.map(|reply| Done { reply, dry_run });
+        done.map_err(|error| {
             let unknown_caller = matches!(&error,
                 SubmitError::Rejected { rejection: Rejection::UnknownPrincipal { principal }, .. } if self.is(principal));
             let problem = Problem::from(error);
             if unknown_caller { problem.as_status(StatusCode::FORBIDDEN) } else { problem }
         })
+    }
+
+    /// Reads what a command left behind: what is stored, or what would be, where it was only tried.
+    pub(super) fn after<T>(
+        &self,
+        done: &Done,
+        mut read: impl FnMut(&dyn Facts, &dyn Tables, Moment) -> Result<T, Unavailable>,
+    ) -> Result<T, Unavailable> {
+        let engine = &self.server.engine;
+        match &done.reply.preview {
+            Some(preview) => engine.previewed(preview, |records, _, moment| read(records, records, moment)),
+            None => engine.facts(|facts, _, moment| read(facts, &**engine.reader(), moment)),
+        }
     }
 
     /// Reads on a thread that may wait for the disk.
@@ -87,6 +107,51 @@ impl Asker {
             tracing::error!(%error, "a read broke off");
             Err(problem::internal())
         })
+    }
+}
+
+/// What became of a command.
+#[derive(Debug, Clone)]
+pub(super) struct Done {
+    pub(super) reply: Reply,
+    /// Whether it was only tried: nothing changed.
+    dry_run: bool,
+}
+
+impl Done {
+    /// 200, with what the command came to.
+    pub(super) fn answer(&self, mut body: Value) -> Answer {
+        self.mark(&mut body);
+        Answer::ok(self.reply.seq, body).repeated(self.reply.repeated)
+    }
+
+    /// 201, with what is new and where it is. What was only tried has no name yet, and nothing to vote on.
+    pub(super) fn created(&self, mut body: Value, location: String) -> Answer {
+        self.unname(&mut body);
+        self.mark(&mut body);
+        let answer = Answer::ok(self.reply.seq, body).repeated(self.reply.repeated);
+        if self.dry_run { answer.status(StatusCode::CREATED) } else { answer.created(location) }
+    }
+
+    /// Takes away the name of something new that was only tried, and the hash to vote on, which is made of it.
+    pub(super) fn unname(&self, body: &mut Value) {
+        self.unname_at(body, "/id");
+        self.unname_at(body, "/request_hash");
+    }
+
+    /// Takes away one name of something new that was only tried.
+    pub(super) fn unname_at(&self, body: &mut Value, pointer: &str) {
+        if let Some(member) = body.pointer_mut(pointer).filter(|_| self.dry_run) {
+            *member = Value::Null;
+        }
+    }
+
+    fn mark(&self, body: &mut Value) {
+        if let Value::Object(members) = body
+            && self.dry_run
+        {
+            members.insert("dry_run".to_owned(), true.into());
+        }
     }
 }
 
@@ -211,6 +276,11 @@ pub(super) struct Sent {
 }
 
 impl Sent {
+    /// What makes the command safe to repeat, where the caller gave something.
+    pub(super) fn idempotency(&self) -> Option<&(IdempotencyKey, Digest)> {
+        self.idempotency.as_ref()
+    }
+
     /// The body as it came.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes

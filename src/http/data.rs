@@ -201,6 +201,7 @@ async fn elevated(server: &Server, parts: &Parts) -> Result<Answer, Problem> {
     let holdings: Vec<Value> = found.holdings.iter().map(held).collect();
     let body = json!({
         "elevated": found.elevated,
+        "needs_context": found.needs_context,
         "until": found.until,
         "holdings": holdings,
         "revision": found.revision,

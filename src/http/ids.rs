@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::domain::id::{BadName, CommandId};
 use crate::domain::text::MAX_TEXT_BYTES;
-use crate::domain::{ActivationId, AssignmentId, EligibilityId, Text};
+use crate::domain::{ActivationId, AssignmentId, EligibilityId, GrantRequestId, Text};
 
 use super::problem::{self, Problem};
 use super::strict::Members;
@@ -30,6 +30,11 @@ pub(super) fn eligibility() -> Result<EligibilityId, Problem> {
 /// A new assignment id.
 pub(super) fn assignment() -> Result<AssignmentId, Problem> {
     fresh("asg_", AssignmentId::new)
+}
+
+/// A new id of a request to extend or renew a grant.
+pub(super) fn grant_request() -> Result<GrantRequestId, Problem> {
+    fresh("grq_", GrantRequestId::new)
 }
 
 /// A new command id.

@@ -43,3 +43,20 @@ pub const MAX_PAGES_READ: usize = 10;
 pub const EXPLAINED_ACTIVATIONS: usize = 20;
 /// Most bundles that are read or validated at once on behalf of callers.
 pub const MAX_BUNDLE_JOBS: usize = 1;
+/// Most requests for activation in one call of `POST /v1/activations/bulk`.
+pub const MAX_BULK_ITEMS: usize = 100;
+/// Most stored entities that `GET /v1/policies` names of those that the bundle hides.
+pub const MAX_SHADOWED_SHOWN: usize = 100;
+
+/// Most callers that watch the journal at once.
+pub const MAX_SUBSCRIBERS: usize = 64;
+/// Most records that are looked at for one subscriber before others get their turn. Each may be as large as the engine lets a record be.
+pub const MAX_RECORDS_PER_TURN: usize = 32;
+/// How often a subscriber to whom there is nothing to tell is told so.
+pub const PING_EVERY: Duration = Duration::from_secs(15);
+/// How long a subscriber may take to read what was written, before it is let go.
+pub const EVENT_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a subscriber may take to read the rest, once its stream has ended.
+pub const EVENT_FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a subscriber is asked to wait before it comes back, in milliseconds.
+pub const RETRY_AFTER_MILLIS: u64 = 2000;

@@ -111,6 +111,7 @@ pub struct Metrics {
     commit_records: Buckets,
     requests: Family<RequestLabels, Counter>,
     connections: Gauge,
+    subscribers: Gauge,
     journal_head: Gauge,
     active: Gauge,
     bundle_age: Gauge,
@@ -148,6 +149,7 @@ impl Metrics {
             commit_records: Buckets::new(&COMMIT_RECORDS),
             requests: Family::default(),
             connections: Gauge::default(),
+            subscribers: Gauge::default(),
             journal_head: Gauge::default(),
             active: Gauge::default(),
             bundle_age: Gauge::default(),
@@ -165,6 +167,7 @@ impl Metrics {
         registry.register("journal_commit_records", "Records in a commit", metrics.commit_records.clone());
         registry.register("http_requests", "Requests by method, route and status", metrics.requests.clone());
         registry.register("http_connections", "Open connections", metrics.connections.clone());
+        registry.register("event_subscribers", "Callers that watch the journal", metrics.subscribers.clone());
         registry.register("journal_head", "Sequence of the journal's last record", metrics.journal_head.clone());
         registry.register("activations_active", "Activations recorded as active", metrics.active.clone());
         registry.register_with_unit("bundle_age", "Time since the live bundle went live", Unit::Seconds, metrics.bundle_age.clone());
@@ -179,6 +182,12 @@ impl Metrics {
     pub(super) fn connection(self: &Arc<Self>) -> OpenConnection {
         self.connections.inc();
         OpenConnection(Arc::clone(self))
+    }
+
+    /// A caller began to watch the journal; it counts until what is returned is dropped.
+    pub(super) fn subscriber(self: &Arc<Self>) -> Subscriber {
+        self.subscribers.inc();
+        Subscriber(Arc::clone(self))
     }
 
     /// A request was answered.
@@ -221,6 +230,15 @@ pub(super) struct OpenConnection(Arc<Metrics>);
 impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.0.connections.dec();
+    }
+}
+
+/// A caller that watches the journal.
+pub(super) struct Subscriber(Arc<Metrics>);
+
+impl Drop for Subscriber {
+    fn drop(&mut self) {
+        self.0.subscribers.dec();
     }
 }
 

@@ -73,4 +73,6 @@ pub struct Server {
     pub clock: Option<Arc<crate::engine::TestClock>>,
     /// Permits for reading and validating bundles on behalf of callers.
     pub bundle_jobs: Semaphore,
+    /// Places for callers that watch the journal.
+    pub subscribers: Arc<Semaphore>,
 }

@@ -21,7 +21,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
@@ -72,6 +72,23 @@ pub async fn serve(listener: TcpListener, server: Arc<Server>, shutdown: impl Fu
     Ok(())
 }
 
+/// What an answer that goes on and on has to know of its connection.
+#[derive(Debug, Clone)]
+pub(super) struct Link {
+    /// Turns true when the server is to stop.
+    pub(super) stopping: watch::Receiver<bool>,
+    /// When the connection has lived long enough.
+    pub(super) until: Instant,
+    cut: Arc<Notify>,
+}
+
+impl Link {
+    /// Drops the connection, whatever still waits to be written on it.
+    pub(super) fn hang_up(&self) {
+        self.cut.notify_one();
+    }
+}
+
 async fn connection(
     stream: TcpStream,
     server: Arc<Server>,
@@ -81,8 +98,11 @@ async fn connection(
 ) {
     let _ = stream.set_nodelay(true);
     let _open = server.metrics.connection();
-    let service = service_fn(move |request| {
+    let cut = Arc::new(Notify::new());
+    let link = Link { stopping: stopping.clone(), until: Instant::now() + CONNECTION_LIFETIME, cut: Arc::clone(&cut) };
+    let service = service_fn(move |mut request: Request<Incoming>| {
         let (server, router) = (Arc::clone(&server), router.clone());
+        request.extensions_mut().insert(link.clone());
         async move { Ok::<_, std::convert::Infallible>(handle(server, router, request).await) }
     });
     let mut builder = http1::Builder::new();
@@ -92,14 +112,16 @@ async fn connection(
         ended = serving.as_mut() => Some(ended),
         _ = stopping.wait_for(|stop| *stop) => None,
         () = tokio::time::sleep(CONNECTION_LIFETIME) => None,
+        () = cut.notified() => return,
     };
     let ended = match ended {
         Some(ended) => ended,
         None => {
             serving.as_mut().graceful_shutdown();
-            match tokio::time::timeout(REQUEST_TIMEOUT, serving).await {
-                Ok(ended) => ended,
-                Err(_) => return,
+            tokio::select! {
+                ended = serving => ended,
+                () = tokio::time::sleep(REQUEST_TIMEOUT) => return,
+                () = cut.notified() => return,
             }
         }
     };

@@ -133,6 +133,26 @@ fn about(rule: &'static str, title: &'static str, member: &str, detail: String) 
     Problem::new(StatusCode::BAD_REQUEST, rule, title, detail).with("member", member)
 }
 
+/// Members of which a command takes one, and that came together.
+#[must_use]
+pub fn conflicting(names: &[&str], why: &str) -> Problem {
+    let listed = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" and ");
+    Problem::new(StatusCode::BAD_REQUEST, "conflicting_members", "members exclude each other", format!("{listed}: {why}"))
+        .with("members", names)
+}
+
+/// A member that is missing, and what to write.
+#[must_use]
+pub fn missing(name: &str, detail: impl Into<String>) -> Problem {
+    about("missing_member", "a member is missing", name, detail.into())
+}
+
+/// A member that is not as it should be, and why.
+#[must_use]
+pub fn malformed_member(name: &str, why: impl fmt::Display) -> Problem {
+    about("malformed_member", "a member is not as it should be", name, format!("`{name}`: {why}"))
+}
+
 /// An entity as `{"type", "id"}`. A list of two texts is not one, though serde would take it.
 fn entity(name: &'static str, value: Value) -> Result<Uid, Problem> {
     let wrong = |detail: String| about("malformed_member", "a member is not as it should be", name, format!("`{name}`: {detail}"));
@@ -170,6 +190,27 @@ impl Members {
     /// As [`Members::read`].
     pub fn read_or_empty(bytes: &[u8]) -> Result<Self, Problem> {
         if bytes.iter().all(u8::is_ascii_whitespace) { Ok(Self::default()) } else { Self::read(bytes) }
+    }
+
+    /// The members of one command among several.
+    ///
+    /// # Errors
+    /// It is no object.
+    pub fn of_item(item: Value) -> Result<Self, Problem> {
+        match item {
+            Value::Object(left) => Ok(Self { left, taken: Vec::new() }),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+                Err(malformed("an item is to be an object with the members of one command"))
+            }
+        }
+    }
+
+    /// Whether the caller only wants to know what would become of the command.
+    ///
+    /// # Errors
+    /// It says neither yes nor no.
+    pub fn dry_run(&mut self) -> Result<bool, Problem> {
+        Ok(self.optional("dry_run")?.unwrap_or(false))
     }
 
     /// Takes a member that may be left out (`null` leaves it out too).

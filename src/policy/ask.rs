@@ -1,11 +1,12 @@
 //! What a check is asked and what it answers.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::domain::standing::{Holding, Presence};
+use crate::domain::standing::{Holding, Memberships, Presence};
 use crate::domain::{Revision, Timestamp, Uid};
 
 /// A question: may this subject do this to that?
@@ -164,8 +165,8 @@ pub struct Verdict {
     pub presence: Presence,
     /// What is known of the resource.
     pub resource_presence: Presence,
-    /// Every group of the principal, nearest first.
-    pub groups: Vec<Uid>,
+    /// Every group of the principal, nearest first, and what those were given.
+    pub memberships: Arc<Memberships>,
     /// Every holding of the principal and its groups, with whether it counted or why not.
     pub holdings: Vec<Holding>,
     /// The next instant at which time alone could change the answer; nothing, where it never does.

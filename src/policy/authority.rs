@@ -32,7 +32,8 @@ impl Bundle {
     /// The facts cannot be read.
     pub fn ask(&self, facts: &dyn Facts, question: &Question, moment: Moment) -> Result<Verdict, Unavailable> {
         let Actor::Caller(caller) = &question.actor else {
-            let nobody = standing::Standing { presence: Presence::Known, groups: Vec::new(), holdings: Vec::new(), next_change: None };
+            let nobody =
+                standing::Standing { presence: Presence::Known, memberships: Arc::default(), holdings: Vec::new(), next_change: None };
             let detail = Some("Elevon itself is never asked about".to_owned());
             return Ok(self.undecided(nobody, Presence::Known, moment).denied(Reason::NoPermit, detail));
         };
@@ -68,11 +69,16 @@ impl Bundle {
             PartialValue::Residual(_) => None,
         });
         let attrs: Attrs = attrs.collect();
-        let mut entities = vec![self.principal_entity(facts, &caller.principal, principal.clone(), attrs, &verdict)?];
-        entities.extend(subject.entity);
-        let context = context_of(caller, subject.beneficiary.as_ref(), moment);
-        let scene = Scene { principal, action: Arc::clone(action), resource: subject.name, context, entities };
-        Ok(self.conclude(verdict, scene, moment))
+        let scene = Scene {
+            subject: &caller.principal,
+            principal,
+            attrs,
+            action: Arc::clone(action),
+            resource: subject.name,
+            context: context_of(caller, subject.beneficiary.as_ref(), moment),
+            others: subject.entity.into_iter().map(Arc::new).collect(),
+        };
+        self.conclude(facts, verdict, scene, moment)
     }
 
     fn object(&self, facts: &dyn Facts, object: &Object, principal: &Uid) -> Result<Result<Subject, String>, Unavailable> {

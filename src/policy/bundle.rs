@@ -6,16 +6,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cedar_policy::Schema;
-use cedar_policy_core::ast::{Entity, EntityUID};
-use cedar_policy_core::authorizer::Authorizer;
+use cedar_policy_core::ast::{Entity, EntityUID, PolicySet};
 
 use super::catalog::Catalog;
+use super::conditions::{self, Conditions};
 use super::entities;
 use super::files::{ENTITIES, FileInfo, Files, Kind, ROLES, SCHEMA};
 use super::policies::{self, Policies};
 use super::problem::{BundleError, Problem, Problems};
 use super::roles::{self, RolesFile};
 use super::schema::{self, Composed, Text};
+use super::slice::Slices;
 use super::trial::{self, TestOutcome, Trial};
 use super::value;
 use crate::domain::facts::Action;
@@ -31,12 +32,13 @@ pub struct Bundle {
     generated: String,
     catalog: Catalog,
     policies: Policies,
+    conditions: Conditions,
     /// The bundle's entities with their attributes as Cedar's.
     ready: HashMap<Uid, Arc<Entity>>,
     roles: HashMap<RoleName, EntityUID>,
     trials: Vec<Trial>,
     warnings: Vec<String>,
-    authorizer: Authorizer,
+    slices: Slices,
 }
 
 impl fmt::Debug for Bundle {
@@ -107,6 +109,12 @@ impl Bundle {
         self.policies.len()
     }
 
+    /// Whether a role counts only where its conditions hold for the check at hand.
+    #[must_use]
+    pub fn has_conditions(&self, role: &RoleName) -> bool {
+        self.conditions.of(role).is_some()
+    }
+
     /// Its files.
     #[must_use]
     pub fn files(&self) -> Vec<FileInfo> {
@@ -127,8 +135,12 @@ impl Bundle {
         &self.policies
     }
 
-    pub(super) fn authorizer(&self) -> &Authorizer {
-        &self.authorizer
+    pub(super) fn slices(&self) -> &Slices {
+        &self.slices
+    }
+
+    pub(super) fn conditions(&self) -> &Conditions {
+        &self.conditions
     }
 
     pub(super) fn role_entity(&self, role: &RoleName) -> Option<EntityUID> {
@@ -167,6 +179,7 @@ impl Bundle {
         };
         let roles_file = roles::read(roles_at.file, roles_at.text, &mut problems);
         let mut policies = policies::parse(files.of_kind(Kind::Policies), &mut problems);
+        let conditions = conditions::read(&files, roles_at, &roles_file, &mut problems);
         let composed = schema::compose(author, roles_at, &roles_file, &mut problems);
         let Some(composed) = composed else {
             return Err(problems.into_result().err().unwrap_or_else(|| Problem::in_file(SCHEMA, "the schema cannot be composed").into()));
@@ -175,9 +188,10 @@ impl Bundle {
             Some(at) => entities::read(at, &composed, &roles_file.role_type.value, &mut problems),
             None => Vec::new(),
         };
-        let warnings = policies::validate(&policies, &composed.schema, &files.texts, &mut problems);
+        let mut warnings = policies::validate(&policies, &composed.schema, &files.texts, &mut problems);
+        warnings.extend(conditions.validate(&composed.schema, &files, &mut problems));
         policies.strip_places();
-        let bundle = Self::assemble(files, revision, composed, roles_file, policies, read, warnings);
+        let bundle = Self { warnings, ..Self::assemble(files, revision, composed, roles_file, (policies, conditions), read) };
         bundle.with_trials(problems)
     }
 
@@ -186,12 +200,14 @@ impl Bundle {
         revision: Revision,
         composed: Composed,
         roles_file: RolesFile,
-        policies: Policies,
+        (policies, conditions): (Policies, conditions::Draft),
         read: Vec<(EntityDef, Arc<Entity>)>,
-        warnings: Vec<String>,
     ) -> Self {
         let mut catalog = composed.catalog;
         catalog.map_actions(|action| action.reads_now = policies.read_now_for(&action.entity));
+        let set: &PolicySet = policies.set.as_ref();
+        let slices = Slices::new(set.policies(), catalog.action_entities());
+        let conditions = conditions.laid_out(&catalog);
         let role_type = roles_file.role_type.value;
         let role_name = catalog.types.get(&role_type).map(|info| info.name.clone());
         let uid = |role: &RoleName| role_name.as_ref().map(|name| (role.clone(), value::entity(name, role.as_str())));
@@ -215,11 +231,12 @@ impl Bundle {
             generated: composed.generated,
             catalog,
             policies,
+            conditions,
             ready,
             roles,
             trials: Vec::new(),
-            warnings,
-            authorizer: Authorizer::new(),
+            warnings: Vec::new(),
+            slices,
         }
     }
 

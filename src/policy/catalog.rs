@@ -93,6 +93,11 @@ impl Catalog {
         self.actions.get(name)
     }
 
+    /// Every action as an entity, with the groups that it is in.
+    pub(super) fn action_entities(&self) -> impl Iterator<Item = Arc<Entity>> {
+        self.actions.values().map(|info| Arc::clone(&info.entity))
+    }
+
     /// The whole names of all actions, sorted.
     pub(super) fn action_names(&self) -> BTreeSet<String> {
         self.actions.values().map(|info| whole_name(&info.uid)).collect()

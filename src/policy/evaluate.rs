@@ -3,23 +3,27 @@
 //! An active role is a parent of the principal for this one question, and so is every group, however far up; policies were validated to look
 //! no further than one step, so nothing else of the graph has to be there. Nothing is parsed here that could have been parsed at load.
 
+use std::any::Any;
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use cedar_policy_core::ast::{Context, Entity, EntityUID, EntityUIDEntry, PartialValue, Request, Value};
-use cedar_policy_core::authorizer::{AuthorizationError, Decision};
+use cedar_policy_core::authorizer::Decision;
 use cedar_policy_core::entities::{Entities, NoEntitiesSchema, TCComputation};
+use cedar_policy_core::evaluator::EvaluationError;
 use cedar_policy_core::extensions::Extensions;
 use serde_json::{Map, Value as Json};
 
 use super::ask::{Ask, Effect, PolicyError, Reason, Verdict};
 use super::bundle::Bundle;
 use super::catalog::{ActionInfo, Catalog};
+use super::policies::Policies;
 use super::problem::nearest;
+use super::slice::{Sides, Slices};
 use super::value;
 use crate::domain::facts::Facts;
 use crate::domain::settings::UnknownRule;
-use crate::domain::standing::{self, Holding, Moment, Presence, Standing, Via, WhyNot};
+use crate::domain::standing::{self, Holding, Memberships, Moment, Presence, Standing, Via, WhyNot};
 use crate::domain::{RoleName, Uid, Unavailable};
 
 /// Most entities that a context may name.
@@ -36,13 +40,17 @@ enum Trouble {
     Sent(String),
 }
 
-/// What the policies are evaluated on.
-pub(super) struct Scene {
+/// What the policies are evaluated on. The principal's entity is made last: which roles it is in, conditions decide.
+pub(super) struct Scene<'a> {
+    pub(super) subject: &'a Uid,
     pub(super) principal: EntityUID,
+    /// The principal's attributes.
+    pub(super) attrs: Attrs,
     pub(super) action: Arc<ActionInfo>,
     pub(super) resource: EntityUID,
     pub(super) context: Attrs,
-    pub(super) entities: Vec<Entity>,
+    /// Every other entity of the question; the resource is among them, unless it is the principal.
+    pub(super) others: Vec<Arc<Entity>>,
 }
 
 /// What the policies said.
@@ -77,7 +85,7 @@ impl Bundle {
             Err(Trouble::Sent(detail)) => return Ok(verdict.denied(Reason::ContextInvalid, Some(detail))),
             Err(Trouble::Stored(detail)) => return Ok(verdict.unfit(detail)),
         };
-        Ok(self.conclude(verdict, scene, moment))
+        self.conclude(facts, verdict, scene, moment)
     }
 
     /// A verdict that is still to be reached.
@@ -90,7 +98,7 @@ impl Bundle {
             errors: Vec::new(),
             presence: stands.presence,
             resource_presence,
-            groups: stands.groups,
+            memberships: stands.memberships,
             holdings: stands.holdings,
             valid_until: if untrusted { Some(moment.now) } else { stands.next_change },
             context_dropped: Vec::new(),
@@ -137,38 +145,36 @@ impl Bundle {
         standing::presence(facts, resource)
     }
 
-    fn scene(
+    fn scene<'a>(
         &self,
         facts: &dyn Facts,
-        ask: &Ask,
+        ask: &'a Ask,
         path: &[Uid],
         verdict: &mut Verdict,
         (action, context): (Arc<ActionInfo>, Attrs),
-    ) -> Result<Result<Scene, Trouble>, Unavailable> {
+    ) -> Result<Result<Scene<'a>, Trouble>, Unavailable> {
         let (Some(principal), Some(resource)) = (self.catalog().entity(&ask.subject), self.catalog().entity(&ask.resource)) else {
             return Ok(Err(Trouble::Sent("the schema has no such type".to_owned())));
         };
-        let mut entities = Vec::with_capacity(3);
+        let mut others = Vec::with_capacity(2);
         let (subject_properties, resource_properties) = (&ask.subject_properties, &ask.resource_properties);
-        let same = ask.subject == ask.resource;
         let attrs = match self.attributes(facts, &ask.subject, subject_properties)? {
             Ok(attrs) => attrs,
             Err(trouble) => return Ok(Err(trouble)),
         };
         self.note_dropped("subject", &ask.subject, subject_properties, verdict);
         self.note_dropped("resource", &ask.resource, resource_properties, verdict);
-        entities.push(self.principal_entity(facts, &ask.subject, principal.clone(), attrs, verdict)?);
-        if !same {
+        if ask.subject != ask.resource {
             let attrs = match self.attributes(facts, &ask.resource, resource_properties)? {
                 Ok(attrs) => attrs,
                 Err(trouble) => return Ok(Err(trouble)),
             };
-            entities.push(self.plain_entity(resource.clone(), attrs, path.get(1..).unwrap_or_default()));
+            others.push(Arc::new(self.plain_entity(resource.clone(), attrs, path.get(1..).unwrap_or_default())));
         }
-        if let Err(trouble) = self.add_context_entities(facts, &context, [&principal, &resource], &mut entities)? {
+        if let Err(trouble) = self.add_context_entities(facts, &context, [&principal, &resource], &mut others)? {
             return Ok(Err(trouble));
         }
-        Ok(Ok(Scene { principal, action, resource, context, entities }))
+        Ok(Ok(Scene { subject: &ask.subject, principal, attrs, action, resource, context, others }))
     }
 
     fn note_dropped(&self, side: &str, uid: &Uid, properties: &Map<String, Json>, verdict: &mut Verdict) {
@@ -215,7 +221,7 @@ impl Bundle {
     }
 
     /// The principal with its groups and the roles it holds, and with its holdings as tags where its type has them.
-    pub(super) fn principal_entity(
+    fn principal_entity(
         &self,
         facts: &dyn Facts,
         uid: &Uid,
@@ -225,7 +231,7 @@ impl Bundle {
     ) -> Result<Entity, Unavailable> {
         let in_force = verdict.holdings.iter().filter(|holding| holding.counts.is_ok());
         let roles: HashSet<&RoleName> = in_force.map(|holding| &holding.role).collect();
-        let mut parents: HashSet<EntityUID> = verdict.groups.iter().filter_map(|group| self.catalog().entity(group)).collect();
+        let mut parents: HashSet<EntityUID> = self.groups_of(&verdict.memberships).iter().cloned().collect();
         parents.extend(roles.iter().filter_map(|role| self.role_entity(role)));
         let mut tags = Vec::new();
         if self.policies().reads_tags && self.catalog().types.get(uid.kind()).is_some_and(|info| info.tagged) {
@@ -239,11 +245,20 @@ impl Bundle {
         Ok(Entity::new_with_attr_partial_value(name, attrs, HashSet::new(), parents, tags))
     }
 
+    /// The groups of a principal that some policy or condition could tell it by, as Cedar's names: made once for as long as the memberships are kept.
+    fn groups_of(&self, memberships: &Memberships) -> Arc<Vec<EntityUID>> {
+        let make = || {
+            let names = memberships.groups.iter().filter_map(|group| self.catalog().entity(group));
+            let makes_a_difference = |name: &EntityUID| self.policies().may_name(name) || self.conditions().may_name(name);
+            Arc::new(names.filter(makes_a_difference).collect::<Vec<_>>())
+        };
+        let prepared: &Arc<dyn Any + Send + Sync> = memberships.prepared.get_or_init(|| make());
+        Arc::clone(prepared).downcast().unwrap_or_else(|_| make())
+    }
+
     /// An entity below others.
     pub(super) fn plain_entity(&self, name: EntityUID, attrs: Attrs, above: &[Uid]) -> Entity {
-        let parents = above.iter().filter_map(|uid| self.catalog().entity(uid)).collect();
-        let attrs = attrs.into_iter().map(|(name, value)| (name.into(), PartialValue::Value(value)));
-        Entity::new_with_attr_partial_value(name, attrs, HashSet::new(), parents, [])
+        entity_below(name, attrs, above.iter().filter_map(|uid| self.catalog().entity(uid)).collect())
     }
 
     /// The entity of a stored resource or of one that nobody stored, for Elevon's own questions.
@@ -260,7 +275,7 @@ impl Bundle {
         facts: &dyn Facts,
         context: &Attrs,
         there: [&EntityUID; 2],
-        entities: &mut Vec<Entity>,
+        others: &mut Vec<Arc<Entity>>,
     ) -> Result<Result<(), Trouble>, Unavailable> {
         let mut named = Vec::new();
         context.iter().for_each(|(_, value)| value::entities_in(value, &mut named));
@@ -276,65 +291,133 @@ impl Bundle {
             }
             let above = standing::ancestors(facts, &uid)?;
             match self.attributes(facts, &uid, &Map::new())? {
-                Ok(attrs) => entities.push(self.plain_entity(name, attrs, &above)),
+                Ok(attrs) => others.push(Arc::new(self.plain_entity(name, attrs, &above))),
                 Err(trouble) => return Ok(Err(trouble)),
             }
         }
         Ok(Ok(()))
     }
 
-    /// Lets the policies decide, and completes the verdict.
-    pub(super) fn conclude(&self, mut verdict: Verdict, scene: Scene, moment: Moment) -> Verdict {
-        if scene.action.takes_now && scene.action.reads_now {
+    /// Lets conditions say which holdings count and then the policies decide, and completes the verdict.
+    pub(super) fn conclude(
+        &self,
+        facts: &dyn Facts,
+        mut verdict: Verdict,
+        scene: Scene<'_>,
+        moment: Moment,
+    ) -> Result<Verdict, Unavailable> {
+        let Scene { subject, principal, attrs, action, resource, context, mut others } = scene;
+        others.push(Arc::clone(&action.entity));
+        let request = Request::new_unchecked(
+            EntityUIDEntry::known(principal.clone(), None),
+            EntityUIDEntry::known(action.uid.clone(), None),
+            EntityUIDEntry::known(resource.clone(), None),
+            Some(Context::Value(Arc::new(context.into_iter().map(|(name, value)| (name.into(), value)).collect()))),
+        );
+        let sides = Sides { principal: &principal, action: &action.entity, resource: &resource };
+        let mut reads_now = action.reads_now;
+        for role in self.conditioned(&verdict.holdings) {
+            let Some((policies, slices)) = self.conditions().of(&role) else { continue };
+            reads_now |= policies.read_now_for(&action.entity);
+            // as if no role were held: with groups and attributes, without roles and tags
+            let groups = self.groups_of(&verdict.memberships).iter().cloned().collect();
+            let bare = Arc::new(entity_below(principal.clone(), attrs.clone(), groups));
+            let decided = evaluate(policies, slices, &sides, request.clone(), others.iter().cloned().chain([bare]));
+            let Some(because) = unmet(&decided) else { continue };
+            for holding in verdict.holdings.iter_mut().filter(|holding| holding.counts.is_ok() && holding.role == role) {
+                holding.counts = Err(WhyNot::ConditionsNotMet { role: role.clone(), because: because.clone() });
+            }
+        }
+        if action.takes_now && reads_now {
             verdict.valid_until = Some(moment.now);
         }
-        let decided = self.evaluate(scene);
+        let whole = Arc::new(self.principal_entity(facts, subject, principal.clone(), attrs, &verdict)?);
+        let decided = evaluate(self.policies(), self.slices(), &sides, request, others.into_iter().chain([whole]));
         verdict.allowed = decided.reason == Reason::Permitted;
         let waits_for_the_clock = decided.reason == Reason::NoPermit && verdict.holdings.iter().any(fails_for_the_clock);
         verdict.reason = if waits_for_the_clock { Reason::TimeUntrusted } else { decided.reason };
         verdict.policies = decided.policies;
         verdict.errors = decided.errors;
-        verdict
+        Ok(verdict)
     }
 
-    /// Evaluates the policies. All that is asked of Cedar at check time is asked here, so that an index of policies can take its place.
-    fn evaluate(&self, scene: Scene) -> Decided {
-        let failed = |message: String| Decided {
-            reason: Reason::PolicyError,
-            policies: Vec::new(),
-            errors: vec![PolicyError { policy: "the question".to_owned(), effect: Effect::Forbid, message }],
-        };
-        let entities = scene.entities.into_iter().map(Arc::new).chain([Arc::clone(&scene.action.entity)]);
-        // every ancestor was put in as a parent, so there is no closure to compute
-        let assumed = TCComputation::AssumeAlreadyComputed;
-        let entities = match Entities::new().add_entities(entities, None::<&NoEntitiesSchema>, assumed, Extensions::all_available()) {
-            Ok(entities) => entities,
-            Err(error) => return failed(error.to_string()),
-        };
-        let context = Context::Value(Arc::new(scene.context.into_iter().map(|(name, value)| (name.into(), value)).collect()));
-        let request = Request::new_unchecked(
-            EntityUIDEntry::known(scene.principal, None),
-            EntityUIDEntry::known(scene.action.uid.clone(), None),
-            EntityUIDEntry::known(scene.resource, None),
-            Some(context),
-        );
-        let response = self.authorizer().is_authorized(request, self.policies().set.as_ref(), &entities);
-        let error = |error: &AuthorizationError| {
-            let AuthorizationError::PolicyEvaluationError { id, error } = error;
-            let policy = id.to_string();
-            PolicyError { effect: self.policies().effect(&policy), policy, message: error.to_string() }
-        };
-        let mut errors: Vec<PolicyError> = response.diagnostics.errors.iter().map(error).collect();
-        errors.sort_by(|one, other| one.policy.cmp(&other.policy));
-        let mut policies: Vec<String> = response.diagnostics.reason.iter().map(ToString::to_string).collect();
-        policies.sort();
-        let reason = combine(response.decision, !policies.is_empty(), &errors);
-        if reason == Reason::PolicyError {
-            // a permit that was satisfied did not decide this
-            policies.clear();
+    /// The roles that are in force through some holding and have conditions, each once.
+    fn conditioned(&self, holdings: &[Holding]) -> Vec<RoleName> {
+        if self.conditions().is_empty() {
+            return Vec::new();
         }
-        Decided { reason, policies, errors }
+        let in_force = holdings.iter().filter(|holding| holding.counts.is_ok() && self.has_conditions(&holding.role));
+        let mut roles: Vec<RoleName> = in_force.map(|holding| holding.role.clone()).collect();
+        roles.sort();
+        roles.dedup();
+        roles
     }
+}
+
+fn entity_below(name: EntityUID, attrs: Attrs, parents: HashSet<EntityUID>) -> Entity {
+    let attrs = attrs.into_iter().map(|(name, value)| (name.into(), PartialValue::Value(value)));
+    Entity::new_with_attr_partial_value(name, attrs, HashSet::new(), parents, [])
+}
+
+/// Evaluates policies. All that is asked of Cedar at check time is asked here.
+fn evaluate(
+    policies: &Policies,
+    slices: &Slices,
+    sides: &Sides<'_>,
+    request: Request,
+    entities: impl Iterator<Item = Arc<Entity>>,
+) -> Decided {
+    let failed = |message: String| Decided {
+        reason: Reason::PolicyError,
+        policies: Vec::new(),
+        errors: vec![PolicyError { policy: "the question".to_owned(), effect: Effect::Forbid, message }],
+    };
+    // every ancestor was put in as a parent, so there is no closure to compute
+    let assumed = TCComputation::AssumeAlreadyComputed;
+    let entities = match Entities::new().add_entities(entities, None::<&NoEntitiesSchema>, assumed, Extensions::all_available()) {
+        Ok(entities) => entities,
+        Err(error) => return failed(error.to_string()),
+    };
+    let found = slices.evaluate(sides, request, &entities);
+    let error = |(policy, error): (&str, EvaluationError)| {
+        let effect = policies.effect(policy);
+        PolicyError { policy: policy.to_owned(), effect, message: error.to_string() }
+    };
+    let mut errors: Vec<PolicyError> = found.errors.into_iter().map(error).collect();
+    errors.sort_by(|one, other| one.policy.cmp(&other.policy));
+    let (decision, reasons) = decide(found.permits, found.forbids);
+    let mut policies: Vec<String> = reasons.into_iter().map(str::to_owned).collect();
+    policies.sort();
+    let reason = combine(decision, !policies.is_empty(), &errors);
+    if reason == Reason::PolicyError {
+        // a permit that was satisfied did not decide this
+        policies.clear();
+    }
+    Decided { reason, policies, errors }
+}
+
+/// How satisfied policies combine: any `forbid` denies, and else any `permit` allows. The policies that decided come with it.
+pub(super) fn decide<'a>(permits: Vec<&'a str>, forbids: Vec<&'a str>) -> (Decision, Vec<&'a str>) {
+    if !forbids.is_empty() {
+        (Decision::Deny, forbids)
+    } else if !permits.is_empty() {
+        (Decision::Allow, permits)
+    } else {
+        (Decision::Deny, Vec::new())
+    }
+}
+
+/// Why conditions do not hold, where they do not: they hold only where one permits, none forbids, and none that could have forbidden failed.
+fn unmet(decided: &Decided) -> Option<String> {
+    if decided.reason == Reason::Permitted {
+        return None;
+    }
+    let mut causes = decided.policies.iter().map(|id| format!("`{id}` forbids it")).collect::<Vec<_>>();
+    if causes.is_empty() && decided.errors.is_empty() {
+        return Some("none of them permits it".to_owned());
+    }
+    causes.extend(decided.errors.iter().map(|error| format!("`{}` failed: {}", error.policy, error.message)));
+    Some(causes.join("; "))
 }
 
 /// Whether a policy that forbids and fails to evaluate denies. Cedar skips it, which would turn a deny into an allow.
@@ -390,6 +473,7 @@ fn holding_value(facts: &dyn Facts, holding: &Holding) -> Result<Value, Unavaila
         ("id", Some(value::text(id))),
         ("via", Some(value::text(via))),
         ("approvals", Some(Value::from(i64::from(holding.approvals)))),
+        ("emergency", Some(Value::from(holding.emergency))),
         ("ticket", ticket),
         ("ticket_system", system),
         ("start", value::datetime(holding.start)),

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::problem::{BundleError, Problem, Problems};
-use crate::domain::Revision;
 use crate::domain::text::Digest;
+use crate::domain::{Revision, RoleName};
 
 /// Most files of a bundle.
 pub const MAX_FILES: usize = 1_000;
@@ -29,6 +29,11 @@ pub(super) const ROLES: &str = "roles.toml";
 /// The file with the bundle's entities.
 pub(super) const ENTITIES: &str = "entities.json";
 
+/// The folder with the conditions of roles.
+const CONDITIONS: &str = "conditions";
+/// Longest name of a file, in bytes, that file systems take.
+const MAX_NAME_BYTES: usize = 255;
+
 /// A file of a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FileInfo {
@@ -47,6 +52,8 @@ pub(super) enum Kind {
     Roles,
     Entities,
     Policies,
+    /// The conditions of a role: policies of their own, never a part of the others.
+    Conditions,
     Tests,
 }
 
@@ -56,10 +63,30 @@ pub(super) fn kind_of(path: &str) -> Option<Kind> {
         SCHEMA => Some(Kind::Schema),
         ROLES => Some(Kind::Roles),
         ENTITIES => Some(Kind::Entities),
+        // whatever lies there, and however the folder is spelled: it must not become a policy by accident
+        _ if is_of_conditions(path) => condition_of(path).map(|_| Kind::Conditions),
         _ if path.ends_with(".cedar") => Some(Kind::Policies),
         _ if path.starts_with("tests/") && path.ends_with(".toml") => Some(Kind::Tests),
         _ => None,
     }
+}
+
+/// Whether a path is in the folder of conditions, or in one that somebody may have taken for it.
+fn is_of_conditions(path: &str) -> bool {
+    path.split_once('/').is_some_and(|(folder, _)| folder.eq_ignore_ascii_case(CONDITIONS))
+}
+
+/// The role whose conditions a path holds, where it is a path for conditions.
+pub(super) fn condition_of(path: &str) -> Option<&str> {
+    let name = path.strip_prefix(CONDITIONS)?.strip_prefix('/')?.strip_suffix(".cedar")?;
+    (!name.is_empty() && !name.contains('/')).then_some(name)
+}
+
+/// The path of a role's conditions; nothing, where the role's name cannot be that of a file that a bundle reads.
+pub(super) fn condition_path(role: &RoleName) -> Option<String> {
+    let name = format!("{role}.cedar");
+    let plain = !name.contains(['/', '\\']) && !is_passed_over(&name) && name.len() <= MAX_NAME_BYTES;
+    plain.then(|| format!("{CONDITIONS}/{name}"))
 }
 
 /// Documents and hidden files are no part of the bundle, nor of its revision.
@@ -157,10 +184,13 @@ impl Files {
 }
 
 fn unknown_file(path: &str) -> Problem {
-    let help = if path.ends_with(".toml") {
+    let help = if is_of_conditions(path) {
+        "the conditions of a role stand in `conditions/<role>.cedar`, right in that folder; policies stand elsewhere"
+    } else if path.ends_with(".toml") {
         "policy tests stand in `tests/`, and roles in `roles.toml`"
     } else {
-        "a bundle has `schema.cedarschema`, `roles.toml`, `entities.json`, `*.cedar` and `tests/*.toml`; documents end in `.md`"
+        "a bundle has `schema.cedarschema`, `roles.toml`, `entities.json`, `*.cedar`, `conditions/*.cedar` and `tests/*.toml`; \
+         documents end in `.md`"
     };
     Problem::in_file(path, "a bundle has no use for this file").help(help)
 }
@@ -274,7 +304,9 @@ mod tests {
 
     #[test]
     fn files_that_a_bundle_has_no_use_for_are_refused() {
-        for path in ["policies.json", "roles.toml.bak", "more/roles.toml", "check.toml", "tests/x.json"] {
+        let conditions = ["conditions/a/b.cedar", "conditions/a.txt", "Conditions/a.cedar", "CONDITIONS/b/c.cedar"];
+        let others = ["policies.json", "roles.toml.bak", "more/roles.toml", "check.toml", "tests/x.json"];
+        for path in others.into_iter().chain(conditions) {
             let error = Files::new(files(&[(path, "")])).unwrap_err();
             assert_eq!(error.problems()[0].file.as_deref(), Some(path));
         }

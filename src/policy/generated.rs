@@ -26,6 +26,7 @@ const COMMON: &str = "  // What a tag of a principal shows of the holding behind
     id: String,
     via: String, // \"activation\" or \"assignment\"
     approvals: Long,
+    emergency: Bool, // taken at once and without approval
     ticket?: String,
     ticket_system?: String,
     start: datetime,

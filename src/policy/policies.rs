@@ -1,12 +1,12 @@
 //! `*.cedar`: parsed file by file, named, and strictly validated as one set.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::str::FromStr as _;
 use std::sync::Arc;
 
 use cedar_policy::{Policy, PolicyId, PolicySet, Schema, ValidationError, ValidationMode, ValidationWarning, Validator};
-use cedar_policy_core::ast::{self, BinaryOp, Expr, ExprKind, Var};
+use cedar_policy_core::ast::{self, BinaryOp, Expr, ExprKind, Literal, Var};
 use cedar_policy_core::parser::Loc;
 use miette::Diagnostic as _;
 
@@ -32,6 +32,10 @@ pub(super) struct Policies {
     pub(super) reads_tags: bool,
     /// Policies that read `context.now`.
     time_readers: Vec<Policy>,
+    /// Every entity that a policy writes out.
+    named: HashSet<ast::EntityUID>,
+    /// Whether some policy asks `in` of an entity that it does not write out, so that any could be meant.
+    asks_in_any: bool,
 }
 
 impl Policies {
@@ -39,6 +43,11 @@ impl Policies {
     pub(super) fn effect(&self, id: &str) -> Effect {
         // a policy that nobody knows cannot be assumed to be harmless
         self.effects.get(id).copied().unwrap_or(Effect::Forbid)
+    }
+
+    /// Whether it can make a difference to some policy that something stands below this entity.
+    pub(super) fn may_name(&self, uid: &ast::EntityUID) -> bool {
+        self.asks_in_any || self.named.contains(uid)
     }
 
     /// How many there are.
@@ -49,6 +58,43 @@ impl Policies {
     /// The ids of all policies, sorted.
     pub(super) fn ids(&self) -> BTreeSet<&str> {
         self.effects.keys().map(String::as_str).collect()
+    }
+
+    /// Whether any policy permits.
+    pub(super) fn permits(&self) -> bool {
+        self.effects.values().any(|effect| *effect == Effect::Permit)
+    }
+
+    /// Where policies name an entity type, or an entity of it.
+    pub(super) fn mentions_of(&self, kind: &str) -> Vec<Range<usize>> {
+        let is_one = |ty: &ast::EntityType| ty.to_string() == kind;
+        self.where_some(|expr| {
+            matches!(expr.expr_kind(), ExprKind::Lit(Literal::EntityUID(uid)) if is_one(uid.entity_type()))
+                || matches!(expr.expr_kind(), ExprKind::Is { entity_type, .. } if is_one(entity_type))
+        })
+    }
+
+    /// Where policies look at tags.
+    pub(super) fn uses_of_tags(&self) -> Vec<Range<usize>> {
+        self.where_some(looks_at_tags)
+    }
+
+    /// The places of expressions of a kind, the scopes of policies included; the policy itself, where an expression has no place.
+    fn where_some(&self, is_one: impl Fn(&Expr) -> bool) -> Vec<Range<usize>> {
+        let mut found = Vec::new();
+        for policy in self.set.policies() {
+            let inner: &ast::Policy = policy.as_ref();
+            let whole = inner.condition();
+            let places = whole.subexpressions().filter(|expr| is_one(expr)).map(|expr| match (expr.source_loc(), expr.expr_kind()) {
+                (Some(loc), _) => span_of(Some(loc)),
+                (None, ExprKind::Lit(Literal::EntityUID(uid))) if uid.loc().is_some() => span_of(uid.loc()),
+                (None, _) => place_of(policy),
+            });
+            found.extend(places);
+        }
+        found.sort_by_key(|span| (span.start, span.end));
+        found.dedup();
+        found
     }
 
     /// Forgets the places of policies in their files, once problems have been shown. Every evaluation would count references to them, and
@@ -75,8 +121,15 @@ impl Policies {
 
 /// Parses all files. What cannot be parsed is among the problems, and missing from the set.
 pub(super) fn parse<'a>(files: impl Iterator<Item = (&'a String, &'a Shared)>, problems: &mut Problems) -> Policies {
-    let mut policies =
-        Policies { set: PolicySet::new(), effects: HashMap::new(), places: HashMap::new(), reads_tags: false, time_readers: Vec::new() };
+    let mut policies = Policies {
+        set: PolicySet::new(),
+        effects: HashMap::new(),
+        places: HashMap::new(),
+        reads_tags: false,
+        time_readers: Vec::new(),
+        named: HashSet::new(),
+        asks_in_any: false,
+    };
     let mut texts: BTreeMap<&str, &Shared> = BTreeMap::new();
     for (file, text) in files {
         texts.insert(file, text);
@@ -140,12 +193,25 @@ fn add(policies: &mut Policies, texts: &BTreeMap<&str, &Shared>, file: &str, num
             policies.time_readers.push(policy.clone());
         }
     }
+    for part in inner.condition().subexpressions() {
+        if let ExprKind::Lit(Literal::EntityUID(uid)) = part.expr_kind() {
+            policies.named.insert((**uid).clone());
+        } else if let ExprKind::BinaryApp { op: BinaryOp::In, arg2, .. } = part.expr_kind() {
+            policies.asks_in_any |= !is_written_out(arg2);
+        }
+    }
     if let Err(error) = policies.set.add(policy) {
         problems.push(Problem::at(file, text, span, error.to_string()));
         return;
     }
     policies.effects.insert(id.clone(), effect);
     policies.places.insert(id, Placed { file: file.to_owned(), span });
+}
+
+/// Whether an expression is an entity, or a set of entities, that stands there itself.
+fn is_written_out(expr: &Expr) -> bool {
+    let entity = |expr: &Expr| matches!(expr.expr_kind(), ExprKind::Lit(Literal::EntityUID(_)));
+    if let ExprKind::Set(items) = expr.expr_kind() { items.iter().all(entity) } else { entity(expr) }
 }
 
 fn looks_at_tags(expr: &Expr) -> bool {

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::problem::Problems;
 use super::settings_file::{At, Reader, Section};
-use crate::domain::settings::{GrantLimits, MAX_STAGES, Requirement, RoleSettings, Stage, TicketPattern, UnknownRule};
+use crate::domain::settings::{Emergency, Fallback, GrantLimits, MAX_STAGES, Requirement, RoleSettings, Stage, TicketPattern, UnknownRule};
 use crate::domain::text::Digest;
 use crate::domain::{Duration, RoleName, Uid};
 
@@ -15,12 +15,13 @@ const MAX_ROLES: usize = 10_000;
 const MAX_APPROVERS: usize = 100;
 /// The highest quorum.
 const MAX_QUORUM: u32 = 100;
+/// Most extensions that a role can offer.
+const MAX_EXTENSIONS: u32 = 100;
+/// Most emergency activations of a role on one day.
+const MAX_EMERGENCIES: u32 = 1_000;
 
-/// Settings of `domain.md` that a role cannot have yet.
-const LATER_ROLE_KEYS: [&str; 7] =
-    ["emergency", "conditions", "max_active_per_day", "max_extensions", "extendable_after", "activate_within", "notify"];
-/// Settings that a stage cannot have yet.
-const LATER_STAGE_KEYS: [&str; 3] = ["fallback", "fallback_after", "fallback_approvers"];
+/// Settings that a role cannot have yet.
+const LATER_ROLE_KEYS: [&str; 1] = ["notify"];
 
 /// What `[elevon.types.X]` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -36,6 +37,8 @@ pub(super) struct RoleDraft {
     pub(super) scopes: Vec<At<String>>,
     pub(super) approvers: Vec<At<Uid>>,
     pub(super) quorums: Vec<Range<usize>>,
+    /// Where `conditions` stands.
+    pub(super) conditions: Range<usize>,
 }
 
 /// The file, read; what it says of types is held against the schema afterwards.
@@ -128,11 +131,18 @@ fn read_role(name: &RoleName, section: &Section<'_>) -> RoleDraft {
         "ticket_pattern",
         "mfa_max_age",
         "approval",
+        "max_extensions",
+        "extendable_after",
+        "max_active_per_day",
+        "activate_within",
+        "emergency",
+        "conditions",
         "eligibility",
         "assignment",
     ];
     section.only(&known, &LATER_ROLE_KEYS);
     let (max_duration, default_duration) = read_durations(section);
+    let (max_extensions, extendable_after) = read_extensions(section);
     let scopes = section.strings("scopes");
     let require = read_require(section);
     let mfa_max_age = section.duration("mfa_max_age");
@@ -144,6 +154,7 @@ fn read_role(name: &RoleName, section: &Section<'_>) -> RoleDraft {
         scopes: scopes.clone().map(owned).unwrap_or_default(),
         approvers: Vec::new(),
         quorums: Vec::new(),
+        conditions: section.span_of("conditions"),
         settings: RoleSettings {
             name: name.clone(),
             description: section.string("description").map(|text| text.value.to_owned()).unwrap_or_default(),
@@ -155,12 +166,12 @@ fn read_role(name: &RoleName, section: &Section<'_>) -> RoleDraft {
             ticket_pattern: read_pattern(section),
             mfa_max_age,
             stages: Vec::new(),
-            max_extensions: 1,
-            extendable_after: 50,
-            max_active_per_day: None,
-            activate_within: Duration::from_hours(24),
-            emergency: None,
-            conditions: false,
+            max_extensions,
+            extendable_after,
+            max_active_per_day: read_per_day(section),
+            activate_within: some_time(section, "activate_within", Duration::from_hours(24)),
+            emergency: read_emergency(section, max_duration),
+            conditions: section.bool("conditions").unwrap_or(false),
             eligibility: read_limits(section, "eligibility", GrantLimits { max_duration: Duration::from_days(365), allow_permanent: true }),
             assignment: read_limits(section, "assignment", GrantLimits { max_duration: Duration::from_days(180), allow_permanent: false }),
             digest: Digest::of_bytes(b""),
@@ -172,18 +183,70 @@ fn read_role(name: &RoleName, section: &Section<'_>) -> RoleDraft {
 }
 
 fn read_durations(section: &Section<'_>) -> (Duration, Duration) {
-    let max = section.duration("max_duration").unwrap_or(Duration::from_hours(8));
-    let asked = section.duration("default_duration");
-    for key in ["max_duration", "default_duration"] {
-        if section.duration(key) == Some(Duration::from_secs(0)) {
-            section.reader.report(section.span_of(key), format!("`{key}` is no time at all"), None);
-        }
-    }
+    let max = some_time(section, "max_duration", Duration::from_hours(8));
+    let asked = section.has("default_duration").then(|| some_time(section, "default_duration", Duration::from_hours(1).min(max)));
     if asked.is_some_and(|asked| asked > max) {
         let help = Some(format!("`max_duration` is {max}; raise it, or lower `default_duration`"));
         section.reader.report(section.span_of("default_duration"), "`default_duration` is longer than `max_duration`", help);
     }
     (max, asked.unwrap_or(Duration::from_hours(1).min(max)))
+}
+
+/// A duration that has to be longer than nothing.
+fn some_time(section: &Section<'_>, key: &str, default: Duration) -> Duration {
+    match section.duration(key) {
+        None => default,
+        Some(duration) => {
+            if duration == Duration::from_secs(0) {
+                section.reader.report(section.span_of(key), format!("`{key}` is no time at all"), None);
+            }
+            duration
+        }
+    }
+}
+
+/// A number within bounds.
+fn number_within(section: &Section<'_>, key: &str, (least, most): (u32, u32), default: u32) -> u32 {
+    let Some(number) = section.number(key) else { return default };
+    if !(least..=most).contains(&number.value) {
+        let message = format!("`{key}` is {}, and has to be from {least} to {most}", number.value);
+        section.reader.report(number.span, message, None);
+    }
+    number.value
+}
+
+fn read_extensions(section: &Section<'_>) -> (u32, u32) {
+    let most = number_within(section, "max_extensions", (0, MAX_EXTENSIONS), 1);
+    if most == 0 && section.has("extendable_after") {
+        let help = Some("raise `max_extensions`, or leave `extendable_after` out".to_owned());
+        section.reader.report(section.span_of("extendable_after"), "`extendable_after` does nothing while `max_extensions` is 0", help);
+    }
+    (most, section.percent("extendable_after").unwrap_or(50))
+}
+
+fn read_per_day(section: &Section<'_>) -> Option<Duration> {
+    let most = section.duration_or_minutes("max_active_per_day")?;
+    if most == Duration::from_secs(0) {
+        let help = Some("leave it out for no limit".to_owned());
+        section.reader.report(section.span_of("max_active_per_day"), "`max_active_per_day` is no time at all", help);
+    }
+    Some(most)
+}
+
+fn read_emergency(section: &Section<'_>, role_max: Duration) -> Option<Emergency> {
+    let emergency = section.section("emergency")?;
+    emergency.only(&["max_duration", "max_per_day", "review_within"], &[]);
+    let limits = Emergency {
+        max_duration: some_time(&emergency, "max_duration", Duration::from_hours(1).min(role_max)),
+        max_per_day: number_within(&emergency, "max_per_day", (1, MAX_EMERGENCIES), 2),
+        review_within: some_time(&emergency, "review_within", Duration::from_hours(72)),
+    };
+    if limits.max_duration > role_max {
+        let help = Some(format!("the role's own `max_duration` is {role_max}; an emergency may not last longer"));
+        let message = "`max_duration` of an emergency is longer than the role's";
+        emergency.reader.report(emergency.span_of("max_duration"), message, help);
+    }
+    Some(limits)
 }
 
 fn read_require(section: &Section<'_>) -> BTreeSet<Requirement> {
@@ -241,45 +304,71 @@ fn read_stages(section: &Section<'_>, draft: &mut RoleDraft) {
 }
 
 fn read_stage(stage: &Section<'_>, draft: &mut RoleDraft) {
-    stage.only(&["approvers", "quorum", "timeout"], &LATER_STAGE_KEYS);
+    stage.only(&["approvers", "quorum", "timeout", "fallback"], &[]);
+    let approvers = read_approvers(stage, &[], draft);
+    let quorum = number_within(stage, "quorum", (1, MAX_QUORUM), 1);
+    let timeout = some_time(stage, "timeout", Duration::from_hours(24));
+    let fallback = stage.section("fallback").map(|fallback| read_fallback(&fallback, &approvers, timeout, draft));
+    draft.quorums.push(stage.span_of("quorum"));
+    draft.settings.stages.push(Stage { approvers, quorum, timeout, fallback });
+}
+
+/// Who steps in for a stage's own approvers. It has to be before the stage is over, and to be somebody else.
+fn read_fallback(fallback: &Section<'_>, own: &[Uid], timeout: Duration, draft: &mut RoleDraft) -> Fallback {
+    fallback.only(&["approvers", "after"], &[]);
+    let approvers = read_approvers(fallback, own, draft);
+    if !fallback.has("after") {
+        let help = Some("write `after = \"PT1H\"`: how long the stage waits for its own approvers".to_owned());
+        fallback.reader.report(fallback.span.clone(), "the fallback has no `after`", help);
+    }
+    let after = fallback.duration("after");
+    if after == Some(Duration::from_secs(0)) {
+        let help = Some("list these approvers in the stage itself".to_owned());
+        fallback.reader.report(fallback.span_of("after"), "`after` is no time at all", help);
+    }
+    if after.is_some_and(|after| after >= timeout) {
+        let help = Some(format!("the stage's `timeout` is {timeout}; raise it, or lower `after`"));
+        fallback.reader.report(fallback.span_of("after"), "the fallback would come when the stage is over", help);
+    }
+    Fallback { approvers, after: after.unwrap_or(timeout) }
+}
+
+/// The approvers of a stage, or of its fallback: then without those that the stage lists itself.
+fn read_approvers(section: &Section<'_>, own: &[Uid], draft: &mut RoleDraft) -> Vec<Uid> {
+    let what = if section.name.ends_with("fallback") { "fallback" } else { "stage" };
     let mut approvers: Vec<Uid> = Vec::new();
-    for text in stage.strings("approvers").unwrap_or_default() {
-        let Some(uid) = stage.as_uid(text) else { continue };
+    for text in section.strings("approvers").unwrap_or_default() {
+        let Some(uid) = section.as_uid(text) else { continue };
         if approvers.contains(&uid.value) {
-            stage.reader.report(uid.span, format!("{} is listed twice", uid.value), None);
+            section.reader.report(uid.span, format!("{} is listed twice", uid.value), None);
+        } else if own.contains(&uid.value) {
+            section.reader.report(uid.span, format!("{} is an approver of the stage already", uid.value), None);
         } else {
             approvers.push(uid.value.clone());
             draft.approvers.push(uid);
         }
     }
-    if approvers.is_empty() && !stage.has("approvers") {
+    if approvers.is_empty() && !section.has("approvers") {
         let help = Some("write `approvers = ['Group::\"…\"']`".to_owned());
-        stage.reader.report(stage.span.clone(), "the stage has no approvers", help);
-    } else if stage.strings("approvers").is_some_and(|list| list.is_empty()) {
-        stage.reader.report(stage.span_of("approvers"), "the stage has no approvers", None);
+        section.reader.report(section.span.clone(), format!("the {what} has no approvers"), help);
+    } else if section.strings("approvers").is_some_and(|list| list.is_empty()) {
+        section.reader.report(section.span_of("approvers"), format!("the {what} has no approvers"), None);
     }
     if approvers.len() > MAX_APPROVERS {
-        let message = format!("the stage lists {} approvers; at most {MAX_APPROVERS} are taken", approvers.len());
-        stage.reader.report(stage.span_of("approvers"), message, Some("put them into a group".to_owned()));
+        let message = format!("the {what} lists {} approvers; at most {MAX_APPROVERS} are taken", approvers.len());
+        section.reader.report(section.span_of("approvers"), message, Some("put them into a group".to_owned()));
     }
-    let quorum = stage.number("quorum").map_or(1, |number| number.value);
-    if !(1..=MAX_QUORUM).contains(&quorum) {
-        stage.reader.report(stage.span_of("quorum"), format!("`quorum` is {quorum}, and has to be from 1 to {MAX_QUORUM}"), None);
-    }
-    let timeout = stage.duration("timeout").unwrap_or(Duration::from_hours(24));
-    if timeout == Duration::from_secs(0) {
-        stage.reader.report(stage.span_of("timeout"), "`timeout` is no time at all", None);
-    }
-    draft.quorums.push(stage.span_of("quorum"));
-    draft.settings.stages.push(Stage { approvers, quorum, timeout, fallback: None });
+    approvers
 }
 
 /// SHA-256 over everything that a role's settings say, each part behind its name.
 fn settings_digest(settings: &RoleSettings) -> Digest {
     let list = |items: &mut dyn Iterator<Item = String>| items.collect::<Vec<_>>().join("\n");
     let limits = |limits: &GrantLimits| format!("{} {}", limits.max_duration, limits.allow_permanent);
+    let emergency = |limits: &Emergency| format!("{} {} {}", limits.max_duration, limits.max_per_day, limits.review_within);
+    let duration = |duration: Option<Duration>| duration.map_or_else(String::new, |duration| duration.to_string());
     let mut fields = vec![
-        "elevon-role-settings-1".to_owned(),
+        "elevon-role-settings-2".to_owned(),
         settings.name.to_string(),
         settings.description.clone(),
         settings.scopes.as_ref().map_or_else(|| "any".to_owned(), |scopes| format!("of {}", list(&mut scopes.iter().cloned()))),
@@ -288,7 +377,13 @@ fn settings_digest(settings: &RoleSettings) -> Digest {
         settings.default_duration.to_string(),
         list(&mut settings.require.iter().map(ToString::to_string)),
         settings.ticket_pattern.as_ref().map_or_else(String::new, |pattern| pattern.as_str().to_owned()),
-        settings.mfa_max_age.map_or_else(String::new, |age| age.to_string()),
+        duration(settings.mfa_max_age),
+        settings.max_extensions.to_string(),
+        settings.extendable_after.to_string(),
+        duration(settings.max_active_per_day),
+        settings.activate_within.to_string(),
+        settings.emergency.as_ref().map_or_else(String::new, emergency),
+        settings.conditions.to_string(),
         limits(&settings.eligibility),
         limits(&settings.assignment),
     ];
@@ -296,6 +391,9 @@ fn settings_digest(settings: &RoleSettings) -> Digest {
         fields.push(list(&mut stage.approvers.iter().map(ToString::to_string)));
         fields.push(stage.quorum.to_string());
         fields.push(stage.timeout.to_string());
+        let fallback = stage.fallback.as_ref();
+        fields.push(fallback.map_or_else(String::new, |fallback| list(&mut fallback.approvers.iter().map(ToString::to_string))));
+        fields.push(duration(fallback.map(|fallback| fallback.after)));
     }
     Digest::of_fields(fields.iter().map(String::as_bytes))
 }

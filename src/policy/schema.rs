@@ -314,9 +314,12 @@ fn check_roles(
             }
         }
         for (stage, at) in draft.settings.stages.iter().zip(&draft.quorums) {
-            let only_principals = !stage.approvers.is_empty() && stage.approvers.iter().all(|uid| principals.contains(uid.kind()));
-            if only_principals && usize::try_from(stage.quorum).is_ok_and(|quorum| quorum > stage.approvers.len()) {
-                let message = format!("the quorum of {} can never be reached: only {} can vote", stage.quorum, stage.approvers.len());
+            let stand_in = stage.fallback.as_ref().map(|fallback| fallback.approvers.as_slice()).unwrap_or_default();
+            let mut voters = stage.approvers.iter().chain(stand_in);
+            let most = stage.approvers.len() + stand_in.len();
+            let only_principals = most > 0 && voters.all(|uid| principals.contains(uid.kind()));
+            if only_principals && usize::try_from(stage.quorum).is_ok_and(|quorum| quorum > most) {
+                let message = format!("the quorum of {} can never be reached: only {most} can vote", stage.quorum);
                 problems.push(Problem::at(roles_at.file, roles_at.text, at.clone(), message));
             }
         }

@@ -158,6 +158,33 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// A duration, as ISO 8601 or as a whole number of minutes.
+    pub(super) fn duration_or_minutes(&self, key: &str) -> Option<Duration> {
+        let value = self.get(key)?.get_ref();
+        if value.as_integer().is_some() {
+            return self.number(key).map(|minutes| Duration::from_mins(u64::from(minutes.value)));
+        }
+        if value.as_str().is_none() {
+            return self.wrong(key, self.get(key)?, "a duration (`\"PT4H\"`) or a whole number of minutes");
+        }
+        self.duration(key)
+    }
+
+    /// A share from 0 to 100, as `"50%"`, as `"50 %"` or as a whole number.
+    pub(super) fn percent(&self, key: &str) -> Option<u32> {
+        let value = self.get(key)?;
+        let share = match value.get_ref().as_str() {
+            Some(text) => text.strip_suffix('%').and_then(|number| whole(number.trim_end_matches(' '))),
+            None => value.get_ref().as_integer().and_then(|number| u32::from_str_radix(number.as_str(), number.radix()).ok()),
+        };
+        let share = share.filter(|share| *share <= 100);
+        if share.is_none() {
+            let message = format!("`{key}` has to be a share from 0 to 100, such as `\"50%\"` or `50`");
+            self.reader.report(value.span(), message, None);
+        }
+        share
+    }
+
     /// A list of texts.
     pub(super) fn strings(&self, key: &str) -> Option<Vec<At<&'a str>>> {
         let value = self.get(key)?;
@@ -245,6 +272,11 @@ impl<'a> Section<'a> {
             }
         }
     }
+}
+
+/// Digits and nothing else.
+fn whole(text: &str) -> Option<u32> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
 fn article(kind: &str) -> String {

@@ -1,6 +1,7 @@
 //! Policy tests, `tests/*.toml`: given who holds what, is something allowed, and by which policy?
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -51,6 +52,7 @@ struct Active {
     role: RoleName,
     scope: Option<Uid>,
     approvals: u32,
+    emergency: bool,
     ticket: Option<String>,
 }
 
@@ -165,7 +167,7 @@ fn read_stored(stored: &Section<'_>, bundle: &Bundle) -> Option<EntityDef> {
 }
 
 fn read_active(active: &Section<'_>, definitions: &Definitions, known: &dyn Fn(&Uid) -> bool) -> Option<Active> {
-    active.only(&["principal", "role", "scope", "approvals", "ticket"], &[]);
+    active.only(&["principal", "role", "scope", "approvals", "emergency", "ticket"], &[]);
     active.needed("principal")?;
     let principal = active.uid("principal")?;
     let scope = active.uid("scope");
@@ -173,9 +175,16 @@ fn read_active(active: &Section<'_>, definitions: &Definitions, known: &dyn Fn(&
         let help = Some("define it in entities.json, or in the test's `stored`".to_owned());
         active.reader.report(uid.span.clone(), format!("{} is not known in this test", uid.value), help);
     }
+    let role = read_role(active, definitions)?;
+    let emergency = active.bool("emergency").unwrap_or(false);
+    if emergency && definitions.roles.get(&role).is_some_and(|settings| settings.emergency.is_none()) {
+        let help = Some(format!("write `[roles.{:?}.emergency]` in roles.toml, or leave `emergency` out", role.as_str()));
+        active.reader.report(active.span_of("emergency"), format!("the role `{role}` cannot be taken in an emergency"), help);
+    }
     Some(Active {
         principal: principal.value,
-        role: read_role(active, definitions)?,
+        role,
+        emergency,
         scope: scope.map(|scope| scope.value),
         approvals: active.number("approvals").map_or(0, |number| number.value),
         ticket: active.string("ticket").map(|text| text.value.to_owned()),
@@ -330,7 +339,7 @@ impl Trial {
     fn facts(&self, bundle: &Bundle) -> Result<MemoryRows, String> {
         let mut rows = MemoryRows::new(bundle.definitions().clone());
         for def in &self.stored {
-            rows.all.rows.entry(def.uid.clone()).or_default().stored = Some(def.clone());
+            rows.all.rows.entry(def.uid.clone()).or_default().stored = Some(Arc::new(def.clone()));
         }
         for (nth, active) in self.active.iter().enumerate() {
             let settings = bundle.definitions().roles.get(&active.role);
@@ -368,7 +377,7 @@ impl Trial {
                 basis_incarnation: Incarnation::default(),
                 approvals: active.approvals,
                 extensions: 0,
-                emergency: false,
+                emergency: active.emergency,
                 ticket,
                 seq: 1,
             });

@@ -147,7 +147,7 @@ impl Writing<'_> {
         for (uid, row) in &changes.rows {
             let old = self.get(&ROWS, uid)?.and_then(|old| old.stored);
             if old != row.stored {
-                self.derive(old.as_ref().map(entries::of_stored), row.stored.as_ref().map(entries::of_stored))?;
+                self.derive(old.as_deref().map(entries::of_stored), row.stored.as_deref().map(entries::of_stored))?;
             }
             self.put(&ROWS, uid, row)?;
         }

@@ -281,6 +281,16 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 impl<K: Key, V: Value> Family<K, V> {
     /// One value.
     pub(super) fn get(&self, at: &At<'_>, key: &K) -> Result<Option<V>, Unavailable> {
+        self.get_with(at, key, V::decode)
+    }
+
+    /// One value, made of its bytes in another way.
+    pub(super) fn get_with<T>(
+        &self,
+        at: &At<'_>,
+        key: &K,
+        decode: impl FnOnce(&[u8]) -> Result<T, String>,
+    ) -> Result<Option<T>, Unavailable> {
         let bytes = key.bytes();
         let family = handle(at.db, self.name)?;
         let found = match &at.snapshot {
@@ -289,7 +299,7 @@ impl<K: Key, V: Value> Family<K, V> {
         };
         match found.map_err(|error| unreadable(self.name, &error))? {
             None => Ok(None),
-            Some(found) => V::decode(&found).map(Some).map_err(|why| damaged(self.name, &bytes, &why)),
+            Some(found) => decode(&found).map(Some).map_err(|why| damaged(self.name, &bytes, &why)),
         }
     }
 

@@ -299,10 +299,13 @@ pub(super) enum MetaKey {
     LiveSince,
     /// Up to which record every holding that is bound to time is void; 0 where none ever was.
     TimeVoid,
+    /// What the clock is held against; missing until a server has run.
+    Anchor,
 }
 
 impl MetaKey {
-    const ALL: [Self; 8] = [Self::Magic, Self::Format, Self::Mode, Self::Head, Self::Mark, Self::Active, Self::LiveSince, Self::TimeVoid];
+    const ALL: [Self; 9] =
+        [Self::Magic, Self::Format, Self::Mode, Self::Head, Self::Mark, Self::Active, Self::LiveSince, Self::TimeVoid, Self::Anchor];
 
     fn as_str(self) -> &'static str {
         match self {
@@ -314,6 +317,7 @@ impl MetaKey {
             Self::Active => "active",
             Self::LiveSince => "live_since",
             Self::TimeVoid => "time_void",
+            Self::Anchor => "anchor",
         }
     }
 }

@@ -2,24 +2,25 @@
 //! [`super::FORMAT`], say in its history what changed, and keep reading the older form. A line that is added is not.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use super::family::{self, Family, hex};
 use super::key::{Key, Label, MetaKey, Seq};
-use super::value::{HeadRow, Raw, Value};
+use super::value::{AnchorRow, HeadRow, Raw, Value};
 use crate::domain::command::Due;
 use crate::domain::event::Remembered;
 use crate::domain::grant::{
-    ActivationGrant, ActivationState, AssignmentGrant, Basis, Cause, EligibilityGrant, EntityRow, GrantEnd, Grants, TicketDigest, Under,
-    Vote,
+    ActivationGrant, ActivationState, Asked, AssignmentGrant, Basis, Cause, DayUse, EligibilityGrant, EntityRow, GrantEnd, GrantRef,
+    GrantRequestState, Grants, Narrowed, RoleRow, TicketDigest, Under, Vote,
 };
 use crate::domain::id::IdempotencyKey;
 use crate::domain::settings::{EdgeSource, JsonObject, ParentEdge};
 use crate::domain::text::Digest;
 use crate::domain::{
-    Activation, ActivationId, Actor, Assignment, AssignmentId, Caller, CredentialKind, Duration, Eligibility, EligibilityId, EntityDef,
-    Incarnation, Outcome, Rejection, Revision, RoleName, Text, TextDigest, Timestamp, Uid, Window,
+    Activation, ActivationId, Actor, Assignment, AssignmentId, Caller, CredentialKind, Day, Duration, Eligibility, EligibilityId,
+    EntityDef, GrantRequest, GrantRequestId, Incarnation, Outcome, Rejection, Revision, RoleName, Text, TextDigest, Timestamp, Uid, Window,
 };
-use crate::engine::ports::Head;
+use crate::engine::ports::{Anchor, Head};
 
 fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis)
@@ -47,6 +48,41 @@ fn elg() -> EligibilityId {
 
 fn asg() -> AssignmentId {
     AssignmentId::new("asg_1").unwrap()
+}
+
+fn grq() -> GrantRequestId {
+    GrantRequestId::new("grq_1").unwrap()
+}
+
+fn grants() -> [GrantRef; 2] {
+    [GrantRef::Eligibility(elg()), GrantRef::Assignment(asg())]
+}
+
+fn grant_request(grant: GrantRef, state: GrantRequestState) -> GrantRequest {
+    GrantRequest {
+        id: grq(),
+        grant,
+        holder: alice(),
+        role: dba(),
+        scope: Some(prod()),
+        requester: actor(),
+        requested_at: at(7),
+        end: at(20),
+        expires_at: at(10),
+        justification: Some(digest(3)),
+        state,
+    }
+}
+
+fn request_states() -> Vec<GrantRequestState> {
+    let (by, reason) = (Actor::System, Some(digest(9)));
+    vec![
+        GrantRequestState::Pending,
+        GrantRequestState::Approved { by: by.clone(), at: at(9), reason, grant: GrantRef::Assignment(asg()) },
+        GrantRequestState::Denied { by: by.clone(), at: at(9), reason },
+        GrantRequestState::Cancelled { by, at: at(9), reason },
+        GrantRequestState::TimedOut { at: at(9) },
+    ]
 }
 
 fn digest(byte: u8) -> TextDigest {
@@ -80,7 +116,9 @@ fn basis() -> Basis {
 }
 
 fn activation(state: ActivationState) -> Activation {
-    let vote = Vote { voter: actor(), person: "p".to_owned(), stage: 1, at: at(5), justification: None };
+    let narrowed = Narrowed { scope: Some((prod(), Incarnation(5))), duration: Some(Duration::from_secs(300)) };
+    let waited = Duration::from_secs(60);
+    let vote = Vote { voter: actor(), person: "p".to_owned(), stage: 1, at: at(5), waited, narrowed, justification: None };
     Activation {
         id: act(),
         principal: alice(),
@@ -89,6 +127,15 @@ fn activation(state: ActivationState) -> Activation {
         scope: Some(prod()),
         requested_at: at(7),
         duration: Duration::from_secs(300),
+        start: Some(at(10)),
+        end: Some(at(20)),
+        emergency: true,
+        extends: Some(ActivationId::new("act_0").unwrap()),
+        asked: Some(Asked { scope: None, duration: Duration::from_secs(600) }),
+        extensions: 1,
+        extension: Some(ActivationId::new("act_2").unwrap()),
+        review_by: Some(at(30)),
+        seq: 300,
         justification: Some(digest(3)),
         ticket: Some(ticket()),
         basis: basis(),
@@ -103,7 +150,7 @@ fn row() -> EntityRow {
     let edge = |source| ParentEdge { parent: prod(), incarnation: Incarnation(5), source };
     let (role, scope, window, under) = (dba(), Some(prod()), window(), under());
     let eligibility = EligibilityGrant { id: elg(), role: role.clone(), scope: scope.clone(), window, under };
-    let assignment = AssignmentGrant { id: asg(), role: role.clone(), scope: None, window: Window { end: None, ..window }, under };
+    let assignment = AssignmentGrant { id: asg(), role: role.clone(), scope: None, window: Window { end: None, ..window }, under, seq: 5 };
     let activation = ActivationGrant {
         id: act(),
         role,
@@ -113,23 +160,28 @@ fn row() -> EntityRow {
         basis: basis(),
         basis_incarnation: Incarnation(6),
         approvals: 2,
+        extensions: 1,
+        emergency: true,
         ticket: Some(ticket()),
+        seq: 300,
     };
     let attrs = serde_json::json!({"a": 1}).as_object().cloned().unwrap();
     EntityRow {
         changed: 300,
         incarnation: Incarnation(7),
         disabled: true,
-        stored: Some(EntityDef {
+        void_before: 300,
+        stored: Some(Arc::new(EntityDef {
             uid: alice(),
             parents: vec![edge(EdgeSource::Bundle), edge(EdgeSource::Api)],
             attrs: JsonObject::new(&attrs).unwrap(),
-        }),
+        })),
         grants: Grants {
             eligibilities: vec![eligibility],
             assignments: vec![assignment],
             activations: vec![activation],
-            pending: vec![act()],
+            waiting: vec![act()],
+            starts: vec![(act(), at(10))],
         },
     }
 }
@@ -137,7 +189,9 @@ fn row() -> EntityRow {
 fn states() -> Vec<ActivationState> {
     let (by, reason) = (Actor::System, Some(digest(9)));
     vec![
-        ActivationState::Pending { stage: 1, timeout_at: at(9) },
+        ActivationState::Pending { stage: 1, timeout_at: at(9), since: at(8) },
+        ActivationState::Scheduled { start: at(10), approved_at: at(9), begin_by: at(20) },
+        ActivationState::Approved { at: at(9), end: at(20) },
         ActivationState::Active { window: window() },
         ActivationState::Denied { by: by.clone(), at: at(9), reason },
         ActivationState::Cancelled { by: by.clone(), at: at(9), reason },
@@ -158,6 +212,15 @@ fn causes() -> Vec<Cause> {
         Cause::GroupLeft(alice()),
         Cause::ScopeDeleted(prod()),
         Cause::RoleRemoved(dba()),
+        Cause::CapLowered(dba()),
+        Cause::PrincipalRevoked(alice()),
+        Cause::RoleRevoked(dba()),
+        Cause::ClockAccepted,
+        Cause::NotPermitted(alice()),
+        Cause::WindowPast(at(9)),
+        Cause::StartMissed(at(9)),
+        Cause::BudgetExhausted(dba()),
+        Cause::ParentEnded(act()),
     ]
 }
 
@@ -168,6 +231,8 @@ fn dues() -> Vec<Due> {
         Due::EligibilityEnd(elg()),
         Due::AssignmentEnd(asg()),
         Due::Cascade(Cause::ScopeDeleted(prod())),
+        Due::ActivationStart(act()),
+        Due::GrantRequestTimeout(grq()),
     ]
 }
 
@@ -193,7 +258,11 @@ fn sheet() -> String {
     sheet.row(&family::JOURNAL, &Seq(258), &Raw(b"{}".to_vec()));
     sheet.row(&family::ROWS, &alice(), &EntityRow::default());
     sheet.row(&family::ROWS, &alice(), &row());
-    sheet.row(&family::ROLES, &dba(), &Incarnation(300));
+    sheet.row(&family::ROLES, &dba(), &RoleRow { incarnation: Incarnation(300), void_before: 301 });
+    sheet.row(&family::DAY_USES, &(alice(), dba(), Day(20_000)), &DayUse { millis: 300, emergencies: 2 });
+    for (state, grant) in request_states().into_iter().zip(grants().into_iter().cycle()) {
+        sheet.row(&family::GRANT_REQUESTS, &grq(), &grant_request(grant, state));
+    }
     for state in states() {
         sheet.row(&family::ACTIVATIONS, &act(), &activation(state));
     }
@@ -201,12 +270,25 @@ fn sheet() -> String {
     for ended in ends {
         let (holder, role, scope, window, under, granted_by, granted_at) =
             (alice(), dba(), Some(prod()), window(), under(), actor(), at(8));
-        let justification = Some(digest(8));
-        let eligibility =
-            Eligibility { id: elg(), holder, role, scope, window, under, granted_by, granted_at, justification, ended: ended.clone() };
+        let (justification, renews) = (Some(digest(8)), Some(EligibilityId::new("elg_0").unwrap()));
+        let eligibility = Eligibility {
+            id: elg(),
+            holder,
+            role,
+            scope,
+            window,
+            under,
+            granted_by,
+            granted_at,
+            justification,
+            renews,
+            ended: ended.clone(),
+        };
         sheet.row(&family::ELIGIBILITIES, &elg(), &eligibility);
         let Eligibility { holder, role, scope, window, under, granted_by, granted_at, justification, .. } = eligibility;
-        let assignment = Assignment { id: asg(), holder, role, scope, window, under, granted_by, granted_at, justification, ended };
+        let renews = Some(AssignmentId::new("asg_0").unwrap());
+        let assignment =
+            Assignment { id: asg(), holder, role, scope, window, under, granted_by, granted_at, justification, renews, seq: 300, ended };
         sheet.row(&family::ASSIGNMENTS, &asg(), &assignment);
     }
     for cause in causes() {
@@ -229,6 +311,7 @@ fn sheet() -> String {
 
 fn meta(sheet: &mut Sheet) {
     let head = Head { seq: 258, hash: Digest([1; 32]), at: at(1), revision: Some(Revision::new("ab12").unwrap()) };
+    let anchor = Anchor { machine_start: "m".to_owned(), running: 300, wall: at(301) };
     for (key, value) in [
         (MetaKey::Magic, b"elevon".to_vec()),
         (MetaKey::Format, super::FORMAT.to_be_bytes().to_vec()),
@@ -237,6 +320,8 @@ fn meta(sheet: &mut Sheet) {
         (MetaKey::Mark, at(300).encode().unwrap()),
         (MetaKey::Active, 300_u64.encode().unwrap()),
         (MetaKey::LiveSince, at(300).encode().unwrap()),
+        (MetaKey::TimeVoid, 300_u64.encode().unwrap()),
+        (MetaKey::Anchor, AnchorRow::from(&anchor).encode().unwrap()),
     ] {
         sheet.row(&family::META, &key, &Raw(value));
     }
@@ -253,6 +338,10 @@ fn indexes(sheet: &mut Sheet) {
     sheet.row(&family::ACTIVATIONS_BY_PRINCIPAL, &(alice(), at(1), act()), &());
     sheet.row(&family::ELIGIBILITIES_BY_HOLDER, &(alice(), elg()), &());
     sheet.row(&family::ASSIGNMENTS_BY_HOLDER, &(alice(), asg()), &());
+    sheet.row(&family::GRANT_REQUESTS_BY_TIME, &(at(1), grq()), &());
+    for grant in grants() {
+        sheet.row(&family::GRANT_REQUESTS_PENDING, &(grant, grq()), &());
+    }
     sheet.row(&family::CHILDREN, &(prod(), alice()), &());
     sheet.row(&family::FOLDS, &(Label("User".to_owned()), Label("alice".to_owned()), alice()), &());
     sheet.row(&family::REMEMBERED_BY_TIME, &(at(1), alice(), IdempotencyKey::new("k").unwrap()), &());

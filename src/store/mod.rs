@@ -8,9 +8,11 @@
 //! difference between those of the old row and those of the new one, and a rebuild compares the sum with what stands there.
 
 mod commit;
+mod desk;
 mod entries;
 mod family;
 mod filter;
+mod kept;
 mod key;
 #[cfg(test)]
 mod layout;
@@ -32,11 +34,12 @@ use rocksdb::{DB, WriteBatch};
 
 use self::family::{At, META, handle};
 use self::key::MetaKey;
-use self::value::{HeadRow, Raw, Value};
+use self::value::{AnchorRow, HeadRow, Raw, Value};
 use crate::domain::{Timestamp, Unavailable};
-use crate::engine::ports::Head;
+use crate::engine::ports::{Anchor, Head};
 
 pub use self::commit::StoreJournal;
+pub use self::desk::{ClockWord, DeskError, FolderDesk};
 pub use self::open::{FORMAT, Mode, OpenError};
 pub use self::rebuild::{RebuildReport, rebuild};
 
@@ -48,6 +51,7 @@ pub struct Store {
     mark: Mutex<()>,
     mark_millis: AtomicI64,
     active: AtomicU64,
+    rows: kept::KeptRows,
     /// Why a write failed. From then on nothing is written: what is on disk is no longer known.
     failed: OnceLock<String>,
 }
@@ -88,6 +92,7 @@ impl Store {
             mark: Mutex::new(()),
             mark_millis: AtomicI64::new(mark.millis()),
             active: AtomicU64::new(active),
+            rows: kept::KeptRows::default(),
             failed: OnceLock::new(),
             db,
         })
@@ -113,24 +118,32 @@ impl Store {
         })
     }
 
-    fn raise_mark(&self, mark: Timestamp) -> Result<(), String> {
+    fn raise_mark(&self, mark: Timestamp, anchor: &Anchor) -> Result<(), String> {
         let _held = self.mark.lock().unwrap_or_else(PoisonError::into_inner);
-        if mark <= self.current_mark() {
-            return Ok(());
-        }
+        let mark = mark.max(self.current_mark());
         let mut batch = WriteBatch::default();
-        put_meta(&self.db, &mut batch, MetaKey::Mark, &mark).map_err(|unavailable| unavailable.0)?;
+        let put = put_meta(&self.db, &mut batch, MetaKey::Mark, &mark)
+            .and_then(|()| put_meta(&self.db, &mut batch, MetaKey::Anchor, &AnchorRow::from(anchor)));
+        put.map_err(|unavailable| unavailable.0)?;
         self.write_synced(batch)?;
         self.mark_millis.store(mark.millis(), Ordering::Release);
         Ok(())
     }
 }
 
+fn bad_meta(key: MetaKey, why: &str) -> Unavailable {
+    Unavailable(format!("the family `meta` is damaged at {key:?}: {why}"))
+}
+
 /// An item of `meta` that has to be there.
 fn meta<V: Value>(at: &At<'_>, key: MetaKey) -> Result<V, Unavailable> {
-    let bad = |why: String| Unavailable(format!("the family `meta` is damaged at {key:?}: {why}"));
-    let Raw(bytes) = META.get(at, &key)?.ok_or_else(|| bad("nothing stands there".to_owned()))?;
-    V::decode(&bytes).map_err(bad)
+    maybe_meta(at, key)?.ok_or_else(|| bad_meta(key, "nothing stands there"))
+}
+
+/// An item of `meta`, where it stands there.
+fn maybe_meta<V: Value>(at: &At<'_>, key: MetaKey) -> Result<Option<V>, Unavailable> {
+    let Some(Raw(bytes)) = META.get(at, &key)? else { return Ok(None) };
+    V::decode(&bytes).map(Some).map_err(|why| bad_meta(key, &why))
 }
 
 fn put_meta(db: &DB, batch: &mut WriteBatch, key: MetaKey, value: &impl Value) -> Result<(), Unavailable> {

@@ -222,6 +222,11 @@ fn look(dir: &Path) -> Result<Found, OpenError> {
     }
 }
 
+/// Whether a folder holds what looks like data of Elevon's, without opening it: it may be in use.
+pub(super) fn is_ours(dir: &Path) -> bool {
+    dir.join(MARKER).is_file() && dir.join("CURRENT").is_file()
+}
+
 /// Makes the folder, for its owner only, and says in it whose it is.
 fn mark(dir: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();

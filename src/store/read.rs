@@ -10,8 +10,8 @@ use super::family::{
     ROLES, ROWS, Span, TEXTS, TIMERS,
 };
 use super::key::{Key, Label, MetaKey};
-use super::value::Raw;
-use super::{Store, meta};
+use super::value::{AnchorRow, Raw};
+use super::{Store, maybe_meta, meta};
 use crate::domain::command::Due;
 use crate::domain::event::Remembered;
 use crate::domain::grant::{Cause, DayUse, EntityRow, GrantRef, RoleRow};
@@ -21,11 +21,11 @@ use crate::domain::{
     Activation, ActivationId, Assignment, AssignmentId, Day, Eligibility, EligibilityId, GrantRequest, Revision, RoleName, Rows, Tables,
     Text, TextDigest, Timestamp, Uid, Unavailable,
 };
-use crate::engine::ports::{ActivationFilter, AuditFilter, GrantFilter, GrantRequestFilter, Head, Listing, Page, Reader, Sealed};
+use crate::engine::ports::{ActivationFilter, Anchor, AuditFilter, GrantFilter, GrantRequestFilter, Head, Listing, Page, Reader, Sealed};
 
 impl Rows for Store {
     fn row(&self, uid: &Uid) -> Result<Option<Arc<EntityRow>>, Unavailable> {
-        Ok(ROWS.get(&self.at(), uid)?.map(Arc::new))
+        ROWS.get_with(&self.at(), uid, |bytes| self.rows.decode(uid, bytes))
     }
 
     fn role_row(&self, role: &RoleName) -> Result<RoleRow, Unavailable> {
@@ -100,17 +100,10 @@ impl Tables for Store {
 
     fn timed_assignments(&self, limit: usize) -> Result<Vec<AssignmentId>, Unavailable> {
         let at = self.at();
-        let mut found = Vec::new();
-        for row in ASSIGNMENTS.scan(&at, Span::all(), Order::Up)? {
-            let (id, assignment) = row?;
-            if is_timed(&assignment) {
-                found.push(id);
-            }
-            if found.len() >= limit {
-                break;
-            }
-        }
-        Ok(found)
+        let timed = |row: Result<(AssignmentId, Assignment), Unavailable>| {
+            row.map(|(id, assignment)| is_timed(&assignment).then_some(id)).transpose()
+        };
+        ASSIGNMENTS.scan(&at, Span::all(), Order::Up)?.filter_map(timed).take(limit).collect()
     }
 
     fn grant_request(&self, id: &GrantRequestId) -> Result<Option<Arc<GrantRequest>>, Unavailable> {
@@ -163,8 +156,12 @@ impl Reader for Store {
         self.current_mark()
     }
 
-    fn save_mark(&self, mark: Timestamp) -> Result<(), Unavailable> {
-        self.raise_mark(mark).map_err(Unavailable)
+    fn anchor(&self) -> Result<Option<Anchor>, Unavailable> {
+        Ok(maybe_meta::<AnchorRow>(&self.at(), MetaKey::Anchor)?.map(Anchor::from))
+    }
+
+    fn save_mark(&self, mark: Timestamp, anchor: &Anchor) -> Result<(), Unavailable> {
+        self.raise_mark(mark, anchor).map_err(Unavailable)
     }
 
     fn inner_rows(&self) -> Result<Vec<(Uid, Arc<EntityRow>)>, Unavailable> {

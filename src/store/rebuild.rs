@@ -178,7 +178,7 @@ impl RebuildReport {
                 families.entry(entry.family).or_default().insert(entry.key, Vec::new());
             }
         };
-        all.rows.values().filter_map(|row| row.stored.as_ref()).map(entries::of_stored).for_each(&mut take);
+        all.rows.values().filter_map(|row| row.stored.as_deref()).map(entries::of_stored).for_each(&mut take);
         all.activations.values().map(entries::of_activation).for_each(&mut take);
         all.eligibilities.values().map(entries::of_eligibility).for_each(&mut take);
         all.assignments.values().map(entries::of_assignment).for_each(&mut take);

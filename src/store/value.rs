@@ -10,7 +10,7 @@ use crate::domain::event::Remembered;
 use crate::domain::grant::{DayUse, EntityRow, RoleRow};
 use crate::domain::text::Digest;
 use crate::domain::{Activation, Assignment, Eligibility, GrantRequest, Revision, Text, Timestamp};
-use crate::engine::ports::Head;
+use crate::engine::ports::{Anchor, Head};
 
 /// A value of a family.
 pub(super) trait Value: Sized {
@@ -89,7 +89,7 @@ macro_rules! versioned {
 
 versioned! {
     EntityRow = 2,
-    RoleRow = 1,
+    RoleRow = 2,
     DayUse = 1,
     Activation = 2,
     Eligibility = 2,
@@ -98,6 +98,7 @@ versioned! {
     Timestamp = 1,
     Text = 1,
     HeadRow = 1,
+    AnchorRow = 1,
     u64 = 1,
 }
 
@@ -135,5 +136,25 @@ impl From<&Head> for HeadRow {
 impl From<HeadRow> for Head {
     fn from(row: HeadRow) -> Self {
         Self { seq: row.seq, hash: Digest(row.hash), at: row.at, revision: row.revision }
+    }
+}
+
+/// What the clock is held against, as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct AnchorRow {
+    machine_start: String,
+    running: i64,
+    wall: Timestamp,
+}
+
+impl From<&Anchor> for AnchorRow {
+    fn from(anchor: &Anchor) -> Self {
+        Self { machine_start: anchor.machine_start.clone(), running: anchor.running, wall: anchor.wall }
+    }
+}
+
+impl From<AnchorRow> for Anchor {
+    fn from(row: AnchorRow) -> Self {
+        Self { machine_start: row.machine_start, running: row.running, wall: row.wall }
     }
 }

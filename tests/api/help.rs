@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use elevon::app::{self, LogConfig, Running, ServeConfig};
+use elevon::domain::{Duration, Timestamp};
+use elevon::engine::ports::Clock as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -11,6 +13,13 @@ use tempfile::TempDir;
 const MORE: &str = r#"
 @id("api-carol")
 permit(principal == User::"carol", action in [Elevon::Action::"manageBundle", Elevon::Action::"manageEntity", Elevon::Action::"manageMembership"], resource);
+
+@id("api-more-time-for-oneself")
+permit(principal, action == Elevon::Action::"extendActivation", resource)
+when { context has beneficiary && context.beneficiary.self };
+
+@id("api-carol-ends-and-watches")
+permit(principal == User::"carol", action in [Elevon::Action::"revokeRole", Elevon::Action::"subscribeEvents"], resource);
 "#;
 
 /// Replaces the sample's conveniences for trying out, so that what is asked of callers is seen.
@@ -98,11 +107,17 @@ fn copy(from: &Path, to: &Path) {
 
 impl Api {
     pub(crate) fn start() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// Starts with the sample as `prepare` changes it.
+    pub(crate) fn with(prepare: impl FnOnce(&Path)) -> Self {
         let home = tempfile::tempdir().unwrap();
         let policies = home.path().join("policies");
         copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("policies"), &policies);
         WITHOUT.iter().for_each(|name| fs::remove_file(policies.join(name)).unwrap());
         fs::write(policies.join("api.cedar"), MORE).unwrap();
+        prepare(&policies);
         Self::at(home)
     }
 
@@ -185,11 +200,33 @@ impl Api {
         self.post("carol", "/v1/eligibilities", &grant, 201)
     }
 
+    /// Moves the clock on.
+    pub(crate) fn later(&self, by: Duration) {
+        self.running().clock().unwrap().advance(by);
+    }
+
+    /// What the clock shows.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.running().clock().unwrap().now()
+    }
+
+    /// bob approves, with more members in the vote.
+    pub(crate) fn bob_approves(&self, asked: &Value, more: Value) -> Value {
+        let mut vote = json!({ "request_hash": asked["request_hash"] });
+        vote.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        self.post("bob", &format!("/v1/activations/{}/approve", id(asked)), &vote, 200)
+    }
+
     /// A pending request of alice's for db-admin on prod.
     pub(crate) fn alice_asks(&self) -> Value {
         let asked = json!({ "role": "db-admin", "scope": PROD(), "duration": "PT5M", "justification": "restore the orders table" });
         self.post("alice", "/v1/activations", &asked, 201)
     }
+}
+
+/// The id of something that was answered.
+pub(crate) fn id(shown: &Value) -> &str {
+    shown["id"].as_str().unwrap_or_else(|| panic!("no id in {shown}"))
 }
 
 pub(crate) fn user(id: &str) -> Value {

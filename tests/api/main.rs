@@ -12,8 +12,13 @@
 
 mod authzen;
 mod help;
+mod life;
 mod lists;
 mod matrix;
 mod operations;
+mod prolong;
+mod settings;
 mod story;
+mod tried;
+mod watch;
 mod wrong;

@@ -64,7 +64,7 @@ fn a_bundle_can_be_tried_without_going_live() {
     assert_eq!(tried["valid"], json!(false), "{tried}");
     assert!(!tried["problems"].as_array().unwrap().is_empty());
     let mut files = serde_json::Map::new();
-    for part in ["", "tests"] {
+    for part in ["", "conditions", "tests"] {
         for entry in fs::read_dir(api.policies().join(part)).unwrap() {
             let entry = entry.unwrap();
             if entry.file_type().unwrap().is_file() {

@@ -1,6 +1,7 @@
 //! Storing, deleting and disabling entities: who is who, and who is in what.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::cascade::{After, Cascade, left};
 use super::people::{person, reaches_actor};
@@ -34,10 +35,10 @@ pub(super) fn put(case: &Case<'_>, uid: &Uid, wanted: &[Uid], attrs: &JsonObject
     edges.extend(others.cloned());
     edges.sort_by(|one, other| (&one.parent, one.source).cmp(&(&other.parent, other.source)));
     let entity = EntityDef { uid: uid.clone(), parents: edges, attrs: attrs.clone() };
-    if before.as_ref() == Some(&entity) {
+    if before.as_deref() == Some(&entity) {
         return Ok(Decision::nothing(Outcome::Unchanged));
     }
-    let after = After::new(case.facts).with_row(uid, |row| row.stored = Some(entity.clone()))?;
+    let after = After::new(case.facts).with_row(uid, |row| row.stored = Some(Arc::new(entity.clone())))?;
     let (had, wanted) = (parents(case.facts, uid)?, parents(&after, uid)?);
     for parent in wanted.iter().filter(|parent| !had.contains(parent)).chain(had.iter().filter(|parent| !wanted.contains(parent))) {
         let _permitted = case.ask(Action::ManageMembership, Object::Entity(parent.clone()))?;

@@ -7,14 +7,17 @@ use std::time::Duration;
 
 use crate::domain::command::Due;
 use crate::domain::event::{Record, Remembered, Timer};
-use crate::domain::grant::{Cause, EntityRow};
-use crate::domain::id::IdempotencyKey;
-use crate::domain::overlay::{activation_timer, assignment_timer, eligibility_timer};
+use crate::domain::grant::{Cause, DayUse, EntityRow, GrantRef, RoleRow};
+use crate::domain::id::{GrantRequestId, IdempotencyKey};
+use crate::domain::overlay::{activation_timer, assignment_timer, eligibility_timer, grant_request_timer};
 use crate::domain::{
-    Activation, ActivationId, Assignment, AssignmentId, Changes, Definitions, Eligibility, EligibilityId, Incarnation, MemoryRows,
+    Activation, ActivationId, Assignment, AssignmentId, Changes, Day, Definitions, Eligibility, EligibilityId, GrantRequest, MemoryRows,
     Revision, RoleName, Rows, Tables, Text, TextDigest, Timestamp, Uid, Unavailable,
 };
-use crate::engine::ports::{ActivationFilter, AuditFilter, Batch, Committed, GrantFilter, Head, Journal, Listing, Page, Reader, Sealed};
+use crate::engine::ports::{
+    ActivationFilter, Anchor, AuditFilter, Batch, ClockAnswer, ClockAsked, ClockDesk, Committed, GrantFilter, GrantRequestFilter, Head,
+    Journal, Listing, Page, Reader, Sealed,
+};
 
 /// What the next commit does instead of committing.
 #[derive(Debug, Clone, Copy)]
@@ -69,6 +72,7 @@ pub(super) struct Stored {
     pub(super) bundles: HashMap<Revision, Vec<u8>>,
     pub(super) head: Head,
     pub(super) mark: Timestamp,
+    pub(super) anchor: Option<Anchor>,
 }
 
 /// What is stored, shared between the journal, the reader and the test.
@@ -81,6 +85,9 @@ pub(super) struct Memory {
     pub(super) before: Gate,
     /// Whether single rows cannot be read.
     pub(super) broken: AtomicBool,
+    /// What somebody says of the clock, and what became of it.
+    pub(super) word: Mutex<Option<ClockAsked>>,
+    pub(super) answers: Mutex<Vec<ClockAnswer>>,
     /// Between what is written and what is published.
     pub(super) after: Gate,
 }
@@ -94,6 +101,7 @@ impl Memory {
             bundles: HashMap::new(),
             head: Head::empty(),
             mark: Timestamp::default(),
+            anchor: None,
         };
         Arc::new(Self {
             stored: RwLock::new(stored),
@@ -102,6 +110,8 @@ impl Memory {
             before: Gate::default(),
             after: Gate::default(),
             broken: AtomicBool::new(false),
+            word: Mutex::default(),
+            answers: Mutex::default(),
         })
     }
 
@@ -129,6 +139,7 @@ impl Memory {
         let mut timers: Vec<Timer> = all.activations.values().filter_map(activation_timer).collect();
         timers.extend(all.eligibilities.values().filter_map(eligibility_timer));
         timers.extend(all.assignments.values().filter_map(assignment_timer));
+        timers.extend(all.grant_requests.values().filter_map(grant_request_timer));
         timers.extend(all.cascades.iter().filter_map(|(cause, since)| Some(Timer { at: (*since)?, due: Due::Cascade(cause.clone()) })));
         timers.sort_by_key(|timer| timer.at);
         timers
@@ -192,8 +203,12 @@ impl Rows for Memory {
         self.read(|rows| rows.row(uid))
     }
 
-    fn role_incarnation(&self, role: &RoleName) -> Result<Incarnation, Unavailable> {
-        self.read(|rows| rows.role_incarnation(role))
+    fn role_row(&self, role: &RoleName) -> Result<RoleRow, Unavailable> {
+        self.read(|rows| rows.role_row(role))
+    }
+
+    fn time_void_before(&self) -> Result<u64, Unavailable> {
+        self.read(Rows::time_void_before)
     }
 
     fn text(&self, digest: &TextDigest) -> Result<Option<Text>, Unavailable> {
@@ -230,6 +245,30 @@ impl Tables for Memory {
         self.read(|rows| rows.open_through(holder, limit))
     }
 
+    fn open_at_all(&self, limit: usize) -> Result<Vec<ActivationId>, Unavailable> {
+        self.read(|rows| rows.open_at_all(limit))
+    }
+
+    fn pending_requests(&self, limit: usize) -> Result<Vec<ActivationId>, Unavailable> {
+        self.read(|rows| rows.pending_requests(limit))
+    }
+
+    fn timed_assignments(&self, limit: usize) -> Result<Vec<AssignmentId>, Unavailable> {
+        self.read(|rows| rows.timed_assignments(limit))
+    }
+
+    fn grant_request(&self, id: &GrantRequestId) -> Result<Option<Arc<GrantRequest>>, Unavailable> {
+        self.read(|rows| rows.grant_request(id))
+    }
+
+    fn pending_about(&self, grant: &GrantRef, limit: usize) -> Result<Vec<GrantRequestId>, Unavailable> {
+        self.read(|rows| rows.pending_about(grant, limit))
+    }
+
+    fn day_use(&self, principal: &Uid, role: &RoleName, day: Day) -> Result<DayUse, Unavailable> {
+        self.read(|rows| rows.day_use(principal, role, day))
+    }
+
     fn stored_children(&self, parent: &Uid, after: Option<&Uid>, limit: usize) -> Result<Vec<Uid>, Unavailable> {
         self.read(|rows| rows.stored_children(parent, after, limit))
     }
@@ -247,6 +286,18 @@ impl Tables for Memory {
     }
 }
 
+impl ClockDesk for Memory {
+    fn asked(&self) -> Result<Option<ClockAsked>, Unavailable> {
+        Ok(self.word.lock().unwrap().clone())
+    }
+
+    fn answer(&self, _: &ClockAsked, answer: &ClockAnswer) -> Result<(), Unavailable> {
+        self.answers.lock().unwrap().push(answer.clone());
+        *self.word.lock().unwrap() = None;
+        Ok(())
+    }
+}
+
 fn all<T>(items: Vec<T>) -> Result<Listing<T>, Unavailable> {
     Ok(Listing { items, next: None })
 }
@@ -261,8 +312,13 @@ impl Reader for Memory {
         self.stored.read().unwrap().mark
     }
 
-    fn save_mark(&self, mark: Timestamp) -> Result<(), Unavailable> {
+    fn anchor(&self) -> Result<Option<Anchor>, Unavailable> {
+        Ok(self.stored.read().unwrap().anchor.clone())
+    }
+
+    fn save_mark(&self, mark: Timestamp, anchor: &Anchor) -> Result<(), Unavailable> {
         let mut stored = self.stored.write().unwrap();
+        stored.anchor = Some(anchor.clone());
         stored.mark = stored.mark.max(mark);
         Ok(())
     }
@@ -274,7 +330,7 @@ impl Reader for Memory {
         Ok(parents.filter_map(|uid| Some((uid.clone(), Arc::new(stored.rows.all.rows.get(&uid)?.clone())))).collect())
     }
 
-    fn role_incarnations(&self) -> Result<HashMap<RoleName, Incarnation>, Unavailable> {
+    fn role_rows(&self) -> Result<HashMap<RoleName, RoleRow>, Unavailable> {
         Ok(self.read(|rows| rows.all.roles.clone().into_iter().collect()))
     }
 
@@ -309,6 +365,10 @@ impl Reader for Memory {
 
     fn assignments(&self, _: &GrantFilter, _: &Page) -> Result<Listing<Arc<Assignment>>, Unavailable> {
         all(self.read(|rows| rows.all.assignments.values().cloned().map(Arc::new).collect()))
+    }
+
+    fn grant_requests(&self, _: &GrantRequestFilter, _: &Page) -> Result<Listing<Arc<GrantRequest>>, Unavailable> {
+        all(self.read(|rows| rows.all.grant_requests.values().cloned().map(Arc::new).collect()))
     }
 
     fn entities(&self, _: Option<&str>, _: &Page) -> Result<Listing<(Uid, Arc<EntityRow>)>, Unavailable> {

@@ -1,16 +1,20 @@
 //! What the engine promises, each promise with a test that can fail.
 
+mod jump;
+mod kept;
 mod memory;
 mod reading;
 mod sample;
 mod time;
+mod tried;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::domain::command::BundleSource;
+use crate::domain::settings::EdgeSource;
 use crate::domain::text::Digest;
-use crate::domain::{Actor, Command, Event, Outcome, Rejection, Timestamp};
+use crate::domain::{Actor, Command, Envelope, Event, Outcome, Rejection, Timestamp};
 
 use super::bounds::QUEUE;
 use super::ports::Reader as _;
@@ -21,10 +25,14 @@ use sample::{World, activate, assign, at, bundle, envelope, eventually, group, k
 /// Submits many commands at once and gives what became of each.
 async fn at_once(world: &World, commands: Vec<Command>) -> Vec<Result<Reply, SubmitError>> {
     let root = user("root");
-    let tasks: Vec<_> = commands
+    all_at_once(world, commands.into_iter().map(|command| envelope(&root, command)).collect()).await
+}
+
+async fn all_at_once(world: &World, envelopes: Vec<Envelope>) -> Vec<Result<Reply, SubmitError>> {
+    let tasks: Vec<_> = envelopes
         .into_iter()
-        .map(|command| {
-            let (engine, envelope) = (Arc::clone(&world.engine), envelope(&root, command));
+        .map(|envelope| {
+            let engine = Arc::clone(&world.engine);
             tokio::spawn(async move { engine.submit(envelope).await })
         })
         .collect();
@@ -274,7 +282,7 @@ async fn a_record_that_would_be_too_large_is_refused() {
     let mut attrs = serde_json::Map::new();
     attrs.insert("note".to_owned(), "x".repeat(300 * 1024).into());
     let attrs = crate::domain::settings::JsonObject::new(&attrs).unwrap();
-    let command = Command::PutEntity { uid: user("zoe"), parents: Vec::new(), attrs };
+    let command = Command::PutEntity { uid: user("zoe"), parents: Vec::new(), attrs, source: EdgeSource::Api };
     let records = world.memory.records().len();
     assert_eq!(world.refused(&user("root"), command).await, "unavailable");
     assert_eq!(world.memory.records().len(), records);

@@ -202,6 +202,30 @@ async fn elevated_lists_scoped_holdings_and_counts_them_where_they_hold() {
     assert!(!reader.elevated && reader.holdings.is_empty());
 }
 
+/// Whether a role with conditions counts, only a check can say, which brings a context.
+#[tokio::test(flavor = "multi_thread")]
+async fn elevated_says_of_a_role_with_conditions_that_it_needs_a_context() {
+    let world = World::new();
+    let (root, alice) = (user("root"), user("alice"));
+    let ask = |name: &str| {
+        let elevated = world.engine.elevated(&alice, &role(name), Some(&orders())).unwrap();
+        (elevated.elevated, elevated.needs_context, elevated.until.is_some(), elevated.holdings.len())
+    };
+    assert_eq!(ask("keeper"), (false, true, false, 0));
+    for name in ["keeper", "writer"] {
+        world.done(&root, make_eligible(&alice, name)).await;
+        world.done(&alice, activate(&alice, name, 5)).await;
+    }
+    assert_eq!(ask("keeper"), (false, true, false, 1));
+    assert_eq!(ask("writer"), (true, false, true, 1));
+    let mut check = write(&alice);
+    check.resource = Uid::new("Site", "elsewhere").unwrap();
+    world.done(&root, put(&check.resource, &[])).await;
+    assert!(!world.engine.check(&check).unwrap().verdict.allowed);
+    check.context.insert("mfa".to_owned(), true.into());
+    assert!(world.engine.check(&check).unwrap().verdict.allowed, "the very same holding");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn reads_of_elevons_own_are_asked_of_the_same_policies() {
     use crate::domain::facts::{Action, Object, Question, Refusal};

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::domain::command::GrantRequest;
+use crate::domain::command::{GrantRequest, Term};
 use crate::domain::id::{CommandId, IdempotencyKey};
-use crate::domain::settings::JsonObject;
+use crate::domain::settings::{EdgeSource, JsonObject};
 use crate::domain::text::Digest;
 use crate::domain::{
     ActivationId, Actor, AssignmentId, Caller, Command, CredentialKind, Duration, EligibilityId, Envelope, Outcome, Rejection, RoleName,
     Text, Timestamp, Uid,
 };
+use crate::engine::ports::{Clock as _, ClockAnswer, ClockAsked};
 use crate::engine::{Engine, EngineConfig, Parts, StartError, SubmitError, TestClock};
 use crate::policy::{Ask, Bundle};
 
@@ -25,7 +26,7 @@ entity Group in [Group];
 entity User in [Group, Role] { note?: String };
 entity Site in [Site];
 entity Db in [Site];
-action read, write appliesTo { principal: [User], resource: [Db, Site] };
+action read, write appliesTo { principal: [User], resource: [Db, Site], context: { mfa?: Bool } };
 "#;
 
 const ROLES: &str = r#"
@@ -38,13 +39,22 @@ assignment.allow_permanent = true
 [roles."reader"]
 require = []
 assignment.allow_permanent = true
+[roles."keeper"]
+require = []
+assignment.allow_permanent = true
+conditions = true
 "#;
+
+/// When `keeper` counts.
+const CONDITIONS: &str = "permit(principal, action, resource) when { context has mfa && context.mfa };";
 
 const POLICIES: &str = r#"
 @id("root")
 permit(principal == User::"root", action, resource);
 @id("ask")
 permit(principal, action == Elevon::Action::"activateRole", resource);
+@id("keep")
+permit(principal in Role::"keeper", action == Action::"write", resource);
 "#;
 
 const GUARD: &str = r#"
@@ -74,6 +84,7 @@ pub(super) fn bundle(name: &str) -> Bundle {
         ("roles.toml", ROLES.to_owned()),
         ("main.cedar", policy),
         ("entities.json", entities),
+        ("conditions/keeper.cedar", CONDITIONS.to_owned()),
         ("tests/guard.toml", GUARD.to_owned()),
     ];
     let files: BTreeMap<_, _> = files.into_iter().map(|(path, text)| (path.to_owned(), text.into_bytes())).collect();
@@ -120,7 +131,7 @@ fn unique() -> u64 {
 pub(super) fn envelope(who: &Uid, command: Command) -> Envelope {
     let caller = Caller { principal: who.clone(), credential: CredentialKind::Dev, amr: Vec::new(), auth_time: None, groups: Vec::new() };
     let id = CommandId::new(&format!("cmd-{}", unique())).unwrap();
-    Envelope { id, actor: Actor::Caller(caller), idempotency: None, command }
+    Envelope { id, actor: Actor::Caller(caller), idempotency: None, dry_run: false, command }
 }
 
 pub(super) fn keyed(mut envelope: Envelope, key: &str, body: &str) -> Envelope {
@@ -133,7 +144,7 @@ pub(super) fn text(value: &str) -> Text {
 }
 
 pub(super) fn put(uid: &Uid, parents: &[Uid]) -> Command {
-    Command::PutEntity { uid: uid.clone(), parents: parents.to_vec(), attrs: JsonObject::empty() }
+    Command::PutEntity { uid: uid.clone(), parents: parents.to_vec(), attrs: JsonObject::empty(), source: EdgeSource::Api }
 }
 
 fn grant(holder: &Uid, role_name: &str) -> GrantRequest {
@@ -156,9 +167,10 @@ pub(super) fn activate(principal: &Uid, role_name: &str, minutes: u64) -> Comman
         principal: principal.clone(),
         role: role(role_name),
         scope: None,
-        duration: Some(Duration::from_mins(minutes)),
+        term: Term { duration: Some(Duration::from_mins(minutes)), ..Term::default() },
         justification: Some(text("the orders are stuck")),
         ticket: None,
+        emergency: false,
     }
 }
 
@@ -209,6 +221,14 @@ impl World {
         self.engine.elevated(who, &role(role_name), None).unwrap().elevated
     }
 
+    /// Says that the clock is to be believed, as it shows now, and gives what became of it.
+    pub(super) async fn accept_clock(&self) -> ClockAnswer {
+        let answered = self.memory.answers.lock().unwrap().len();
+        *self.memory.word.lock().unwrap() = Some(ClockAsked { id: "word".to_owned(), wall: self.clock.now() });
+        eventually("the word about the clock is answered", || self.memory.answers.lock().unwrap().len() > answered).await;
+        self.memory.answers.lock().unwrap()[answered].clone()
+    }
+
     pub(super) fn allowed(&self, who: &Uid) -> bool {
         self.engine.check(&write(who)).unwrap().verdict.allowed
     }
@@ -220,7 +240,8 @@ pub(super) fn start(
     proposed: Option<Bundle>,
     timers: bool,
 ) -> Result<Arc<Engine>, StartError> {
-    let config = EngineConfig { timers, ..EngineConfig::default() };
+    let desk: Arc<Memory> = Arc::clone(memory);
+    let config = EngineConfig { timers, clock_desk: Some(desk), ..EngineConfig::default() };
     let reader: Arc<Memory> = Arc::clone(memory);
     let clock: Arc<TestClock> = Arc::clone(clock);
     Engine::start(Parts { journal: memory.journal(), reader, clock, proposed, config })

@@ -1,22 +1,23 @@
-//! `/v1/activations`: asking for a role, and giving it up.
+//! `/v1/activations`: asking for a role, asking for more time, and reading what became of it.
 
 use std::sync::Arc;
 
 use axum::extract::Path;
-use http::StatusCode;
 use serde_json::{Value, json};
 
+use crate::domain::command::Term;
 use crate::domain::grant::ActivationStatus;
 use crate::domain::id::BadName;
-use crate::domain::{Activation, ActivationId, Command, Duration, Outcome, Rejection, RoleName, Text, Ticket, Unavailable};
-use crate::engine::Reply;
-use crate::engine::ports::{ActivationFilter, Listing, Page};
-use crate::http::asker::{Asker, Params, Sent};
+use crate::domain::{Activation, ActivationId, Command, Duration, Outcome, Rejection, RoleName, Ticket, Timestamp, Unavailable};
+use crate::engine::ports::{ActivationFilter, Page};
+use crate::http::asker::{Asker, Done, Params, Sent};
 use crate::http::ids::{self, take_text};
-use crate::http::limits::MAX_PAGES_READ;
 use crate::http::problem::{self, Problem};
 use crate::http::reply::Answer;
+use crate::http::strict::{Members, conflicting, missing};
 use crate::http::views;
+
+use super::paging::{listed, through};
 
 /// An activation's id out of a path.
 pub(super) fn id_of(text: &str) -> Result<ActivationId, Problem> {
@@ -26,60 +27,92 @@ pub(super) fn id_of(text: &str) -> Result<ActivationId, Problem> {
 /// `POST /v1/activations`.
 pub(super) async fn create(asker: Asker, sent: Sent) -> Result<Answer, Problem> {
     let mut members = sent.members()?;
+    let dry_run = members.dry_run()?;
+    let command = request(&asker, members)?;
+    let done = asker.submit(&sent, command, dry_run).await?;
+    shown(asker, done).await
+}
+
+/// What is asked for, out of the members of a command.
+pub(super) fn request(asker: &Asker, mut members: Members) -> Result<Command, Problem> {
     let role: RoleName = members.required("role")?;
     let scope = members.optional_entity("scope")?;
+    let (start, end): (Option<Timestamp>, Option<Timestamp>) = (members.optional("start")?, members.optional("end")?);
     let duration: Option<Duration> = members.optional("duration")?;
     let justification = take_text(&mut members, "justification")?;
     let ticket = members.optional_object("ticket")?.map(ticket).transpose()?;
+    let emergency = members.optional("emergency")?.unwrap_or(false);
     let principal = members.optional_entity("principal")?.unwrap_or_else(|| asker.caller.principal.clone());
-    members.finish(&["start", "end", "emergency", "dry_run"])?;
+    members.finish(&[])?;
+    if duration.is_some() && end.is_some() {
+        return Err(conflicting(&["duration", "end"], "they say the same in two ways; give one of them"));
+    }
+    if emergency && start.is_some() {
+        return Err(conflicting(&["emergency", "start"], "an emergency begins at once; leave `start` out"));
+    }
     let id = ids::activation()?;
-    let term = crate::domain::command::Term { start: None, end: None, duration };
-    let command = Command::RequestActivation { id, principal, role, scope, term, justification, ticket, emergency: false };
-    let reply = asker.submit(&sent, command).await?;
-    shown(asker, reply).await
+    let term = Term { start, end, duration };
+    Ok(Command::RequestActivation { id, principal, role, scope, term, justification, ticket, emergency })
 }
 
-fn ticket(mut members: crate::http::strict::Members) -> Result<Ticket, Problem> {
-    let missing = |member| {
-        move || Problem::new(StatusCode::BAD_REQUEST, "missing_member", "a member is missing", blank(member)).with("member", member)
+fn ticket(mut members: Members) -> Result<Ticket, Problem> {
+    let blank = |member: &'static str| {
+        move || missing(member, format!("`{member}` is missing or blank; a ticket is `{{\"system\": …, \"number\": …}}`"))
     };
-    let system = take_text(&mut members, "system")?.ok_or_else(missing("ticket.system"))?;
-    let number = take_text(&mut members, "number")?.ok_or_else(missing("ticket.number"))?;
+    let system = take_text(&mut members, "system")?.ok_or_else(blank("ticket.system"))?;
+    let number = take_text(&mut members, "number")?.ok_or_else(blank("ticket.number"))?;
     members.finish(&[])?;
     Ok(Ticket { system, number })
 }
 
-fn blank(member: &str) -> String {
-    format!("`{member}` is missing or blank; a ticket is `{{\"system\": …, \"number\": …}}`")
+/// `POST /v1/activations/{id}/extend`: the answer is the request to extend, which is an activation of its own kind.
+pub(super) async fn extend(asker: Asker, Path(id): Path<String>, sent: Sent) -> Result<Answer, Problem> {
+    let of = id_of(&id)?;
+    let mut members = sent.members_or_none()?;
+    let duration: Option<Duration> = members.optional("duration")?;
+    let justification = take_text(&mut members, "justification")?;
+    let ticket = members.optional_object("ticket")?.map(ticket).transpose()?;
+    let dry_run = members.dry_run()?;
+    members.finish(&[])?;
+    let command = Command::Extend { id: ids::activation()?, of, duration, justification, ticket };
+    let done = asker.submit(&sent, command, dry_run).await?;
+    shown(asker, done).await
 }
 
 /// What became of a command about an activation: the activation, as far as the caller may see it.
-pub(super) async fn shown(asker: Asker, reply: Reply) -> Result<Answer, Problem> {
-    let created = matches!(reply.outcome, Outcome::ActivationCreated(_));
-    let (Outcome::ActivationCreated(id) | Outcome::ActivationExists(id) | Outcome::ActivationChanged(id)) = reply.outcome else {
-        return Err(problem::unforeseen(&reply.outcome));
-    };
-    let (seq, repeated) = (reply.seq, reply.repeated);
+pub(super) async fn shown(asker: Asker, done: Done) -> Result<Answer, Problem> {
+    let (id, created) = concerned(&done)?;
     let location = format!("/v1/activations/{id}");
-    let body = asker
-        .read(move |asker| {
-            let activation = load(asker, &id)?;
-            if !asker.may_read(&activation)? {
-                let now = asker.server.engine.moment().now;
-                return Ok(json!({ "id": activation.id, "status": activation.status(now) }));
-            }
-            Ok(view(asker, &activation)?)
-        })
-        .await?;
-    let answer = Answer::ok(seq, body).repeated(repeated);
-    Ok(if created { answer.created(location) } else { answer })
+    let (body, done) = asker.read(move |asker| Ok((left_by(asker, &done, &id)?, done))).await?;
+    Ok(if created { done.created(body, location) } else { done.answer(body) })
+}
+
+/// Which activation a command was about, and whether it is new.
+pub(super) fn concerned(done: &Done) -> Result<(ActivationId, bool), Problem> {
+    let outcome = &done.reply.outcome;
+    if let Outcome::ActivationCreated(id) = outcome {
+        return Ok((id.clone(), true));
+    }
+    let (Outcome::ActivationExists(id) | Outcome::ActivationChanged(id)) = outcome else { return Err(problem::unforeseen(outcome)) };
+    Ok((id.clone(), false))
+}
+
+/// An activation as a command left it.
+pub(super) fn left_by(asker: &Asker, done: &Done, id: &ActivationId) -> Result<Value, Problem> {
+    let activation = asker.after(done, |_, tables, _| tables.activation(id))?.ok_or_else(|| not_found(id))?;
+    if asker.may_read(&activation)? {
+        return Ok(asker.after(done, |facts, _, moment| views::activation(facts, &activation, moment))?);
+    }
+    Ok(json!({ "id": activation.id, "status": activation.status(asker.server.engine.moment().now) }))
+}
+
+fn not_found(id: &ActivationId) -> Problem {
+    Rejection::NotFound { what: "activation".to_owned(), id: id.to_string() }.into()
 }
 
 /// An activation by its id.
 pub(super) fn load(asker: &Asker, id: &ActivationId) -> Result<Arc<Activation>, Problem> {
-    let found = asker.server.engine.reader().activation(id)?;
-    found.ok_or_else(|| Rejection::NotFound { what: "activation".to_owned(), id: id.to_string() }.into())
+    asker.server.engine.reader().activation(id)?.ok_or_else(|| not_found(id))
 }
 
 /// An activation as it stands.
@@ -105,8 +138,17 @@ pub(super) async fn one(asker: Asker, Path(id): Path<String>, params: Params) ->
 }
 
 fn status(text: &str) -> Result<ActivationStatus, String> {
-    serde_json::from_value(Value::String(text.to_owned()))
-        .map_err(|_| "write pending, active, denied, cancelled, timed_out, failed, deactivated, revoked or expired".to_owned())
+    let known = ActivationStatus::ALL.into_iter().find(|status| status.as_str() == text);
+    known.ok_or_else(|| format!("write {}", one_of(&ActivationStatus::ALL.map(ActivationStatus::as_str))))
+}
+
+/// Words to choose from, as a sentence says them.
+pub(super) fn one_of(words: &[&str]) -> String {
+    match words.split_last() {
+        Some((last, [])) => (*last).to_owned(),
+        Some((last, rest)) => format!("{} or {last}", rest.join(", ")),
+        None => String::new(),
+    }
 }
 
 /// `GET /v1/activations`.
@@ -131,77 +173,4 @@ pub(super) async fn list(asker: Asker, mut params: Params) -> Result<Answer, Pro
         })
         .await?;
     Ok(Answer::ok(seq, body))
-}
-
-/// A page of what a caller may see: reads the store's pages, a bounded number of them, until the page is full.
-pub(super) fn through<T, U>(
-    page: &Page,
-    read: impl Fn(&Page) -> Result<Listing<T>, Unavailable>,
-    show: impl Fn(&T) -> Result<Option<U>, Problem>,
-) -> Result<Listing<U>, Problem> {
-    let mut items = Vec::new();
-    let mut next = page.after.clone();
-    for _ in 0..MAX_PAGES_READ {
-        let part = Page { after: next.take(), limit: page.bounded().saturating_sub(items.len()) };
-        let found = read(&part).map_err(|error| cursor_or(&part, error))?;
-        for item in &found.items {
-            items.extend(show(item)?);
-        }
-        next = found.next;
-        if next.is_none() || items.len() >= page.bounded() {
-            break;
-        }
-    }
-    Ok(Listing { items, next })
-}
-
-/// A list that cannot be read with a cursor that came from outside, and can without one, has a bad cursor.
-pub(super) fn cursor_or(page: &Page, error: Unavailable) -> Problem {
-    if page.after.is_some() && error.0.contains("cursor") {
-        problem::bad_parameter("cursor", "it is not a cursor of this list; begin again without one")
-    } else {
-        error.into()
-    }
-}
-
-/// A list on the wire.
-pub(super) fn listed(found: Listing<Value>) -> Value {
-    json!({ "items": found.items, "next": found.next })
-}
-
-fn ending(sent: &Sent) -> Result<Option<Text>, Problem> {
-    let mut members = sent.members_or_none()?;
-    let reason = take_text(&mut members, "reason")?;
-    members.finish(&["dry_run"])?;
-    Ok(reason)
-}
-
-/// `POST /v1/activations/{id}/cancel`.
-pub(super) async fn cancel(asker: Asker, Path(id): Path<String>, sent: Sent) -> Result<Answer, Problem> {
-    let command = Command::Cancel { id: id_of(&id)?, reason: ending(&sent)? };
-    let reply = asker.submit(&sent, command).await?;
-    shown(asker, reply).await
-}
-
-/// `POST /v1/activations/{id}/deactivate`.
-pub(super) async fn deactivate(asker: Asker, Path(id): Path<String>, sent: Sent) -> Result<Answer, Problem> {
-    let command = Command::Deactivate { id: id_of(&id)?, reason: ending(&sent)? };
-    let reply = asker.submit(&sent, command).await?;
-    shown(asker, reply).await
-}
-
-/// `POST /v1/activations/{id}/revoke`.
-pub(super) async fn revoke(asker: Asker, Path(id): Path<String>, sent: Sent) -> Result<Answer, Problem> {
-    let command = Command::Revoke { id: id_of(&id)?, reason: ending(&sent)? };
-    let reply = asker.submit(&sent, command).await?;
-    shown(asker, reply).await
-}
-
-/// A refusal of a vote: who may read the request is told the hash to vote on.
-pub(super) async fn refused(asker: Asker, id: ActivationId, problem: Problem) -> Problem {
-    if !problem.withholds() {
-        return problem;
-    }
-    let readable = asker.read(move |asker| Ok(asker.may_read(&*load(asker, &id)?)?)).await;
-    if matches!(readable, Ok(true)) { problem.revealed() } else { problem }
 }

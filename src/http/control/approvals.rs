@@ -3,14 +3,16 @@
 use axum::extract::Path;
 
 use crate::domain::text::Digest;
-use crate::domain::{Command, Text};
+use crate::domain::{ActivationId, Command};
 use crate::engine::ports::Page;
 use crate::http::asker::{Asker, Params, Sent};
 use crate::http::ids::take_text;
 use crate::http::problem::Problem;
 use crate::http::reply::Answer;
+use crate::http::views;
 
-use super::activations::{id_of, listed, refused, shown, through, view};
+use super::activations::{id_of, load, shown, view};
+use super::paging::{listed, through};
 
 /// `GET /v1/approvals`: what waits for the caller's vote, oldest first.
 pub(super) async fn list(asker: Asker, mut params: Params) -> Result<Answer, Problem> {
@@ -22,37 +24,48 @@ pub(super) async fn list(asker: Asker, mut params: Params) -> Result<Answer, Pro
             let read = |page: &Page| asker.server.engine.reader().pending(page);
             let found = through(&page, read, |waiting| Ok(if asker.may_vote(waiting)? { Some(view(asker, waiting)?) } else { None }))?;
             let mut body = listed(found);
-            if let serde_json::Value::Object(members) = &mut body {
-                members.insert("now".to_owned(), serde_json::json!(asker.server.engine.moment().now));
-            }
+            views::put(&mut body, "now", serde_json::json!(asker.server.engine.moment().now));
             Ok(body)
         })
         .await?;
     Ok(Answer::ok(seq, body))
 }
 
-fn vote(sent: &Sent) -> Result<(Digest, Option<Text>), Problem> {
-    let mut members = sent.members()?;
-    let hash: Digest = members.required("request_hash")?;
-    let justification = take_text(&mut members, "justification")?;
-    members.finish(&["dry_run"])?;
-    Ok((hash, justification))
-}
-
-/// `POST /v1/activations/{id}/approve`.
+/// `POST /v1/activations/{id}/approve`: gives what was asked for, or less.
 pub(super) async fn approve(asker: Asker, Path(id): Path<String>, sent: Sent) -> Result<Answer, Problem> {
-    let (id, (request_hash, justification)) = (id_of(&id)?, vote(&sent)?);
-    match asker.submit(&sent, Command::Approve { id: id.clone(), request_hash, scope: None, duration: None, justification }).await {
-        Ok(reply) => shown(asker, reply).await,
-        Err(error) => Err(refused(asker, id, error).await),
-    }
+    let id = id_of(&id)?;
+    let mut members = sent.members()?;
+    let request_hash: Digest = members.required("request_hash")?;
+    let justification = take_text(&mut members, "justification")?;
+    let (scope, duration) = (members.optional_entity("scope")?, members.optional("duration")?);
+    let dry_run = members.dry_run()?;
+    members.finish(&[])?;
+    voted(asker, &sent, id.clone(), Command::Approve { id, request_hash, scope, duration, justification }, dry_run).await
 }
 
 /// `POST /v1/activations/{id}/deny`.
 pub(super) async fn deny(asker: Asker, Path(id): Path<String>, sent: Sent) -> Result<Answer, Problem> {
-    let (id, (request_hash, justification)) = (id_of(&id)?, vote(&sent)?);
-    match asker.submit(&sent, Command::Deny { id: id.clone(), request_hash, justification }).await {
-        Ok(reply) => shown(asker, reply).await,
+    let id = id_of(&id)?;
+    let mut members = sent.members()?;
+    let request_hash: Digest = members.required("request_hash")?;
+    let justification = take_text(&mut members, "justification")?;
+    let dry_run = members.dry_run()?;
+    members.finish(&[])?;
+    voted(asker, &sent, id.clone(), Command::Deny { id, request_hash, justification }, dry_run).await
+}
+
+async fn voted(asker: Asker, sent: &Sent, id: ActivationId, command: Command, dry_run: bool) -> Result<Answer, Problem> {
+    match asker.submit(sent, command, dry_run).await {
+        Ok(done) => shown(asker, done).await,
         Err(error) => Err(refused(asker, id, error).await),
     }
+}
+
+/// A refusal of a vote: who may read the request is told the hash to vote on.
+async fn refused(asker: Asker, id: ActivationId, problem: Problem) -> Problem {
+    if !problem.withholds() {
+        return problem;
+    }
+    let readable = asker.read(move |asker| Ok(asker.may_read(&*load(asker, &id)?)?)).await;
+    if matches!(readable, Ok(true)) { problem.revealed() } else { problem }
 }

@@ -12,7 +12,7 @@ use crate::http::asker::{Asker, Params};
 use crate::http::problem::{self, Problem};
 use crate::http::reply::Answer;
 
-use super::activations::{cursor_or, listed};
+use super::paging::{cursor_or, listed};
 
 /// Members of events that hold the digest of an erasable text.
 const TEXT_MEMBERS: [&str; 4] = ["justification", "reason", "system", "number"];
@@ -47,14 +47,20 @@ fn record(asker: &Asker, sealed: &Sealed) -> Result<Value, Problem> {
         tracing::error!(seq = sealed.seq, "a journal record is not JSON");
         return Err(problem::internal());
     };
+    let texts = texts(asker, &record)?;
+    Ok(json!({ "seq": sealed.seq, "hash": sealed.hash, "record": record, "texts": texts }))
+}
+
+/// The free texts that something in the journal names, by digest: nothing for an erased one.
+pub(super) fn texts(asker: &Asker, value: &Value) -> Result<Map<String, Value>, Problem> {
     let mut digests = BTreeSet::new();
-    collect_digests(&record, &mut digests);
+    collect_digests(value, &mut digests);
     let mut texts = Map::new();
     for digest in digests {
         let text = asker.server.engine.reader().text(&TextDigest(digest))?;
         texts.insert(digest.to_string(), text.map_or(Value::Null, |text| Value::String(text.value)));
     }
-    Ok(json!({ "seq": sealed.seq, "hash": sealed.hash, "record": record, "texts": texts }))
+    Ok(texts)
 }
 
 fn collect_digests(value: &Value, into: &mut BTreeSet<Digest>) {

@@ -6,17 +6,17 @@ use serde_json::{Map, Value, json};
 
 use crate::domain::facts::{Action, Object};
 use crate::domain::settings::{EdgeSource, JsonObject};
-use crate::domain::{Command, EntityDef, Outcome, Rejection, Uid, standing};
-use crate::engine::Reply;
+use crate::domain::{Command, EntityDef, Facts, Outcome, Rejection, Uid, Unavailable, standing};
 use crate::engine::ports::{Listing, MAX_EXAMINED, Page};
-use crate::http::asker::{Asker, Params, Sent};
+use crate::http::asker::{Asker, Done, Params, Sent};
 use crate::http::ids::take_text;
 use crate::http::problem::{self, Problem};
 use crate::http::reply::Answer;
+use crate::http::strict::malformed_member;
 use crate::http::views;
 
-use super::activations::{listed, through};
 use super::grants::{created_or_ok, reason};
+use super::paging::{listed, through};
 
 /// What a cursor begins with while the bundle's entities are listed; the uid follows.
 const IN_BUNDLE: &str = "b:";
@@ -49,11 +49,12 @@ fn one(asker: &Asker, uid: &Uid) -> Result<Value, Problem> {
 }
 
 fn shown(asker: &Asker, uid: &Uid) -> Result<Option<Value>, Problem> {
-    let found = asker.server.engine.facts(|facts, _, _| {
-        let Some(def) = standing::definition(facts, uid)? else { return Ok(None) };
-        views::entity(facts, &def, facts.row(uid)?.as_deref()).map(Some)
-    })?;
-    Ok(found)
+    Ok(asker.server.engine.facts(|facts, _, _| seen(facts, uid))?)
+}
+
+fn seen(facts: &dyn Facts, uid: &Uid) -> Result<Option<Value>, Unavailable> {
+    let Some(def) = standing::definition(facts, uid)? else { return Ok(None) };
+    views::entity(facts, &def, facts.row(uid)?.as_deref()).map(Some)
 }
 
 /// The bundle's entities first, then those that are stored and that the bundle does not own.
@@ -124,37 +125,41 @@ pub(super) async fn put(asker: Asker, params: Params, sent: Sent) -> Result<Answ
     let uid = members.entity("uid")?;
     let parents = members.entities("parents")?;
     let attrs: Map<String, Value> = members.optional("attrs")?.unwrap_or_default();
-    members.finish(&["tags", "dry_run"])?;
-    let attrs = JsonObject::new(&attrs).map_err(|why| {
-        Problem::new(http::StatusCode::BAD_REQUEST, "malformed_member", "a member is not as it should be", format!("`attrs`: {why}"))
-            .with("member", "attrs")
-    })?;
-    let reply = asker.submit(&sent, Command::PutEntity { uid, parents, attrs, source: EdgeSource::Api }).await?;
-    changed(asker, reply).await
+    let source = source(members.optional("source")?)?;
+    let dry_run = members.dry_run()?;
+    members.finish(&["tags"])?;
+    let attrs = JsonObject::new(&attrs).map_err(|why| malformed_member("attrs", why))?;
+    let done = asker.submit(&sent, Command::PutEntity { uid: uid.clone(), parents, attrs, source }, dry_run).await?;
+    changed(asker, uid, done).await
+}
+
+/// Who says so. Nobody writes in the name of the bundle.
+fn source(named: Option<String>) -> Result<EdgeSource, Problem> {
+    match named.as_deref() {
+        None | Some("api") => Ok(EdgeSource::Api),
+        Some("scim") => Ok(EdgeSource::Scim),
+        Some(_) => Err(malformed_member("source", "write `api` or `scim`")),
+    }
 }
 
 /// `DELETE /v1/entities?type&id`.
 pub(super) async fn delete(asker: Asker, mut params: Params, sent: Sent) -> Result<Answer, Problem> {
     let uid =
         params.entity("type", "id")?.ok_or_else(|| problem::bad_parameter("type", "it is missing; name the entity by `type` and `id`"))?;
-    let reason = reason(&sent, params)?;
-    let reply = asker.submit(&sent, Command::DeleteEntity { uid, reason }).await?;
-    changed(asker, reply).await
+    let (reason, dry_run) = reason(&sent, params)?;
+    let done = asker.submit(&sent, Command::DeleteEntity { uid: uid.clone(), reason }, dry_run).await?;
+    changed(asker, uid, done).await
 }
 
 async fn set_disabled(asker: Asker, params: Params, sent: Sent, disabled: bool) -> Result<Answer, Problem> {
     params.finish()?;
     let mut members = sent.members()?;
     let (kind, id): (String, String) = (members.required("type")?, members.required("id")?);
-    let reason = take_text(&mut members, "reason")?;
-    members.finish(&["dry_run"])?;
-    let uid = Uid::new(&kind, &id).map_err(|bad| {
-        Problem::new(http::StatusCode::BAD_REQUEST, "malformed_member", "a member is not as it should be", bad.to_string())
-            .with("member", "id")
-    })?;
-    let reply = asker.submit(&sent, Command::SetDisabled { uid: uid.clone(), disabled, reason }).await?;
-    let outcome = if reply.outcome == Outcome::Unchanged { Outcome::EntityChanged(uid) } else { reply.outcome };
-    changed(asker, Reply { outcome, ..reply }).await
+    let (reason, dry_run) = (take_text(&mut members, "reason")?, members.dry_run()?);
+    members.finish(&[])?;
+    let uid = Uid::new(&kind, &id).map_err(|bad| malformed_member("id", bad))?;
+    let done = asker.submit(&sent, Command::SetDisabled { uid: uid.clone(), disabled, reason }, dry_run).await?;
+    changed(asker, uid, done).await
 }
 
 /// `POST /v1/entities/disable`.
@@ -167,18 +172,21 @@ pub(super) async fn enable(asker: Asker, params: Params, sent: Sent) -> Result<A
     set_disabled(asker, params, sent, false).await
 }
 
-async fn changed(asker: Asker, reply: Reply) -> Result<Answer, Problem> {
-    if let Outcome::EntityDeleted(uid) = &reply.outcome {
-        return Ok(Answer::ok(reply.seq, json!({ "uid": uid, "deleted": true })).repeated(reply.repeated));
+/// The entity as a command left it, or that it is gone. Where nothing had to change, it is already as the caller was permitted to have it.
+async fn changed(asker: Asker, uid: Uid, done: Done) -> Result<Answer, Problem> {
+    let outcome = &done.reply.outcome;
+    if let Outcome::EntityDeleted(uid) = outcome {
+        return Ok(done.answer(json!({ "uid": uid, "deleted": true })));
     }
-    // It is already as it was to be; the caller was permitted to put it there.
-    if reply.outcome == Outcome::Unchanged {
-        return Ok(Answer::ok(reply.seq, json!({ "unchanged": true })).repeated(reply.repeated));
+    let created = matches!(outcome, Outcome::EntityCreated(_));
+    if !created && !matches!(outcome, Outcome::EntityChanged(_) | Outcome::Unchanged) {
+        return Err(problem::unforeseen(outcome));
     }
-    let created = matches!(reply.outcome, Outcome::EntityCreated(_));
-    let (Outcome::EntityCreated(uid) | Outcome::EntityChanged(uid)) = reply.outcome else {
-        return Err(problem::unforeseen(&reply.outcome));
-    };
-    let body = asker.read(move |asker| Ok(shown(asker, &uid)?.unwrap_or_else(|| json!({ "uid": uid })))).await?;
-    Ok(Answer::ok(reply.seq, body).status(created_or_ok(created)).repeated(reply.repeated))
+    let (body, done) = asker
+        .read(move |asker| {
+            let found = asker.after(&done, |facts, _, _| seen(facts, &uid))?;
+            Ok((found.unwrap_or_else(|| json!({ "uid": uid })), done))
+        })
+        .await?;
+    Ok(done.answer(body).status(created_or_ok(created)))
 }

@@ -51,7 +51,7 @@ pub(super) async fn explain(asker: Asker, params: Params, sent: Sent) -> Result<
         "errors": verdict.errors,
         "subject": presence(verdict.presence),
         "resource": presence(verdict.resource_presence),
-        "groups": verdict.groups,
+        "groups": verdict.memberships.groups,
         "holdings": holdings,
         "context_dropped": verdict.context_dropped,
         "valid_until": verdict.valid_until,

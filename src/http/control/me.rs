@@ -12,8 +12,8 @@ use crate::http::views;
 
 use super::activations::{load, view};
 
-/// Most pending requests that `/v1/me` shows; the list of activations shows all.
-const MAX_PENDING_SHOWN: usize = 100;
+/// Most requests that wait, for votes or for their start, which `/v1/me` shows; the list of activations shows all.
+const MAX_WAITING_SHOWN: usize = 100;
 
 /// `GET /v1/me`.
 pub(super) async fn me(asker: Asker, params: Params) -> Result<Answer, Problem> {
@@ -38,13 +38,17 @@ fn own_standing(asker: &Asker) -> Result<Value, Problem> {
                     "principal": through.holder,
                     "start": through.grant.window.start,
                     "end": through.grant.window.end,
+                    "emergency": facts.definitions().roles.get(&through.grant.role).is_some_and(|settings| settings.emergency.is_some()),
                     "settings": facts.definitions().roles.get(&through.grant.role).map(|settings| views::role_summary(settings)),
                 })
             })
             .collect();
         let mut active = Vec::with_capacity(standing.holdings.len());
         for holding in standing.holdings {
-            active.push(views::holding(&at_home(facts, principal, holding, moment)?));
+            let conditions = facts.definitions().roles.get(&holding.role).is_some_and(|settings| settings.conditions);
+            let mut shown = views::holding(&at_home(facts, principal, holding, moment)?);
+            views::put(&mut shown, "conditions", conditions.into());
+            active.push(shown);
         }
         let presence = match standing.presence {
             Presence::Known => "known",
@@ -57,7 +61,7 @@ fn own_standing(asker: &Asker) -> Result<Value, Problem> {
             json!({
                 "principal": principal,
                 "presence": presence,
-                "groups": standing.groups,
+                "groups": standing.memberships.groups,
                 "eligible": eligible,
                 "active": active,
                 "revision": revision,
@@ -67,16 +71,17 @@ fn own_standing(asker: &Asker) -> Result<Value, Problem> {
             waiting,
         ))
     })?;
-    let mut pending = Vec::new();
-    for id in waiting.iter().take(MAX_PENDING_SHOWN) {
+    let (mut pending, mut scheduled) = (Vec::new(), Vec::new());
+    for id in waiting.iter().take(MAX_WAITING_SHOWN) {
         let seen = view(asker, &*load(asker, id)?)?;
-        if seen.get("status").and_then(Value::as_str) == Some("pending") {
-            pending.push(seen);
+        match seen.get("status").and_then(Value::as_str) {
+            Some("pending") => pending.push(seen),
+            Some("scheduled") => scheduled.push(seen),
+            Some(_) | None => {}
         }
     }
-    if let Value::Object(members) = &mut shown {
-        members.insert("pending".to_owned(), pending.into());
-    }
+    views::put(&mut shown, "pending", pending.into());
+    views::put(&mut shown, "scheduled", scheduled.into());
     Ok(shown)
 }
 
@@ -108,8 +113,6 @@ pub(super) async fn role(asker: Asker, Path(name): Path<String>, params: Params)
         return Err(Rejection::NotFound { what: "role".to_owned(), id: name.to_string() }.into());
     };
     let mut shown = views::role(settings);
-    if let Value::Object(members) = &mut shown {
-        members.insert("revision".to_owned(), json!(definitions.revision));
-    }
+    views::put(&mut shown, "revision", json!(definitions.revision));
     Ok(Answer::ok(asker.seq, shown))
 }

@@ -6,12 +6,18 @@
 mod activations;
 mod approvals;
 mod audit;
+mod bulk;
+mod endings;
 mod entities;
+mod events;
 mod explain;
+mod grant_requests;
 mod grants;
 mod me;
 mod ops;
+mod paging;
 mod policies;
+mod seen;
 mod visible;
 
 use std::sync::Arc;
@@ -57,38 +63,70 @@ pub fn endpoints() -> Vec<Endpoint> {
     let data = data::ENDPOINTS.iter().map(|(method, path, asks)| Endpoint { method: method.clone(), path, asks, handler: None });
     let mut all: Vec<Endpoint> = data.collect();
     all.extend(activation_endpoints());
+    all.extend(grant_endpoints());
     all.extend(other_endpoints());
     all
 }
 
 fn activation_endpoints() -> Vec<Endpoint> {
     let read = "own or waiting for the caller's vote: free; others: readActivation on the activation";
+    let ask = "activateRole on the grant; activateRoleFor for somebody else; activateInEmergency for break-glass";
     vec![
-        row(Method::POST, "/v1/activations", "activateRole on the grant; activateRoleFor for somebody else", post(activations::create)),
+        row(Method::POST, "/v1/activations", ask, post(activations::create)),
+        row(Method::POST, "/v1/activations/bulk", "the same of each item; each item is answered for itself", post(bulk::create)),
         row(Method::GET, "/v1/activations", read, get(activations::list)),
         row(Method::GET, "/v1/activations/{id}", read, get(activations::one)),
+        row(Method::POST, "/v1/activations/{id}/extend", "extendActivation on the activation", post(activations::extend)),
         row(Method::POST, "/v1/activations/{id}/approve", VOTE, post(approvals::approve)),
         row(Method::POST, "/v1/activations/{id}/deny", VOTE, post(approvals::deny)),
         row(
             Method::POST,
             "/v1/activations/{id}/cancel",
             "requester or beneficiary: free; others: cancelActivation on the activation",
-            post(activations::cancel),
+            post(endings::cancel),
         ),
-        row(Method::POST, "/v1/activations/{id}/deactivate", "its holder", post(activations::deactivate)),
-        row(Method::POST, "/v1/activations/{id}/revoke", "revokeActivation on the activation", post(activations::revoke)),
+        row(Method::POST, "/v1/activations/{id}/deactivate", "its holder", post(endings::deactivate)),
+        row(Method::POST, "/v1/activations/{id}/revoke", "revokeActivation on the activation", post(endings::revoke)),
+        row(
+            Method::POST,
+            "/v1/activations/revoke",
+            "of a principal: revokeActivation on each activation; of a role: revokeRole on the role",
+            post(endings::revoke_all),
+        ),
         row(Method::GET, "/v1/approvals", OWN, get(approvals::list)),
         row(Method::GET, "/v1/me", OWN, get(me::me)),
         row(Method::GET, "/v1/roles", "a credential", get(me::roles)),
         row(Method::GET, "/v1/roles/{role}", "a credential", get(me::role)),
+    ]
+}
+
+fn grant_endpoints() -> Vec<Endpoint> {
+    let prolong = "own and own groups': free; others: assignRole on the grant";
+    let decide = "assignRole on the grant, never for oneself nor on one's own request";
+    let requests = "own and own groups': free; others: readAudit on Sidecar, or assignRole on the grant";
+    vec![
         row(Method::POST, "/v1/eligibilities", ASSIGN, post(grants::create_eligibility)),
         row(Method::GET, "/v1/eligibilities", GRANTS, get(grants::eligibilities)),
         row(Method::GET, "/v1/eligibilities/{id}", GRANTS, get(grants::eligibility)),
         row(Method::DELETE, "/v1/eligibilities/{id}", ASSIGN, delete(grants::remove_eligibility)),
+        row(Method::POST, "/v1/eligibilities/{id}/extend", prolong, post(grant_requests::extend_eligibility)),
+        row(Method::POST, "/v1/eligibilities/{id}/renew", prolong, post(grant_requests::renew_eligibility)),
         row(Method::POST, "/v1/assignments", ASSIGN, post(grants::create_assignment)),
         row(Method::GET, "/v1/assignments", GRANTS, get(grants::assignments)),
         row(Method::GET, "/v1/assignments/{id}", GRANTS, get(grants::assignment)),
         row(Method::DELETE, "/v1/assignments/{id}", ASSIGN, delete(grants::remove_assignment)),
+        row(Method::POST, "/v1/assignments/{id}/extend", prolong, post(grant_requests::extend_assignment)),
+        row(Method::POST, "/v1/assignments/{id}/renew", prolong, post(grant_requests::renew_assignment)),
+        row(Method::GET, "/v1/grant-requests", requests, get(grant_requests::list)),
+        row(Method::GET, "/v1/grant-requests/{id}", requests, get(grant_requests::one)),
+        row(Method::POST, "/v1/grant-requests/{id}/approve", decide, post(grant_requests::approve)),
+        row(Method::POST, "/v1/grant-requests/{id}/deny", decide, post(grant_requests::deny)),
+        row(
+            Method::POST,
+            "/v1/grant-requests/{id}/cancel",
+            "requester or holder: free; others: assignRole on the grant",
+            post(grant_requests::cancel),
+        ),
     ]
 }
 
@@ -105,6 +143,12 @@ fn other_endpoints() -> Vec<Endpoint> {
         row(Method::POST, "/v1/policies/validate", BUNDLE, post(policies::validate)),
         row(Method::POST, "/v1/explain", "explainAccess on SubjectKind of the subject", post(explain::explain)),
         row(Method::GET, "/v1/audit/events", "readAudit on Sidecar", get(audit::events)),
+        row(
+            Method::GET,
+            "/v1/events",
+            "known and enabled; own things and readActivation's: free; all: subscribeEvents and readAudit on Sidecar",
+            get(events::events),
+        ),
         row(Method::GET, "/healthz", "nothing", get(ops::healthz)),
         row(Method::GET, "/readyz", "nothing", get(ops::readyz)),
         row(Method::GET, "/metrics", "nothing on loopback in development; else readMetrics on Sidecar", get(ops::metrics)),
@@ -133,7 +177,10 @@ pub(super) fn router(server: Arc<Server>) -> Router {
 /// The methods of a path, as `Allow` lists them.
 pub(super) fn allowed(path: &str) -> Option<String> {
     let mut methods: Vec<&str> = Vec::new();
-    for endpoint in endpoints().iter().filter(|endpoint| matches(endpoint.path, path)) {
+    let all = endpoints();
+    // A path that is spelt out stands before one that varies, as for the router.
+    let exact = all.iter().any(|endpoint| endpoint.path == path);
+    for endpoint in all.iter().filter(|endpoint| if exact { endpoint.path == path } else { matches(endpoint.path, path) }) {
         methods.push(match endpoint.method {
             Method::GET => "GET, HEAD",
             Method::POST => "POST",
@@ -165,6 +212,7 @@ mod tests {
         let rows = [
             ("/v1/activations", Some("POST, GET, HEAD")),
             ("/v1/activations/act_1", Some("GET, HEAD")),
+            ("/v1/activations/revoke", Some("POST")),
             ("/v1/activations/", None),
             ("/access/v1/evaluation", Some("POST")),
             ("/v1/nothing", None),

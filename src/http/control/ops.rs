@@ -49,19 +49,22 @@ pub(super) async fn metrics(State(server): State<Arc<Server>>, headers: HeaderMa
     Ok(response)
 }
 
-/// `POST /dev/clock`: `{"advance": "PT1H"}` or `{"set": "2030-01-31T09:00:00Z"}`.
+/// `POST /dev/clock`: `{"advance": "PT1H"}` or `{"set": "2030-01-31T09:00:00Z"}`, as if so much time had passed; `{"jump": "PT10M"}` sets
+/// the clock ahead while none passes.
 #[cfg(feature = "test-clock")]
 pub(super) async fn clock(State(server): State<Arc<Server>>, sent: crate::http::asker::Sent) -> Result<Answer, Problem> {
     use crate::domain::{Duration, Timestamp};
     use crate::engine::ports::Clock as _;
     let Some(clock) = &server.clock else { return Err(crate::http::problem::no_such_endpoint("/dev/clock")) };
     let mut members = sent.members()?;
-    let (advance, set): (Option<Duration>, Option<Timestamp>) = (members.optional("advance")?, members.optional("set")?);
+    let (advance, jump): (Option<Duration>, Option<Duration>) = (members.optional("advance")?, members.optional("jump")?);
+    let set: Option<Timestamp> = members.optional("set")?;
     members.finish(&[])?;
-    match (advance, set) {
-        (Some(by), None) => drop(clock.advance(by)),
-        (None, Some(to)) => clock.set(to),
-        _ => return Err(crate::http::problem::bad_parameter("body", "give `advance` or `set`, one of them")),
+    match (advance, set, jump) {
+        (Some(by), None, None) => drop(clock.advance(by)),
+        (None, Some(to), None) => clock.set(to),
+        (None, None, Some(by)) => drop(clock.jump(by)),
+        _ => return Err(crate::http::problem::bad_parameter("body", "give `advance`, `set` or `jump`, one of them")),
     }
     Ok(Answer::ok(server.engine.view().seq, json!({ "now": clock.now() })))
 }

@@ -8,6 +8,7 @@ use crate::domain::Outcome;
 use crate::domain::facts::{Action, Object};
 use crate::http::ReloadError;
 use crate::http::asker::{Asker, Params, Sent, SentBundle};
+use crate::http::limits::MAX_SHADOWED_SHOWN;
 use crate::http::problem::{self, Problem};
 use crate::http::reply::Answer;
 use crate::policy::{Bundle, BundleError, TestOutcome};
@@ -17,6 +18,7 @@ pub(super) async fn get(asker: Asker, params: Params) -> Result<Answer, Problem>
     asker.demand(Action::ManageBundle, Object::Sidecar)?;
     params.finish()?;
     let (view, health) = (asker.server.engine.view(), asker.server.engine.health());
+    let shadowed = asker.clone().read(|asker| Ok(asker.server.engine.shadowed(MAX_SHADOWED_SHOWN)?)).await?;
     let files: Vec<Value> =
         view.bundle.files().iter().map(|file| json!({ "path": file.path, "bytes": file.bytes, "sha256": file.sha256 })).collect();
     let body = json!({
@@ -27,6 +29,7 @@ pub(super) async fn get(asker: Asker, params: Params) -> Result<Answer, Problem>
         "roles": view.bundle.definitions().roles.len(),
         "files": files,
         "warnings": view.bundle.warnings(),
+        "shadowed": { "count": shadowed.count, "entities": shadowed.entities },
         "folder": asker.server.policies.path().display().to_string(),
         "degraded": health.degraded,
         "last_error": health.last_error.map(|error| json!({ "message": error.message, "at": error.at })),

@@ -1,15 +1,22 @@
 //! Who sees what. One's own is free; the rest is asked of Cedar, item by item.
 
-use crate::domain::decide::{asked_stage, object, person};
+use crate::domain::decide::{asked_stage, may_vote_in, object, person, waited};
 use crate::domain::facts::{Action, Object};
 use crate::domain::grant::{ActivationState, ActivationStatus};
 use crate::domain::standing::{self, Moment, Presence};
-use crate::domain::{Activation, Duration, Facts, RoleName, Timestamp, Uid, Unavailable, Window};
+use crate::domain::{Activation, Duration, Facts, GrantRequest, RoleName, Timestamp, Uid, Unavailable, Window};
 
 use super::super::asker::Asker;
 
-/// Whether a request waits for a caller's vote, as far as the stage's list and the separation of duties go. The command decides again.
-pub(super) fn waits_for(facts: &dyn Facts, caller: &Uid, activation: &Activation, moment: Moment) -> Result<bool, Unavailable> {
+/// Whether a request waits for a caller's vote, as far as the stage's list and the separation of duties go: for an extension, whoever asked
+/// for what it extends (`parent`) has no vote either. The command decides again.
+pub(super) fn waits_for(
+    facts: &dyn Facts,
+    caller: &Uid,
+    activation: &Activation,
+    parent: Option<&Activation>,
+    moment: Moment,
+) -> Result<bool, Unavailable> {
     let (ActivationStatus::Pending, ActivationState::Pending { stage, .. }) = (activation.status(moment.now), &activation.state) else {
         return Ok(false);
     };
@@ -19,7 +26,7 @@ pub(super) fn waits_for(facts: &dyn Facts, caller: &Uid, activation: &Activation
         return Ok(false);
     }
     let mine = person(facts, caller)?;
-    let involved = [Some(&activation.principal), activation.requester.principal()];
+    let involved = [Some(&activation.principal), activation.requester.principal(), parent.and_then(|parent| parent.requester.principal())];
     for uid in involved.into_iter().flatten() {
         if person(facts, uid)? == mine {
             return Ok(false);
@@ -28,7 +35,7 @@ pub(super) fn waits_for(facts: &dyn Facts, caller: &Uid, activation: &Activation
     if activation.votes.iter().any(|vote| vote.person == mine || vote.voter.principal() == Some(caller)) {
         return Ok(false);
     }
-    Ok(stage.approvers.contains(caller) || standing::ancestors(facts, caller)?.iter().any(|group| stage.approvers.contains(group)))
+    may_vote_in(facts, stage, caller, waited(activation, moment.now))
 }
 
 impl Asker {
@@ -42,13 +49,23 @@ impl Asker {
         if self.owns(activation) || self.may(Action::ReadActivation, object(activation))? {
             return Ok(true);
         }
-        self.server.engine.facts(|facts, _, moment| waits_for(facts, &self.caller.principal, activation, moment))
+        self.is_asked(activation)
+    }
+
+    /// Whether a request waits for the caller's vote, before Cedar is asked.
+    fn is_asked(&self, activation: &Activation) -> Result<bool, Unavailable> {
+        let parent = match &activation.extends {
+            Some(parent) => self.server.engine.reader().activation(parent)?,
+            None => None,
+        };
+        let caller = &self.caller.principal;
+        self.server.engine.facts(|facts, _, moment| waits_for(facts, caller, activation, parent.as_deref(), moment))
     }
 
     /// Whether the caller may vote for, or against, a request that waits.
     pub(super) fn may_vote(&self, activation: &Activation) -> Result<bool, Unavailable> {
-        let waits = self.server.engine.facts(|facts, _, moment| waits_for(facts, &self.caller.principal, activation, moment))?;
-        Ok(waits && (self.may(Action::ApproveActivation, object(activation))? || self.may(Action::DenyActivation, object(activation))?))
+        Ok(self.is_asked(activation)?
+            && (self.may(Action::ApproveActivation, object(activation))? || self.may(Action::DenyActivation, object(activation))?))
     }
 
     /// Whether the caller may read the whole history, and so everything that it is about.
@@ -70,5 +87,19 @@ impl Asker {
         let duration = window.end.map(|end: Timestamp| -> Duration { end.since(window.start) });
         let object = Object::RoleGrant { role: role.clone(), scope: scope.cloned(), beneficiary: holder.clone(), duration };
         self.may(Action::AssignRole, object)
+    }
+
+    /// Whether a request to extend or renew a grant is the caller's own: it asked, or the grant is its own or one of its groups'.
+    pub(super) fn owns_request(&self, request: &GrantRequest, selves: &[Uid]) -> bool {
+        request.requester.principal().is_some_and(|requester| self.is(requester)) || selves.contains(&request.holder)
+    }
+
+    /// Whether the caller may see a request to extend or renew a grant: its own, or one that it could decide, or everything.
+    pub(super) fn may_see_request(&self, request: &GrantRequest, selves: &[Uid], audits: bool) -> Result<bool, Unavailable> {
+        if audits || self.owns_request(request, selves) {
+            return Ok(true);
+        }
+        let window = Window { start: self.server.engine.moment().now, end: Some(request.end) };
+        self.may_grant(&request.holder, &request.role, request.scope.as_ref(), window)
     }
 }

@@ -30,7 +30,7 @@ fn a_role_counts_where_its_scope_covers() {
     assert_eq!(Story::plain().active(ANN, "editor", None, 0).says(ANN, "Action::\"read\"", PLAN), Reason::Permitted);
     let verdict = Story::plain().active(ANN, "editor", None, 0).check(&Ask::new(uid(ANN), "read", uid(PLAN)));
     assert_eq!(verdict.policies, ["main.cedar#1"]);
-    assert_eq!(verdict.groups, [uid("Group::\"staff\"")]);
+    assert_eq!(verdict.memberships.groups, [uid("Group::\"staff\"")]);
     assert_eq!(verdict.valid_until, Some(NOW.plus(Duration::from_hours(1))));
     assert_eq!(verdict.holdings.len(), 1);
 }
@@ -168,6 +168,20 @@ fn a_holding_shows_as_a_tag() {
         assert_eq!(Story::of(bundle()).active(ANN, "admin", None, approvals).says(ANN, "read", PLAN), reason);
     }
     assert_eq!(Story::of(bundle()).assigned(ANN, "admin", None, None).says(ANN, "read", PLAN), Reason::NoPermit);
+}
+
+#[test]
+fn a_tag_shows_an_emergency() {
+    let roles = format!("{ROLES}[roles.\"admin\".emergency]\nmax_duration = \"PT30M\"\n");
+    let forbid = "forbid (principal, action == Action::\"read\", resource)
+        when { principal.hasTag(\"admin\") && principal.getTag(\"admin\").emergency };";
+    let story = || Story::of(load(&[("roles.toml", Some(&roles)), ("tags.cedar", Some(forbid))]).unwrap_or_else(|error| panic!("{error}")));
+    let verdict = |story: Story| story.check(&Ask::new(uid(ANN), "read", uid(PLAN)));
+    let plain = verdict(story().active(ANN, "admin", None, 0));
+    assert_eq!((plain.reason, plain.valid_until), (Reason::Permitted, Some(NOW.plus(Duration::from_hours(1)))));
+    let emergency = verdict(story().active(ANN, "admin", None, 0).in_emergency(ANN));
+    assert_eq!((emergency.reason, emergency.valid_until), (Reason::Forbidden, Some(NOW.plus(Duration::from_mins(30)))));
+    assert_eq!(verdict(story().assigned(ANN, "admin", None, None)).reason, Reason::Permitted);
 }
 
 #[test]

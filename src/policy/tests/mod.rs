@@ -1,6 +1,7 @@
 //! Bundles, good and bad, as rows.
 
 mod checks;
+mod conditions;
 mod refused;
 mod sample;
 mod story;

@@ -50,9 +50,7 @@ fn roles() {
         "roles.toml",
         &[
             ("", "max_duraton = \"PT1H\"", "roles.toml:7:1: unknown key `max_duraton` in `roles.admin`"),
-            ("", "emergency = true", "roles.toml:7:1: `emergency` is not available yet"),
-            ("", "conditions = true", "roles.toml:7:1: `conditions` is not available yet"),
-            ("", "max_extensions = 1", "roles.toml:7:1: `max_extensions` is not available yet"),
+            ("", "notify = true", "roles.toml:7:1: `notify` is not available yet"),
             ("\"User\"", "\"Usr\"", "roles.toml:2:20: `principal_types` names `Usr`, which is no entity type of the schema"),
             ("[elevon]", "[elevon", "roles.toml:1:8: unclosed table"),
             ("[elevon]", "[elevon]\nrole_type = \"A::Role\"", "roles.toml:2:13: `role_type` is `A::Role`, and has to be"),
@@ -84,13 +82,153 @@ fn roles() {
                 "[[roles.admin.approval.stages]]\napprovers = ['Group::\"staff\"']\nquorum = 0",
                 "roles.toml:9:10: `quorum` is 0, and has to be from 1 to 100",
             ),
-            (
-                "",
-                "[[roles.admin.approval.stages]]\napprovers = ['User::\"ann\"']\nfallback = 2",
-                "roles.toml:9:1: `fallback` is not available yet",
-            ),
         ],
     );
+}
+
+#[test]
+fn extensions_budgets_and_emergencies() {
+    refused(
+        "roles.toml",
+        &[
+            ("", "max_extensions = 101", "roles.toml:7:18: `max_extensions` is 101, and has to be from 0 to 100"),
+            ("", "max_extensions = -1", "roles.toml:7:18: `max_extensions` is an integer, and has to be a whole number from 0"),
+            ("", "extendable_after = \"half\"", "roles.toml:7:20: `extendable_after` has to be a share from 0 to 100"),
+            ("", "extendable_after = \"101%\"", "roles.toml:7:20: `extendable_after` has to be a share from 0 to 100"),
+            ("", "extendable_after = \"+5%\"", "roles.toml:7:20: `extendable_after` has to be a share"),
+            ("", "extendable_after = \"%\"", "roles.toml:7:20: `extendable_after` has to be a share"),
+            ("", "extendable_after = \"50\"", "roles.toml:7:20: `extendable_after` has to be a share"),
+            ("", "extendable_after = 101", "roles.toml:7:20: `extendable_after` has to be a share"),
+            ("", "extendable_after = 0.5", "roles.toml:7:20: `extendable_after` has to be a share"),
+            (
+                "",
+                "max_extensions = 0\nextendable_after = 50",
+                "roles.toml:8:20: `extendable_after` does nothing while `max_extensions` is 0",
+            ),
+            ("", "max_active_per_day = 0", "roles.toml:7:22: `max_active_per_day` is no time at all"),
+            ("", "max_active_per_day = \"PT0S\"", "roles.toml:7:22: `max_active_per_day` is no time at all"),
+            ("", "max_active_per_day = \"4h\"", "roles.toml:7:22: `4h` is not an ISO 8601 duration"),
+            ("", "max_active_per_day = true", "roles.toml:7:22: `max_active_per_day` is a boolean, and has to be a duration"),
+            ("", "max_active_per_day = -5", "roles.toml:7:22: `max_active_per_day` is an integer, and has to be a whole number"),
+            ("", "activate_within = \"PT0S\"", "roles.toml:7:19: `activate_within` is no time at all"),
+            ("", "emergency = true", "roles.toml:7:13: `emergency` is a boolean, and has to be a table"),
+            ("", "[roles.admin.emergency]\nmax_duraton = \"PT1H\"", "roles.toml:8:1: unknown key `max_duraton` in `roles.admin.emergency`"),
+            ("", "[roles.admin.emergency]\nmax_duration = \"PT0S\"", "roles.toml:8:16: `max_duration` is no time at all"),
+            ("", "[roles.admin.emergency]\nmax_per_day = 0", "roles.toml:8:15: `max_per_day` is 0, and has to be from 1"),
+            ("", "[roles.admin.emergency]\nreview_within = \"PT0S\"", "roles.toml:8:17: `review_within` is no time at all"),
+            (
+                "",
+                "[roles.admin.emergency]\nmax_duration = \"PT9H\"",
+                "roles.toml:8:16: `max_duration` of an emergency is longer than the role's",
+            ),
+            ("", "conditions = \"x\"", "roles.toml:7:14: `conditions` is a string, and has to be `true` or `false`"),
+        ],
+    );
+}
+
+#[test]
+fn fallback_approvers() {
+    let rows = [
+        ("fallback = 2", "roles.toml:10:12: `fallback` is an integer, and has to be a table"),
+        ("fallback = {}", "roles.toml:10:1: the fallback has no approvers"),
+        ("fallback = { after = \"PT1H\" }", "roles.toml:10:1: the fallback has no approvers"),
+        ("fallback = { approvers = [], after = \"PT1H\" }", "roles.toml:10:26: the fallback has no approvers"),
+        ("fallback = { approvers = ['Group::\"ops\"'] }", "roles.toml:10:1: the fallback has no `after`"),
+        ("fallback = { approvers = ['ops'], after = \"PT1H\" }", "roles.toml:10:27: `ops` is not an entity"),
+        ("fallback = { approvers = ['Doc::\"plan\"'], after = \"PT1H\" }", "roles.toml:10:27: Doc::\"plan\" cannot approve"),
+        (
+            "fallback = { approvers = ['User::\"ann\"'], after = \"PT1H\" }",
+            "roles.toml:10:27: User::\"ann\" is an approver of the stage already",
+        ),
+        ("fallback = { approvers = ['Group::\"ops\"'], after = \"PT0S\" }", "roles.toml:10:52: `after` is no time at all"),
+        (
+            "fallback = { approvers = ['Group::\"ops\"'], after = \"PT2H\" }",
+            "roles.toml:10:52: the fallback would come when the stage is over",
+        ),
+        ("fallback = { approvers = ['Group::\"ops\"'], after = \"1h\" }", "roles.toml:10:52: `1h` is not an ISO 8601 duration"),
+        ("fallback = { approvers = ['Group::\"ops\"'], afer = \"PT1H\" }", "roles.toml:10:1: the fallback has no `after`"),
+        ("fallback_after = \"PT1H\"", "roles.toml:10:1: unknown key `fallback_after`"),
+        (
+            "quorum = 3\nfallback = { approvers = ['User::\"bea\"'], after = \"PT1H\" }",
+            "roles.toml:10:10: the quorum of 3 can never be reached: only 2",
+        ),
+    ];
+    for (more, expected) in rows {
+        let stage = format!("{ROLES}[[roles.admin.approval.stages]]\napprovers = ['User::\"ann\"']\ntimeout = \"PT2H\"\n{more}\n");
+        let said = load(&[("roles.toml", Some(&stage))]).map(drop).unwrap_err().summary();
+        assert!(said.starts_with(expected), "{more}\nexpected {expected}\ngot      {said}");
+    }
+}
+
+/// The roles, the files that are added, and how the answer begins.
+type Conditioned<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+
+/// Conditions stand with the role that wants them, or nowhere: whatever else is there was meant for something.
+#[test]
+fn conditions() {
+    let wanted = format!("{ROLES}conditions = true\n");
+    let fair = "permit (principal, action, resource);";
+    let path = "conditions/admin.cedar";
+    let rows: [Conditioned<'_>; 18] = [
+        (&wanted, &[], "roles.toml:7:14: the role `admin` has conditions, and there is no file `conditions/admin.cedar`"),
+        (&wanted, &[("conditions/Admin.cedar", fair)], "conditions/Admin.cedar: there is no role `Admin`"),
+        (&wanted, &[("admin.cedar", fair)], "roles.toml:7:14: the role `admin` has conditions, and there is no file"),
+        (ROLES, &[(path, fair)], "conditions/admin.cedar: the role `admin` does not say that it has conditions"),
+        (ROLES, &[("conditions/amin.cedar", fair)], "conditions/amin.cedar: there is no role `amin`"),
+        (ROLES, &[("conditions/a/b.cedar", fair)], "conditions/a/b.cedar: a bundle has no use for this file"),
+        (ROLES, &[("Conditions/admin.cedar", fair)], "Conditions/admin.cedar: a bundle has no use for this file"),
+        (&wanted, &[(path, "")], "conditions/admin.cedar: the conditions permit nothing, so the role `admin` would never count"),
+        (&wanted, &[(path, "forbid (principal, action, resource);")], "conditions/admin.cedar: the conditions permit nothing"),
+        (&wanted, &[(path, "permit (principal, action resource);")], "conditions/admin.cedar:1:27: unexpected token `resource`"),
+        (&wanted, &[(path, "permit (principal == ?principal, action, resource);")], "conditions/admin.cedar:1:1: templates are not taken"),
+        (
+            &wanted,
+            &[(path, "permit (principal, action, resource) when { resource.secrt };")],
+            "conditions/admin.cedar:1:45: for policy `conditions/admin.cedar#1`, attribute `secrt`",
+        ),
+        (
+            &wanted,
+            &[(path, "@id(\"a\") permit (principal, action, resource);\n@id(\"a\") forbid (principal, action, resource is Doc);")],
+            "conditions/admin.cedar:2:1: there are two policies with the id `a`",
+        ),
+        (&wanted, &[(path, "permit (principal is Doc, action, resource);")], "conditions/admin.cedar:1:1: the policy can never apply"),
+        (
+            &wanted,
+            &[(path, "permit (principal in Role::\"editor\", action, resource);")],
+            "conditions/admin.cedar:1:22: conditions are asked as if no role were held, so they cannot ask for roles",
+        ),
+        (
+            &wanted,
+            &[(path, "permit (principal, action, resource)\nunless { principal in [Role::\"editor\"] };")],
+            "conditions/admin.cedar:2:24: conditions are asked as if no role were held, so they cannot ask for roles",
+        ),
+        (
+            &wanted,
+            &[(path, "permit (principal, action, resource is Role);")],
+            "conditions/admin.cedar:1:1: conditions are asked as if no role were held, so they cannot ask for roles",
+        ),
+        (
+            &wanted,
+            &[(path, "permit (principal, action, resource) when { principal.hasTag(\"editor\") };")],
+            "conditions/admin.cedar:1:45: conditions are asked as if no role were held, so they cannot ask for tags",
+        ),
+    ];
+    for (roles, more, expected) in rows {
+        let mut changes: Vec<(&str, Option<&str>)> = vec![("roles.toml", Some(roles))];
+        changes.extend(more.iter().map(|(path, text)| (*path, Some(*text))));
+        let Err(error) = load(&changes) else { panic!("taken: {more:?}") };
+        let said = error.summary();
+        assert!(said.starts_with(expected), "{more:?}\nexpected {expected}\ngot      {said}\n\n{error}");
+    }
+    let error = load(&[("roles.toml", Some(&wanted))]).unwrap_err();
+    let help = "write that file, with at least one `permit`; or leave `conditions` out";
+    assert_eq!(error.problems()[0].help.as_deref(), Some(help));
+    for name in ["a/b", "../up", ".hidden", "README", "a\\\\b", &"x".repeat(250)] {
+        let roles = format!("{ROLES}[roles.\"{name}\"]\nconditions = true\n");
+        let said = load(&[("roles.toml", Some(&roles))]).map(drop).unwrap_err().summary();
+        assert!(said.starts_with("roles.toml:8:14: the role `") && said.contains("its name is not that of a file"), "{said}");
+        assert!(load(&[("roles.toml", Some(&roles.replace("conditions = true", "")))]).is_ok());
+    }
 }
 
 #[test]
@@ -191,6 +329,7 @@ fn policy_tests() {
             ("", "by = [\"main.cedar#1\"]", "tests/guard.toml:2:8: the guard test `guard` failed: expected to be decided by"),
             ("", "reason = \"ok\"", "tests/guard.toml:7:10: unknown reason `ok`"),
             ("", "reason = \"forbidden\"", "tests/guard.toml:2:8: the guard test `guard` failed: expected the reason `forbidden`"),
+            ("\"admin\" }", "\"admin\", emergency = true }", "tests/guard.toml:4:68: the role `admin` cannot be taken in an emergency"),
             ("", "because = 3", "tests/guard.toml:7:1: unknown key `because` in `test`"),
             ("", "at = \"noon\"", "tests/guard.toml:7:6: `noon` is not an RFC 3339 time"),
             ("", "stored = [{ uid = 'Dog::\"rex\"' }]", "tests/guard.toml:7:19: the schema has no entity type `Dog`"),

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::story::{NOW, Story, uid};
 use crate::domain::standing::Moment;
-use crate::domain::{Duration, Uid};
+use crate::domain::{Duration, RoleName, Uid};
 use crate::policy::{Ask, Bundle, Reason};
 
 /// The sample. Its tests are run once for all of these.
@@ -39,6 +39,10 @@ fn what_it_promises() {
     assert!(bundle.definitions().roles.len() >= 5);
     assert!(bundle.definitions().roles.values().any(|role| role.stages.len() == 2));
     assert!(bundle.warnings().is_empty(), "{:?}", bundle.warnings());
+    let role = |name: &str| &bundle.definitions().roles[&RoleName::new(name).unwrap()];
+    assert!(role("cluster-admin").emergency.is_some() && role("global-admin").max_active_per_day.is_some());
+    assert!(role("db-admin").stages[0].fallback.is_some() && role("db-admin").max_extensions == 2);
+    assert!(role("data-steward").conditions && bundle.has_conditions(&role("data-steward").name));
     let persons = ["bob", "bob-admin"].map(|id| bundle.definitions().entities[&Uid::new("User", id).unwrap()].person());
     assert_eq!(persons[0], persons[1]);
 }
@@ -76,7 +80,8 @@ impl StockCedar {
         if let Some((role, approvals)) = role {
             parents.insert(name(&format!("Role::\"{role}\"")));
             let approvals = RestrictedExpression::new_long(i64::from(approvals));
-            tags.push((role.to_owned(), RestrictedExpression::new_record([("approvals".to_owned(), approvals)]).unwrap()));
+            let shown = [("approvals".to_owned(), approvals), ("emergency".to_owned(), RestrictedExpression::new_bool(false))];
+            tags.push((role.to_owned(), RestrictedExpression::new_record(shown).unwrap()));
         }
         entities.insert(own.clone(), Entity::new_with_tags(own.clone(), attrs, parents, tags).unwrap());
         let action_name = name(&format!("Action::\"{action}\""));

@@ -48,7 +48,7 @@ impl Story {
 
     pub(super) fn stored(mut self, name: &str, attrs: &Value) -> Self {
         let def = EntityDef { uid: uid(name), parents: Vec::new(), attrs: JsonObject::new(&object(attrs)).unwrap() };
-        self.rows.all.rows.entry(uid(name)).or_default().stored = Some(def);
+        self.rows.all.rows.entry(uid(name)).or_default().stored = Some(Arc::new(def));
         self
     }
 
@@ -61,7 +61,7 @@ impl Story {
         let under = Under { holder: Incarnation(0), role: Incarnation(0), scope: scope.map(|_| Incarnation(0)) };
         let id = AssignmentId::new(&format!("asg_{role}")).unwrap();
         let window = Window { start: Timestamp::from_millis(0), end };
-        let grant = AssignmentGrant { id, role: RoleName::new(role).unwrap(), scope: scope.map(uid), window, under };
+        let grant = AssignmentGrant { id, role: RoleName::new(role).unwrap(), scope: scope.map(uid), window, under, seq: 1 };
         self.rows.all.rows.entry(uid(name)).or_default().grants.assignments.push(grant);
         self
     }
@@ -83,8 +83,18 @@ impl Story {
             basis: Basis { eligibility, holder: uid(name) },
             basis_incarnation: Incarnation(0),
             approvals,
+            extensions: 0,
+            emergency: false,
             ticket: None,
+            seq: 1,
         });
+        self
+    }
+
+    /// Makes the activations of a principal emergencies.
+    pub(super) fn in_emergency(mut self, name: &str) -> Self {
+        let grants = &mut self.rows.all.rows.entry(uid(name)).or_default().grants;
+        grants.activations.iter_mut().for_each(|grant| grant.emergency = true);
         self
     }
 
@@ -103,7 +113,12 @@ impl Story {
 
     /// Asks about one of Elevon's own actions, both ways there are.
     pub(super) fn asks(&self, actor: &str, action: Action, object: Object) -> Reason {
-        let (amr, groups) = (vec!["pwd".to_owned()], vec!["g".to_owned()]);
+        self.asks_with(actor, &["pwd"], action, object).reason
+    }
+
+    /// The same, with all that the answer rests on, of a caller who showed these factors.
+    pub(super) fn asks_with(&self, actor: &str, amr: &[&str], action: Action, object: Object) -> Verdict {
+        let (amr, groups) = (amr.iter().map(|word| (*word).to_owned()).collect(), vec!["g".to_owned()]);
         let caller = Caller { principal: uid(actor), credential: CredentialKind::Dev, amr, auth_time: None, groups };
         let question = Question { actor: Actor::Caller(caller), action, object, now: NOW };
         let verdict = self.bundle.ask(&self.rows, &question, self.moment).unwrap();
@@ -111,6 +126,6 @@ impl Story {
             let expected = if verdict.allowed { Ok(()) } else { Err(Refusal::Denied(verdict.policies.clone())) };
             assert_eq!(self.bundle.permits(&self.rows, &question), expected);
         }
-        verdict.reason
+        verdict
     }
 }

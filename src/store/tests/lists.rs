@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::domain::command::Due;
-use crate::domain::grant::{ActivationStatus, Cause};
+use crate::domain::grant::{ActivationStatus, Cause, RoleRow};
 use crate::domain::{Rows as _, Tables as _};
 use crate::engine::ports::{ActivationFilter, AuditFilter, GrantFilter, MAX_EXAMINED};
 
@@ -217,5 +217,5 @@ fn inner_rows_are_those_of_parents() {
     desk.say(vec![stored("User Alice", &[]), stored("Db users", &["Env prod"])]);
     assert_eq!(desk.store().inner_rows().unwrap().len(), 1);
     assert_eq!(desk.store().stored_children(&uid("Group admins"), None, 9).unwrap(), []);
-    assert_eq!(desk.store().role_incarnations().unwrap(), [(role("old-role"), Incarnation(1))].into());
+    assert_eq!(desk.store().role_rows().unwrap(), [(role("old-role"), RoleRow { incarnation: Incarnation(1), void_before: 0 })].into());
 }

@@ -174,13 +174,22 @@ fn activation(id: &str, principal: &str, name: &str, scope: Option<&str>, asked:
         scope: scope.map(uid),
         requested_at: at(asked),
         duration: Duration::from_hours(1),
+        start: None,
+        end: None,
+        emergency: false,
+        extends: None,
+        asked: None,
+        extensions: 0,
+        extension: None,
+        review_by: None,
+        seq: 0,
         justification: Some(text("because").digest()),
         ticket: None,
         basis: Basis { eligibility: EligibilityId::new("elg_1").unwrap(), holder: uid("Group admins") },
         under: under(),
         basis_incarnation: Incarnation(0),
         votes: Vec::new(),
-        state: ActivationState::Pending { stage: 0, timeout_at: at(asked + 86_400_000) },
+        state: ActivationState::Pending { stage: 0, timeout_at: at(asked + 86_400_000), since: at(asked) },
     }
 }
 
@@ -203,6 +212,7 @@ fn eligibility(id: &str, holder: &str, name: &str, end: Option<i64>) -> Eligibil
         granted_by: caller("User root"),
         granted_at: at(START),
         justification: None,
+        renews: None,
         ended: None,
     }
 }
@@ -211,7 +221,7 @@ fn assignment(id: &str, holder: &str, name: &str, end: Option<i64>) -> Assignmen
     let Eligibility { holder, role, scope, window, under, granted_by, granted_at, justification, ended, .. } =
         eligibility("elg_0", holder, name, end);
     let id = AssignmentId::new(id).unwrap();
-    Assignment { id, holder, role, scope, window, under, granted_by, granted_at, justification, ended }
+    Assignment { id, holder, role, scope, window, under, granted_by, granted_at, justification, renews: None, seq: 0, ended }
 }
 
 fn stored(name: &str, parents: &[&str]) -> Event {

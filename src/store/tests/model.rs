@@ -4,9 +4,11 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::grant::{Cause, GrantEnd};
+use crate::domain::command::Everything;
+use crate::domain::grant::{Cause, GrantEnd, GrantRef, GrantRequest, GrantRequestState};
+use crate::domain::id::GrantRequestId;
 use crate::domain::{Rows as _, Tables as _};
-use crate::engine::ports::{ActivationFilter, GrantFilter};
+use crate::engine::ports::{ActivationFilter, GrantFilter, GrantRequestFilter};
 
 const PEOPLE: [&str; 4] = ["User alice", "User Alice", "User bob", "Robot alice"];
 const GROUPS: [&str; 3] = ["Group a", "Group ab", "Group b"];
@@ -25,7 +27,7 @@ struct Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    (0_u8..21, 0_usize..64, 0_usize..64, 0_usize..64, any::<bool>()).prop_map(|(what, a, b, c, joins)| Step { what, a, b, c, joins })
+    (0_u8..33, 0_usize..64, 0_usize..64, 0_usize..64, any::<bool>()).prop_map(|(what, a, b, c, joins)| Step { what, a, b, c, joins })
 }
 
 fn pick<'a>(from: &[&'a str], number: usize) -> &'a str {
@@ -48,8 +50,34 @@ fn assignment_id(number: usize) -> AssignmentId {
     AssignmentId::new(&format!("asg_{}", number % GRANTS)).unwrap()
 }
 
+fn grant_request_id(number: usize) -> GrantRequestId {
+    GrantRequestId::new(&format!("grq_{}", number % GRANTS)).unwrap()
+}
+
+fn grant_ref(number: usize) -> GrantRef {
+    if number.is_multiple_of(2) { GrantRef::Eligibility(eligibility_id(number)) } else { GrantRef::Assignment(assignment_id(number)) }
+}
+
+fn grant_request(a: usize, b: usize, moment: i64) -> GrantRequest {
+    GrantRequest {
+        id: grant_request_id(a),
+        grant: grant_ref(b),
+        holder: uid(anybody(b)),
+        role: role(pick(&ROLES, a)),
+        scope: None,
+        requester: caller(pick(&PEOPLE, b)),
+        requested_at: at(moment),
+        end: at(moment + 3_600_000),
+        expires_at: at(moment + 60_000),
+        justification: None,
+        state: GrantRequestState::Pending,
+    }
+}
+
 fn cause(number: usize) -> Cause {
-    match number % 3 {
+    match number % 5 {
+        3 => Cause::ClockAccepted,
+        4 => Cause::PrincipalRevoked(uid(pick(&PEOPLE, number))),
         0 => Cause::PrincipalDisabled(uid(pick(&PEOPLE, number))),
         1 => Cause::RoleRemoved(role(pick(&ROLES, number))),
         _ => Cause::EligibilityRemoved(eligibility_id(number)),
@@ -87,7 +115,23 @@ fn event(step: &Step) -> Event {
         16 | 17 => stored(anybody(a), &[GROUPS[b % 3], GROUPS[c % 3], SCOPES[c % 2]][..c % 4]),
         18 => Event::EntityDeleted { uid: uid(anybody(a)), reason: None },
         19 => Event::CascadeContinues { cause: cause(a) },
-        _ => Event::CascadeCompleted { cause: cause(a) },
+        20 => Event::CascadeCompleted { cause: cause(a) },
+        21 => Event::ActivationScheduled { id, start: at(moment), begin_by: at(moment + 60_000) },
+        22 => Event::ActivationExtended { id, by: activation_id(b), end: at(moment + 90_000), clamped: false },
+        23 => Event::ActivationClamped { id, end: at(moment), cause: cause(b) },
+        24 => Event::EmergencyUsed { id, review_by: at(moment) },
+        25 => Event::ActivationsVoided {
+            of: if b.is_multiple_of(2) { Everything::Principal(uid(pick(&PEOPLE, c))) } else { Everything::Role(role(pick(&ROLES, c))) },
+            reason: None,
+        },
+        26 => Event::ClockAccepted {},
+        27 => Event::EligibilityExtended { id: eligibility_id(a), end: at(moment + 90_000) },
+        28 => Event::AssignmentExtended { id: assignment_id(a), end: at(moment + 90_000) },
+        29 => Event::GrantRequested { request: grant_request(a, b, moment) },
+        30 => Event::GrantRequestApproved { id: grant_request_id(a), grant: grant_ref(b), reason: None },
+        31 => Event::GrantRequestDenied { id: grant_request_id(a), reason: Some(text("no").digest()) },
+        _ if c.is_multiple_of(2) => Event::GrantRequestCancelled { id: grant_request_id(a), reason: None },
+        _ => Event::GrantRequestTimedOut { id: grant_request_id(a) },
     }
 }
 
@@ -117,11 +161,27 @@ fn compare(desk: &Desk) -> Result<(), TestCaseError> {
         for (ours, theirs) in [resting(1), resting(100)] {
             prop_assert_eq!(ours, theirs);
         }
+        prop_assert_eq!(store.grant_request(&grant_request_id(number)), memory.grant_request(&grant_request_id(number)));
+        for limit in [0, 1, 100] {
+            prop_assert_eq!(store.pending_about(&grant_ref(number), limit), memory.pending_about(&grant_ref(number), limit));
+        }
     }
+    for limit in [0, 1, 3, 100] {
+        prop_assert_eq!(store.timed_assignments(limit), memory.timed_assignments(limit));
+    }
+    // where there are more than fit, the store gives the oldest and the picture the first by id: both give all, where all fit
+    prop_assert_eq!(store.open_at_all(100), memory.open_at_all(100));
+    prop_assert_eq!(store.pending_requests(100), memory.pending_requests(100));
+    prop_assert_eq!(store.time_void_before(), memory.time_void_before());
     for name in ROLES.map(role) {
         prop_assert_eq!(store.open_for_role(&name, 100), memory.open_for_role(&name, 100));
-        prop_assert_eq!(store.role_incarnation(&name), memory.role_incarnation(&name));
+        prop_assert_eq!(store.role_row(&name), memory.role_row(&name));
+        for principal in PEOPLE.map(uid) {
+            prop_assert_eq!(store.day_use(&principal, &name, at(START).day()), memory.day_use(&principal, &name, at(START).day()));
+        }
     }
+    let role_rows: std::collections::HashMap<_, _> = memory.all.roles.clone().into_iter().collect();
+    prop_assert_eq!(store.role_rows().unwrap(), role_rows);
     for number in 0..12 {
         prop_assert_eq!(store.cascade_waits(&cause(number)), memory.cascade_waits(&cause(number)));
     }
@@ -148,6 +208,14 @@ fn compare_lists(store: &Store, memory: &MemoryRows) -> Result<(), TestCaseError
         let mine = memory.all.assignments.values().filter(|found| found.holder == name && found.ended.is_none()).cloned().map(Arc::new);
         prop_assert_eq!(store.assignments(&filter, &page).unwrap().items, mine.collect::<Vec<_>>());
     }
+    let mut requests: Vec<_> = memory.all.grant_requests.values().cloned().map(Arc::new).collect();
+    requests.sort_by_key(|found| std::cmp::Reverse((found.requested_at, found.id.clone())));
+    prop_assert_eq!(&store.grant_requests(&GrantRequestFilter::default(), &page).unwrap().items, &requests);
+    for name in PEOPLE.map(uid) {
+        let filter = GrantRequestFilter { holder: Some(name.clone()), ..GrantRequestFilter::default() };
+        let mine: Vec<_> = requests.iter().filter(|found| found.holder == name).cloned().collect();
+        prop_assert_eq!(store.grant_requests(&filter, &page).unwrap().items, mine);
+    }
     let mut oldest_first = newest_first(&pending);
     oldest_first.reverse();
     prop_assert_eq!(store.pending(&page).unwrap().items, oldest_first);
@@ -155,6 +223,7 @@ fn compare_lists(store: &Store, memory: &MemoryRows) -> Result<(), TestCaseError
     let timers = memory.all.activations.values().filter_map(crate::domain::overlay::activation_timer);
     let timers = timers.chain(memory.all.eligibilities.values().filter_map(crate::domain::overlay::eligibility_timer));
     let timers = timers.chain(memory.all.assignments.values().filter_map(crate::domain::overlay::assignment_timer));
+    let timers = timers.chain(memory.all.grant_requests.values().filter_map(crate::domain::overlay::grant_request_timer));
     let mut due: Vec<_> = timers.map(|timer| (timer.at, timer.due)).collect();
     let waiting = memory.all.cascades.iter().filter_map(|(cause, since)| since.map(|since| (since, cause)));
     due.extend(waiting.map(|(since, cause)| (since, crate::domain::command::Due::Cascade(cause.clone()))));

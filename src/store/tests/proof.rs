@@ -1,7 +1,7 @@
 //! A rebuild finds whatever was changed behind the store's back, and says where.
 
 use super::*;
-use crate::domain::grant::EntityRow;
+use crate::domain::grant::{EntityRow, RoleRow};
 use crate::store::family::{ACTIVATIONS, CHILDREN, JOURNAL, META, PENDING, REMEMBERED, ROLES, ROWS, TIMERS};
 use crate::store::key::{MetaKey, Seq};
 use crate::store::{RebuildReport, rebuild};
@@ -20,7 +20,7 @@ fn what_was_written_is_what_the_journal_gives() {
     let head = desk.store().head();
     let report = rebuilt(&mut desk);
     assert_eq!((report.records, &report.head, report.equal), (9, &head, true), "{:?}", report.differences);
-    assert_eq!(report.families.len(), 7 + 14 + 1);
+    assert_eq!(report.families.len(), 9 + 16 + 1);
     assert!(report.families.iter().all(|(_, _, same)| *same));
     let rows = |name: &str| report.families.iter().find(|(family, ..)| *family == name).map(|(_, rows, _)| *rows);
     assert_eq!([rows("rows"), rows("activations"), rows("pending"), rows("timers"), rows("remembered")], [4, 2, 1, 4, 1].map(Some));
@@ -42,12 +42,16 @@ fn more_records_than_a_chunk_are_replayed_whole() {
 #[test]
 fn whatever_was_changed_is_found_and_named() {
     type Harm = fn(&DB, &mut WriteBatch);
-    let rows: [(&str, Harm, &str); 11] = [
+    let rows: [(&str, Harm, &str); 12] = [
         ("a row is another", |db, b| ROWS.put(db, b, &uid("User Alice"), &EntityRow::default()).unwrap(), "rows: at the key `User.Alice.`"),
         ("a row is gone", |db, b| ROWS.delete(db, b, &uid("Db orders")).unwrap(), "rows: at the key `Db.orders.`"),
         ("a row too many", |db, b| ROWS.put(db, b, &uid("User Zoe"), &EntityRow::default()).unwrap(), "follows from no record"),
         ("bytes that are no row", |db, b| poke(db, b, &ROWS, &uid("User Alice"), b"\xff\xff"), "rows: at the key `User.Alice.`"),
-        ("a role's incarnation", |db, b| ROLES.put(db, b, &role("old-role"), &Incarnation(4)).unwrap(), "roles: at the key `old-role.`"),
+        (
+            "a role's incarnation",
+            |db, b| ROLES.put(db, b, &role("old-role"), &RoleRow { incarnation: Incarnation(4), void_before: 0 }).unwrap(),
+            "roles: at the key `old-role.`",
+        ),
         (
             "an activation is longer",
             |db, b| {
@@ -86,6 +90,11 @@ fn whatever_was_changed_is_found_and_named() {
             "the count of active ones",
             |db, b| poke(db, b, &META, &MetaKey::Active, b"\x01\x07"),
             "meta: 7 activations are counted as active",
+        ),
+        (
+            "up to where time-bound holdings are void",
+            |db, b| poke(db, b, &META, &MetaKey::TimeVoid, b"\x01\x07"),
+            "meta: holdings bound to time are void up to record 7",
         ),
     ];
     for (what, harm, says) in rows {

@@ -4,6 +4,7 @@ use rocksdb::DB;
 
 use super::*;
 use crate::domain::{Changes, Rows as _, Tables as _};
+use crate::engine::ports::Anchor;
 use crate::store::StoreJournal;
 
 #[test]
@@ -66,7 +67,7 @@ fn after_a_failed_write_nothing_is_written() {
     assert!(why.contains("cannot be written"), "{why}");
     assert_eq!(journal.commit(&head, batch), Committed::Failed(why.clone()));
     assert_eq!(journal.commit(&Head::empty(), Batch::default()), Committed::Failed(why));
-    assert!(store.save_mark(at(START * 2)).is_err());
+    assert!(store.save_mark(at(START * 2), &anchor()).is_err());
     assert_eq!((store.head(), store.row(&uid("User Bob")).unwrap()), (head, None));
 }
 
@@ -79,18 +80,24 @@ fn an_empty_batch_changes_nothing() {
     assert_eq!(dump(desk.store()), before);
 }
 
+fn anchor() -> Anchor {
+    Anchor { machine_start: "m".to_owned(), running: 7, wall: at(START) }
+}
+
 #[test]
 fn the_mark_of_time_never_falls() {
     let mut desk = Desk::new();
     let store = Arc::clone(desk.store());
-    store.save_mark(at(START + 500_000)).unwrap();
-    store.save_mark(at(START)).unwrap();
+    assert_eq!(store.anchor().unwrap(), None);
+    store.save_mark(at(START + 500_000), &anchor()).unwrap();
+    store.save_mark(at(START), &Anchor { running: 8, ..anchor() }).unwrap();
     assert_eq!(store.mark(), at(START + 500_000));
     desk.say(vec![stored("User Alice", &[])]);
     assert_eq!(store.mark(), at(START + 500_000));
     drop(store);
     desk.reopen();
     assert_eq!(desk.store().mark(), at(START + 500_000));
+    assert_eq!(desk.store().anchor().unwrap(), Some(Anchor { running: 8, ..anchor() }), "what the clock is held against may be anything");
 }
 
 #[test]

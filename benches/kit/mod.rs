@@ -1,0 +1,78 @@
+//! What the benches share.
+
+#![allow(dead_code, unreachable_pub, reason = "each bench uses a part of it")]
+
+use std::path::Path;
+use std::sync::Arc;
+
+use elevon::audit;
+use elevon::domain::event::{RECORD_VERSION, Record};
+use elevon::domain::id::CommandId;
+use elevon::domain::{Actor, Changes, Event, Revision, Timestamp, Uid};
+use elevon::engine::ports::{Batch, Committed, Head, Journal, Sealed};
+use elevon::engine::{Engine, EngineConfig, Parts, SystemClock};
+use elevon::policy::Bundle;
+use elevon::store::{Mode, Store};
+
+/// The policy test that every bundle needs: somebody may manage it.
+pub const GUARD: &str = r#"
+[[test]]
+name = "root manages the bundle"
+guard = true
+ask = { principal = 'User::"root"', action = 'Elevon::Action::"manageBundle"' }
+expect = "allow"
+"#;
+
+/// An engine over a data folder, without timers.
+pub fn engine(folder: &Path, bundle: Bundle) -> Arc<Engine> {
+    let opened = Store::open(folder, Mode::Dev).unwrap();
+    let parts = Parts {
+        journal: Box::new(opened.journal),
+        reader: opened.store,
+        clock: Arc::new(SystemClock),
+        proposed: Some(bundle),
+        config: EngineConfig { timers: false, ..EngineConfig::default() },
+    };
+    Engine::start(parts).unwrap()
+}
+
+/// Writes rows through the store's own port, under a record that stands for all of them.
+pub fn commit(journal: &mut impl Journal, head: &Head, changes: Changes, now: Timestamp) -> Head {
+    let seq = head.seq + 1;
+    let record = Record {
+        v: RECORD_VERSION,
+        seq,
+        prev: head.hash,
+        at: now,
+        actor: Actor::System,
+        revision: Revision::new("none").unwrap(),
+        command_id: CommandId::new(&format!("load-{seq}")).unwrap(),
+        command: "put_entity".to_owned(),
+        events: vec![Event::EntityDisabled { uid: Uid::new("User", "nobody").unwrap(), reason: None }],
+        idempotency: None,
+    };
+    let bytes = record.to_canonical().unwrap();
+    let sealed = Sealed { seq, at: now, hash: audit::hash(&bytes), bytes };
+    let batch = Batch { records: vec![sealed], changes, bundles: Vec::new(), mark: now };
+    match journal.commit(head, batch) {
+        Committed::Done(head) => head,
+        other @ (Committed::Conflict(_) | Committed::Failed(_) | Committed::Unknown(_)) => panic!("{other:?}"),
+    }
+}
+
+/// A quantile, in percent, of times that are sorted.
+pub fn quantile(times: &[u128], percent: usize) -> u128 {
+    times.get(times.len() * percent / 100).copied().unwrap_or_default()
+}
+
+/// Numbers that look random and are the same in every run (xorshift).
+pub struct Dice(pub u64);
+
+impl Dice {
+    pub fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 1).unwrap() % limit
+    }
+}
