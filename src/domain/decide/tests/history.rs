@@ -219,6 +219,8 @@ pub(super) fn openings() -> Vec<Vec<(u64, &'static str, Op)>> {
             (0, "u0", yes(0)),
             (0, "u0", Op::Right { uid: user("u0"), action: Action::ApproveActivation, denied: true }),
         ],
+        // a bundle that makes who asked one person with the only approver
+        vec![(0, "u0", ask_for("u1", "r2", Some("Db:s1"), span(None, None, Some(60))).1), (0, "u0", Op::Swap(5))],
         // an extension of what somebody else asked for, who then votes
         vec![
             (0, "u2", ask_for("u3", "r1", None, span(None, None, Some(120))).1),
