@@ -176,6 +176,8 @@ pub(super) fn openings() -> Vec<Vec<(u64, &'static str, Op)>> {
         vec![at(0, request("u3", "r1")), (0, "u2", yes(0)), (60, "u3", extend(0))],
         vec![at(0, request("u3", "r1")), (0, "u2", yes(0)), (60, "u3", extend(0)), (100, "u1", yes(1))],
         vec![at(0, request("u1", "r0")), (90, "u1", extend(0))],
+        // a request to extend that waits while a bundle comes to allow none
+        vec![at(0, request("u3", "r1")), (0, "u2", yes(0)), (60, "u3", extend(0)), (0, "u0", Op::Swap(3)), (0, "u2", yes(1))],
         // one for later, approved; its start has come, or is past
         vec![at(0, ask_for("u1", "r0", None, span(Some(60), None, Some(60))))],
         vec![at(0, ask_for("u1", "r0", None, span(Some(60), None, Some(60)))), (60, "u0", start(0))],
