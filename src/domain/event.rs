@@ -15,6 +15,7 @@ use super::time::{Timestamp, Window};
 pub const MAX_EVENTS: usize = 1000;
 
 /// One thing that happened.
+#[expect(clippy::large_enum_variant, reason = "a record holds a few, and they are written and dropped")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Event {
@@ -86,7 +87,7 @@ pub enum Event {
         /// Whether the role's settings of now gave it less time than was asked for.
         clamped: bool,
     },
-    /// A bundle that went live allows less time than the activation was given.
+    /// The role allows less time by now than the activation was given, or, where it is to begin later, than was asked for.
     ActivationClamped {
         /// Which activation.
         id: ActivationId,
