@@ -41,7 +41,8 @@ fn clock() {
     set(30);
     assert!(edges.writes(ALICE));
     // to the millisecond: no grace at the end
-    let (status, _) = edges.server.call(ALICE, "POST", "/dev/clock", json!({"set": text(began + chrono::Duration::milliseconds(3_599_999))}));
+    let (status, _) =
+        edges.server.call(ALICE, "POST", "/dev/clock", json!({"set": text(began + chrono::Duration::milliseconds(3_599_999))}));
     assert_eq!(status, 200);
     assert!(edges.writes(ALICE));
     set(60);

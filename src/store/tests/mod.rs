@@ -195,7 +195,7 @@ fn activation(id: &str, principal: &str, name: &str, scope: Option<&str>, asked:
 }
 
 fn requested(activation: Activation) -> Event {
-    Event::ActivationRequested { activation }
+    Event::ActivationRequested { activation: Box::new(activation) }
 }
 
 fn started(id: &str, from: i64, to: i64) -> Event {
