@@ -81,7 +81,9 @@ impl Accepts {
             return bad(format!("`{}` is named twice; name it once", twice.as_str()));
         }
         if named.contains(&CredentialKind::Unix) && named.len() > 1 {
-            return bad("`unix` stands alone: every connection to a UNIX socket has a user; make a listener of its own for the others".to_owned());
+            return bad(
+                "`unix` stands alone: every connection to a UNIX socket has a user; make a listener of its own for the others".to_owned()
+            );
         }
         let taken = named.iter().map(|kind| bad::name(*kind)).collect::<Vec<_>>().join(", or ");
         Ok(Self { kinds, taken })

@@ -115,7 +115,8 @@ fn methods(claims: &Object, settings: &IssuerSettings) -> Result<Vec<String>, Ba
     if named.len() > MAX_METHODS {
         return Err(bad("amr", format!("it has more than {MAX_METHODS} methods")));
     }
-    let in_order = |method: &str| !method.is_empty() && method.len() <= MAX_METHOD_BYTES && method.bytes().all(|byte| byte.is_ascii_graphic());
+    let in_order =
+        |method: &str| !method.is_empty() && method.len() <= MAX_METHOD_BYTES && method.bytes().all(|byte| byte.is_ascii_graphic());
     if !named.iter().all(|method| in_order(method)) {
         return Err(bad("amr", format!("a method has not 1 to {MAX_METHOD_BYTES} letters of ASCII")));
     }

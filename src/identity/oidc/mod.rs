@@ -202,7 +202,11 @@ fn key_source(source: &KeySource) -> Result<(), String> {
             let host = |rest: &str| rest.split(['/', '?', '#']).next().unwrap_or_default().to_owned();
             let secure = url.strip_prefix("https://").is_some_and(|rest| !host(rest).is_empty());
             let local = url.strip_prefix("http://").is_some_and(|rest| super::is_loopback_host(&host(rest)));
-            if secure || local { Ok(()) } else { Err(format!("`keys.url` is `{url}`; write `https://…`, or `http://` and a loopback name")) }
+            if secure || local {
+                Ok(())
+            } else {
+                Err(format!("`keys.url` is `{url}`; write `https://…`, or `http://` and a loopback name"))
+            }
         }
     }
 }
