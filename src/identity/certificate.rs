@@ -199,10 +199,15 @@ fn alternative_names(certificate: &Certificate, wanted: Alternative) -> Result<V
 /// Common names, as UTF-8 or printable strings. One in an encoding of old is refused and not passed over.
 fn common_names(certificate: &Certificate) -> Result<Vec<String>, BadCertificate> {
     let attributes = certificate.tbs_certificate().subject().iter().filter(|attribute| attribute.oid == COMMON_NAME);
-    let text = |value: &Any| match value.tag() {
-        Tag::Utf8String => value.decode_as::<Utf8StringRef<'_>>().map(|text| text.as_str().to_owned()).map_err(form),
-        Tag::PrintableString => value.decode_as::<PrintableStringRef<'_>>().map(|text| text.as_str().to_owned()).map_err(form),
-        other => Err(form(format!("its common name is of the type {other}; UTF-8 and printable strings are read"))),
+    let text = |value: &Any| {
+        let tag = value.tag();
+        if tag == Tag::Utf8String {
+            value.decode_as::<Utf8StringRef<'_>>().map(|text| text.as_str().to_owned()).map_err(form)
+        } else if tag == Tag::PrintableString {
+            value.decode_as::<PrintableStringRef<'_>>().map(|text| text.as_str().to_owned()).map_err(form)
+        } else {
+            Err(form(format!("its common name is of the type {tag}; UTF-8 and printable strings are read")))
+        }
     };
     attributes.map(|attribute| text(&attribute.value)).collect()
 }

@@ -3,11 +3,12 @@
 //! A token is found by comparing its digest with that of every entry, each in constant time and none left out, so that time tells neither
 //! which entry it was nor how much of a guess was right. A salt or a slow hash would add nothing: 32 random bytes cannot be guessed.
 
+use std::collections::BTreeSet;
+
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
-use std::collections::BTreeSet;
 
 use crate::domain::text::Digest;
 use crate::domain::{Caller, CredentialKind, Timestamp, Uid};

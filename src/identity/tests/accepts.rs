@@ -9,6 +9,9 @@ use crate::identity::{
     token_text,
 };
 
+/// Kinds, headers, whether there is a certificate, the user of the UNIX peer; who it is, or why not.
+type Row<'a> = (&'a [&'a str], &'a [&'a str], bool, Option<u32>, Result<Option<&'a str>, &'a str>);
+
 struct World {
     static_token: String,
     access_token: String,
@@ -67,7 +70,7 @@ fn one_credential_of_a_kind_that_is_taken_decides() {
     let (stat, jwt) = (format!("Bearer {}", world.static_token), format!("bearer {}", world.access_token));
     let dev = "Dev User::\"dev\"";
     let web = ["token", "oidc", "mtls"];
-    let rows: [(&[&str], &[&str], bool, Option<u32>, Result<Option<&str>, &str>); 22] = [
+    let rows: [Row; 22] = [
         (&web, &[], false, None, Ok(None)),
         (&web, &[&stat], false, None, Ok(Some("Service::\"ci\""))),
         (&web, &[&jwt], false, None, Ok(Some("User::\"alice\""))),
