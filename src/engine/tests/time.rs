@@ -111,10 +111,9 @@ async fn scheduled(world: &World, from: i64) -> ActivationId {
     if let Command::RequestActivation { term, .. } = &mut asked {
         *term = Term { start: Some(at(from)), ..*term };
     }
-    match world.done(&alice, asked).await {
-        Outcome::ActivationCreated(id) => id,
-        other => panic!("{other:?}"),
-    }
+    let outcome = world.done(&alice, asked).await;
+    let Outcome::ActivationCreated(id) = outcome else { panic!("{outcome:?}") };
+    id
 }
 
 fn state(world: &World, id: &ActivationId) -> ActivationState {
