@@ -35,8 +35,8 @@ test: tools ## Every test that a change has to pass
 test-long: tools ## The same tests, with more random cases and more swaps
 	ELEVON_LONG=1 ELEVON_HISTORIES=50000 PROPTEST_CASES=20000 $(CARGO) test --release --locked $(FEATURES)
 
-bench: tools ## The in-process time of a check
-	$(CARGO) bench --profile release --locked $(FEATURES) --bench check
+bench: tools ## The in-process time of a check, that of somebody with many memberships, and from revoke to deny over HTTP
+	$(CARGO) bench --profile release --locked $(FEATURES) --bench check --bench memberships --bench revoke
 
 fmt: ## Format
 	$(CARGO) fmt

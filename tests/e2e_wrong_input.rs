@@ -43,6 +43,15 @@ fn the_command_line_says_what_is_wrong_with_it() {
         (&["activate", "db-admin", "--for", "an hour"], &["`an hour`", "PT1H30M"]),
         (&["activate", "db-admin", "--scope", "prod"], &["`prod`", "User::\"alice\""]),
         (&["activate", "db-admin", "--ticket", "OPS-7"], &["SYSTEM:ID"]),
+        (&["activate", "db-admin", "--start", "tonight"], &["`tonight`", "RFC 3339"]),
+        (&["activate", "db-admin", "--for", "PT1H", "--until", "2030-01-31T09:00:00Z"], &["--for", "--until"]),
+        (&["extend"], &["<ID>"]),
+        (&["revoke"], &["--principal", "--role"]),
+        (&["revoke", "--role", "db-admin"], &["--reason"]),
+        (&["eligibility", "extend", "elg_1", "--reason", "x"], &["--until"]),
+        (&["grant-requests", "approve"], &["<ID>"]),
+        (&["events", "--after", "yesterday"], &["`yesterday`"]),
+        (&["status", "--watch", "--url", "http://127.0.0.1:1"], &["no Elevon answers"]),
         (&["approve", "act_1", "--hash", "abc"], &["64 hexadecimal digits"]),
         (&["check", "alice", "write", "Database::\"orders\""], &["`alice`"]),
         (&["check", "User::\"alice\"", "write", "Database::\"orders\"", "--context", "{"], &["JSON object"]),
@@ -174,6 +183,13 @@ fn the_api_refuses_and_changes_nothing() {
     // what cannot be read never reaches the journal
     let rows: Vec<(&str, &str, Value, u16)> = vec![
         ("POST", "/v1/activations", ask(json!({"dry_run": "yes"})), 400),
+        ("POST", "/v1/activations", ask(json!({"emergency": 1})), 400),
+        ("POST", "/v1/activations", ask(json!({"start": "tomorrow"})), 400),
+        ("POST", "/v1/activations", ask(json!({"end": "2030-01-31T09:00:00Z", "duration": "PT1H"})), 400),
+        ("POST", "/v1/activations/bulk", json!({"items": []}), 400),
+        ("POST", "/v1/activations/revoke", json!({"reason": "x"}), 400),
+        ("POST", "/v1/eligibilities/elg_nothing/extend", json!({"justification": "x"}), 400),
+        ("GET", "/v1/events?after=yesterday", Value::Null, 400),
         ("POST", "/v1/activations", ask(json!({"emergency": true, "start": "2030-01-01T00:00:00Z"})), 400),
         ("POST", "/v1/activations", ask(json!({"colour": "red"})), 400),
         ("POST", "/v1/activations", ask(json!({"duration": "an hour"})), 400),
@@ -216,6 +232,10 @@ fn the_api_refuses_and_changes_nothing() {
             "unknown_scope",
         ),
         (BOB, "/v1/activations/act_nothing/revoke", json!({}), 404, "not_found"),
+        (ALICE, "/v1/activations", ask(json!({"emergency": true})), 422, "no_emergency"),
+        (BOB, "/v1/activations/act_nothing/extend", json!({"justification": "x"}), 404, "not_found"),
+        (CAROL, "/v1/grant-requests/grq_nothing/approve", json!({}), 404, "not_found"),
+        (CAROL, "/v1/activations/revoke", json!({"role": "db-admim", "reason": "x"}), 422, "unknown_role"),
     ];
     for (caller, path, body, expected, rule) in rows {
         let (status, reply) = server.call(caller, "POST", path, body.clone());

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::args::AuditList;
-use super::client::Client;
+use super::client::{Client, Failure};
 use super::output::{Cell, Look, Output, looking, plain};
 use super::reply::{at, entity, list, text};
 use super::{Done, Outcome};
@@ -29,6 +29,7 @@ pub(super) fn listed(client: &Client, out: &Output, filter: &AuditList) -> Outco
         out.value(&reply)?;
         return Ok(Done::Yes);
     }
+    let record = |item: &Value| cells(&text(item, "/seq"), at(item, "/record").unwrap_or(&Value::Null), at(item, "/texts"));
     let rows = list(&reply, "/items").iter().flat_map(record).collect();
     out.table(&["seq", "when", "who", "what", "about", "why"], rows, "Nothing happened that matches.")?;
     let next = text(&reply, "/next");
@@ -38,28 +39,38 @@ pub(super) fn listed(client: &Client, out: &Output, filter: &AuditList) -> Outco
     Ok(Done::Yes)
 }
 
-fn record(item: &Value) -> Vec<Vec<Cell>> {
-    let texts = at(item, "/texts");
+/// A record that came by itself, one line for each of its events.
+pub(super) fn lines(out: &Output, record: &Value) -> Result<(), Failure> {
+    for cells in cells(&text(record, "/seq"), record, at(record, "/texts")) {
+        let filled = cells.into_iter().filter(|cell| !cell.text().is_empty());
+        let spaced: Vec<Cell> = filled.flat_map(|cell| [cell, plain("  ")]).collect();
+        out.cells(spaced.split_last().map_or(&[], |(_, cells)| cells))?;
+    }
+    Ok(())
+}
+
+/// A record's events, each as what is shown of it.
+fn cells(seq: &str, record: &Value, texts: Option<&Value>) -> Vec<Vec<Cell>> {
     let line = |event: &Value| {
         vec![
-            looking(Look::Quiet, text(item, "/seq")),
-            plain(text(item, "/record/at")),
-            plain(actor(item)),
+            looking(Look::Quiet, seq),
+            plain(text(record, "/at")),
+            plain(actor(record)),
             plain(text(event, "/kind").replace('_', " ")),
             plain(about(event)),
             plain(why(event, texts)),
         ]
     };
-    list(item, "/record/events").iter().map(line).collect()
+    list(record, "/events").iter().map(line).collect()
 }
 
-fn actor(item: &Value) -> String {
-    let caller = entity(item, "/record/actor/caller/principal");
+fn actor(record: &Value) -> String {
+    let caller = entity(record, "/actor/caller/principal");
     if caller.is_empty() { "elevon".to_owned() } else { caller }
 }
 
 /// Where the parts of an event's subject stand: in the event itself, or in what it carries.
-const CARRIERS: [&str; 6] = ["", "/activation", "/eligibility", "/assignment", "/entity", "/vote"];
+const CARRIERS: [&str; 9] = ["", "/activation", "/eligibility", "/assignment", "/entity", "/vote", "/request", "/of", "/grant"];
 
 /// The first of some members that is there, wherever it stands.
 fn first(event: &Value, members: &[&str], read: impl Fn(&Value, &str) -> String) -> Option<String> {

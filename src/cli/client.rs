@@ -1,6 +1,6 @@
 //! Talks to a server: plain HTTP/1.1, one request at a time, every wait and every reply bounded.
 
-use std::io;
+use std::io::{self, BufReader};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -10,6 +10,8 @@ use ureq::http::{HeaderValue, Method, Request, StatusCode, header};
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest silence of a stream: the server says every few seconds that it is still there.
+const SILENCE: Duration = Duration::from_secs(60);
 /// Largest reply that is read, in bytes.
 const MAX_REPLY: u64 = 16 << 20;
 
@@ -93,7 +95,7 @@ impl Failure {
 }
 
 /// A server and who talks to it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Client {
     agent: ureq::Agent,
     base: String,
@@ -138,14 +140,41 @@ impl Client {
         self.call(Method::DELETE, path, query, None)
     }
 
+    /// Reads server-sent events from after a place in the journal on.
+    pub(super) fn stream(&self, path: &str, after: u64) -> Result<BufReader<ureq::BodyReader<'static>>, Failure> {
+        let url = format!("{}{path}", self.base);
+        let bad = |error: ureq::http::Error| Failure::Usage(format!("`{url}` is no address: {error}"));
+        let request =
+            self.request(Method::GET, &url, "text/event-stream").header("last-event-id", after.to_string()).body(()).map_err(bad)?;
+        let request = self.agent.configure_request(request).timeout_global(None).timeout_recv_response(Some(CALL_TIMEOUT));
+        let reply = self.agent.run(request.timeout_per_read(Some(SILENCE)).build());
+        let reply = reply.map_err(|error| Failure::Unreachable { url: self.base.clone(), why: error.to_string() })?;
+        let streams = reply.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+        match (reply.status(), streams) {
+            (StatusCode::OK, true) => Ok(BufReader::new(reply.into_body().into_with_config().limit(u64::MAX).reader())),
+            (status, _) if status.is_success() => {
+                Err(Failure::NotElevon { url: self.base.clone(), why: format!("{status}, and no event stream") })
+            }
+            _ => match self.read(reply) {
+                Err(failure) => Err(failure),
+                Ok(_) => Err(Failure::NotElevon { url: self.base.clone(), why: "no event stream".to_owned() }),
+            },
+        }
+    }
+
+    fn request(&self, method: Method, url: &str, accept: &'static str) -> ureq::http::request::Builder {
+        let request = Request::builder().method(method).uri(url).header(header::ACCEPT, accept);
+        match &self.token {
+            Some(token) => request.header(header::AUTHORIZATION, token.clone()),
+            None => request,
+        }
+    }
+
     fn call(&self, method: Method, path: &str, query: &[(&str, String)], body: Option<&Value>) -> Result<Value, Failure> {
         let query: Vec<String> = query.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
         let mark = if query.is_empty() { "" } else { "?" };
         let url = format!("{}{path}{mark}{}", self.base, query.join("&"));
-        let mut request = Request::builder().method(method).uri(&url).header(header::ACCEPT, "application/json, application/problem+json");
-        if let Some(token) = &self.token {
-            request = request.header(header::AUTHORIZATION, token.clone());
-        }
+        let request = self.request(method, &url, "application/json, application/problem+json");
         let bad = |error: ureq::http::Error| Failure::Usage(format!("`{url}` is no address: {error}"));
         let reply = match body {
             Some(body) => self.agent.run(request.header(header::CONTENT_TYPE, "application/json").body(body.to_string()).map_err(bad)?),

@@ -7,11 +7,15 @@ mod audit;
 mod check;
 mod client;
 mod clock;
+mod describe;
+mod ending;
+mod feed;
 mod grants;
 mod local;
 mod output;
 mod people;
 mod reply;
+mod watch;
 mod words;
 
 use std::io;
@@ -21,6 +25,7 @@ use clap::{CommandFactory as _, Parser as _};
 
 use args::{Arguments, Audit, Clock, Command, Format, Shared};
 use client::{Client, Failure};
+use grants::Kind;
 use output::Output;
 
 /// Whether what was asked for came out as yes or as no.
@@ -67,17 +72,22 @@ fn dispatch(shared: &Shared, command: &Command, out: &Output) -> Outcome {
     let client = || Client::new(&shared.url, shared.token.as_deref());
     match command {
         Command::Activate(asked) => people::activate(&client()?, out, asked),
-        Command::Status => people::status_of_me(&client()?, out),
+        Command::Extend(asked) => people::extend(&client()?, out, asked),
+        Command::Status(asked) if asked.watch => watch::status(&client()?, out),
+        Command::Status(_) => people::status_of_me(&client()?, out),
         Command::Approvals => people::approvals(&client()?, out),
-        Command::Approve(vote) => people::vote(&client()?, out, "approve", vote),
-        Command::Deny(vote) => people::vote(&client()?, out, "deny", vote),
-        Command::Cancel(ending) => people::end(&client()?, out, "cancel", ending),
-        Command::Deactivate(ending) => people::end(&client()?, out, "deactivate", ending),
-        Command::Revoke(ending) => people::end(&client()?, out, "revoke", ending),
+        Command::Approve(asked) => people::approve(&client()?, out, asked),
+        Command::Deny(vote) => people::deny(&client()?, out, vote),
+        Command::Cancel(what) => ending::end(&client()?, out, "cancel", what),
+        Command::Deactivate(what) => ending::end(&client()?, out, "deactivate", what),
+        Command::Revoke(asked) => ending::revoke(&client()?, out, asked),
         Command::Check(asked) => check::check(&client()?, out, asked),
         Command::Explain(asked) => check::explain(&client()?, out, asked),
-        Command::Eligibility(what) => grants::eligibility(&client()?, out, what),
+        Command::Eligibility(what) => grants::grants(&client()?, out, Kind::Eligibility, what),
+        Command::Assignment(what) => grants::grants(&client()?, out, Kind::Assignment, what),
+        Command::GrantRequests { what } => grants::requests(&client()?, out, what.as_ref()),
         Command::Audit(Audit::List(filter)) => audit::listed(&client()?, out, filter),
+        Command::Events(asked) => watch::events(&client()?, out, asked),
         Command::Completion { shell } => completion(*shell, out),
         Command::Serve(serve) => local::serve(serve),
         Command::Policy(what) => local::policy(out, what),

@@ -31,6 +31,13 @@ pub(super) struct Cell {
     look: Look,
 }
 
+impl Cell {
+    /// The text alone.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+}
+
 /// A text in its plain look.
 pub(super) fn plain(text: impl Into<String>) -> Cell {
     Cell { text: text.into(), look: Look::Plain }
@@ -86,6 +93,24 @@ impl Output {
     pub(super) fn value(&self, value: &Value) -> io::Result<()> {
         let text = serde_json::to_string_pretty(value).map_err(io::Error::other)?;
         writeln!(io::stdout(), "{text}")
+    }
+
+    /// A value for programs on a line of its own, one of many.
+    pub(super) fn value_line(&self, value: &Value) -> io::Result<()> {
+        let text = serde_json::to_string(value).map_err(io::Error::other)?;
+        let mut out = io::stdout();
+        writeln!(out, "{text}")?;
+        out.flush()
+    }
+
+    /// Whether a person looks at it right now.
+    pub(super) fn is_terminal(&self) -> bool {
+        !self.json && io::stdout().is_terminal()
+    }
+
+    /// An empty screen, where there is one.
+    pub(super) fn clear(&self) -> io::Result<()> {
+        if self.is_terminal() { self.raw(b"\x1b[H\x1b[2J\x1b[3J") } else { Ok(()) }
     }
 
     /// Names and what they are, one a line.

@@ -1,25 +1,92 @@
-//! What people do with activations: ask, look, vote, end.
+//! What people do with activations: ask, look, vote.
 
 use serde_json::{Map, Value, json};
 
-use super::args::{Activate, Ending, Vote};
+use super::args::{Activate, Approve, Extend, Vote};
 use super::client::{Client, Failure, encode};
+use super::describe::{flag, in_full, one_line, progress, refused_line, show};
 use super::output::{Cell, Look, Output, looking, plain};
-use super::reply::{at, entity, instant, list, now, scope, status, text, wire};
-use super::words::{ago, left};
+use super::reply::{at, entity, instant, list, now, scope, text, wire};
+use super::words::{left, until};
 use super::{Done, Outcome};
+use crate::domain::id::{RoleName, Uid};
+use crate::domain::time::Timestamp;
 
-/// Asks for a role.
+/// Asks for a role, or for several at once.
 pub(super) fn activate(client: &Client, out: &Output, asked: &Activate) -> Outcome {
+    let scopes: Vec<Option<&Uid>> = if asked.scopes.is_empty() { vec![None] } else { asked.scopes.iter().map(Some).collect() };
+    let mut wanted: Vec<(&RoleName, Option<&Uid>)> = Vec::new();
+    for pair in asked.roles.iter().flat_map(|role| scopes.iter().map(move |scope| (role, *scope))) {
+        if !wanted.contains(&pair) {
+            wanted.push(pair);
+        }
+    }
+    if let [(role, scope)] = wanted.as_slice() {
+        let mut body = request(asked, role, *scope);
+        if asked.dry_run {
+            body.insert("dry_run".to_owned(), json!(true));
+        }
+        let reply = client.post("/v1/activations", &Value::Object(body))?;
+        return show(out, &reply);
+    }
+    let items: Vec<Value> = wanted.iter().map(|(role, scope)| Value::Object(request(asked, role, *scope))).collect();
+    let mut body = json!({"items": items});
+    if let (true, Some(members)) = (asked.dry_run, body.as_object_mut()) {
+        members.insert("dry_run".to_owned(), json!(true));
+    }
+    let reply = client.post("/v1/activations/bulk", &body)?;
+    outcomes(out, &wanted, &reply)
+}
+
+fn request(asked: &Activate, role: &RoleName, scope: Option<&Uid>) -> Map<String, Value> {
     let mut body = Map::new();
-    body.insert("role".to_owned(), json!(asked.role.as_str()));
+    body.insert("role".to_owned(), json!(role.as_str()));
     let mut put = |name: &str, value: Option<Value>| value.map(|value| body.insert(name.to_owned(), value));
-    put("scope", asked.scope.as_ref().map(wire));
+    put("scope", scope.map(wire));
+    put("duration", asked.duration.map(|duration| json!(duration)));
+    put("start", asked.start.map(|start| json!(start)));
+    put("end", asked.until.map(|end| json!(end)));
+    put("justification", asked.reason.as_ref().map(|reason| json!(reason)));
+    put("ticket", asked.ticket.as_ref().map(ticket));
+    put("emergency", asked.emergency.then_some(json!(true)));
+    put("principal", asked.principal.as_ref().map(wire));
+    body
+}
+
+fn ticket((system, number): &(String, String)) -> Value {
+    json!({"system": system, "number": number})
+}
+
+/// What became of several requests, each on its own line, in the order they were asked for.
+fn outcomes(out: &Output, wanted: &[(&RoleName, Option<&Uid>)], reply: &Value) -> Outcome {
+    let items = list(reply, "/items");
+    let granted = |item: &Value| at(item, "/activation").is_some();
+    let done = if items.len() == wanted.len() && items.iter().all(granted) { Done::Yes } else { Done::No };
+    if out.json {
+        out.value(reply)?;
+        return Ok(done);
+    }
+    for ((role, scope), item) in wanted.iter().zip(items) {
+        match at(item, "/activation") {
+            Some(activation) => one_line(out, activation)?,
+            None => {
+                let on = scope.map_or_else(|| "everywhere".to_owned(), ToString::to_string);
+                let code = at(item, "/status").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok()).unwrap_or(0);
+                refused_line(out, &format!("{role} on {on}"), code, at(item, "/problem").unwrap_or(&Value::Null))?;
+            }
+        }
+    }
+    Ok(done)
+}
+
+/// Asks for more time.
+pub(super) fn extend(client: &Client, out: &Output, asked: &Extend) -> Outcome {
+    let mut body = Map::new();
+    let mut put = |name: &str, value: Option<Value>| value.map(|value| body.insert(name.to_owned(), value));
     put("duration", asked.duration.map(|duration| json!(duration)));
     put("justification", asked.reason.as_ref().map(|reason| json!(reason)));
-    put("ticket", asked.ticket.as_ref().map(|(system, number)| json!({"system": system, "number": number})));
-    put("principal", asked.principal.as_ref().map(wire));
-    let reply = client.post("/v1/activations", &Value::Object(body))?;
+    put("ticket", asked.ticket.as_ref().map(ticket));
+    let reply = client.post(&format!("/v1/activations/{}/extend", encode(asked.id.as_str())), &Value::Object(body))?;
     show(out, &reply)
 }
 
@@ -27,56 +94,75 @@ pub(super) fn activate(client: &Client, out: &Output, asked: &Activate) -> Outco
 pub(super) fn status_of_me(client: &Client, out: &Output) -> Outcome {
     let me = client.get("/v1/me", &[])?;
     if out.json {
-        out.value(&me)?;
-        return Ok(Done::Yes);
+        out.value(&me)?
+    } else {
+        standing(out, &me)?
     }
-    let now = now(&me);
-    out.cells(&[looking(Look::Quiet, "You are "), plain(entity(&me, "/principal"))])?;
+    Ok(Done::Yes)
+}
+
+/// The same as a page of tables.
+pub(super) fn standing(out: &Output, me: &Value) -> Result<(), Failure> {
+    let now = now(me);
+    out.cells(&[looking(Look::Quiet, "You are "), plain(entity(me, "/principal"))])?;
+    if text(me, "/presence") == "disabled" {
+        out.cells(&[looking(Look::Bad, "You are disabled: nothing that you hold counts.")])?;
+    }
+    if at(me, "/time_trusted").and_then(Value::as_bool) == Some(false) {
+        out.cells(&[looking(Look::Bad, "The server does not trust its clock: nothing that is bound to time counts.")])?;
+    }
     out.line("")?;
     out.line("Active")?;
-    let active = list(&me, "/active").iter().map(|one| {
+    let active = list(me, "/active").iter().map(|one| {
         let end = left(instant(one, "/end"), now);
-        vec![plain(text(one, "/role")), scope(one), looking(Look::Good, end), via(one), plain(text(one, "/id"))]
+        vec![plain(text(one, "/role")), scope(one), looking(Look::Good, end), via(one), counts(one), plain(text(one, "/id"))]
     });
-    out.table(&["role", "scope", "time", "how", "id"], active.collect(), "  nothing is active")?;
+    out.table(&["role", "scope", "time", "how", "", "id"], active.collect(), "  nothing is active")?;
     out.line("")?;
     out.line("Waiting")?;
-    let pending = list(&me, "/pending").iter().map(|one| {
-        let until = left(instant(one, "/approval/expires_at"), now);
-        vec![plain(text(one, "/role")), scope(one), looking(Look::Waiting, progress(one)), plain(until), plain(text(one, "/id"))]
-    });
-    out.table(&["role", "scope", "approval", "time", "id"], pending.collect(), "  nothing waits")?;
+    let pending = ["/pending", "/scheduled"].iter().flat_map(|what| list(me, what)).map(|one| waiting(one, now));
+    out.table(&["role", "scope", "waits for", "time", "id"], pending.collect(), "  nothing waits")?;
     out.line("")?;
     out.line("You may activate")?;
-    let eligible = list(&me, "/eligible")
+    let eligible = list(me, "/eligible")
         .iter()
-        .map(|one| vec![plain(text(one, "/role")), scope(one), plain(left(instant(one, "/end"), now)), plain(through(one, &me))]);
+        .map(|one| vec![plain(text(one, "/role")), scope(one), plain(left(instant(one, "/end"), now)), plain(through(one, me))]);
     out.table(&["role", "scope", "time", "through"], eligible.collect(), "  nothing; an administrator grants eligibilities")?;
-    Ok(Done::Yes)
+    Ok(())
+}
+
+/// A request that waits for votes, or an activation that waits for its start.
+fn waiting(one: &Value, now: Timestamp) -> Vec<Cell> {
+    let begins = instant(one, "/start").filter(|_| text(one, "/status") == "scheduled");
+    let (what, time) = match begins {
+        Some(start) => ("its start".to_owned(), until(start, now)),
+        None => (progress(one), left(instant(one, "/approval/expires_at"), now)),
+    };
+    let what = if text(one, "/extends").is_empty() { what } else { format!("{what}, to extend {}", text(one, "/extends")) };
+    vec![plain(text(one, "/role")), scope(one), looking(Look::Waiting, what), plain(time), plain(text(one, "/id"))]
 }
 
 fn via(one: &Value) -> Cell {
     let how = text(one, "/via");
-    if how.is_empty() { plain("activation") } else { plain(how) }
+    match (flag(one, "/emergency"), how.is_empty()) {
+        (true, _) => looking(Look::Bad, "emergency"),
+        (false, true) => plain("activation"),
+        (false, false) => plain(how),
+    }
+}
+
+/// Why a holding does not count at the moment; nothing where it does.
+fn counts(one: &Value) -> Cell {
+    if at(one, "/counts").and_then(Value::as_bool) == Some(false) {
+        return looking(Look::Bad, text(one, "/why_not/detail"));
+    }
+    plain("")
 }
 
 /// The group through which somebody is eligible; nothing where it is their own.
 fn through(one: &Value, me: &Value) -> String {
     let holder = entity(one, "/principal");
     if holder == entity(me, "/principal") { "yourself".to_owned() } else { holder }
-}
-
-/// `stage 1 of 2, 0 of 1 approved`.
-fn progress(one: &Value) -> String {
-    let stages = list(one, "/approval/stages");
-    let number = at(one, "/approval/stage").and_then(Value::as_u64).and_then(|number| usize::try_from(number).ok()).unwrap_or(1);
-    let Some(stage) = stages.get(number.saturating_sub(1)) else { return String::new() };
-    let votes = list(stage, "/votes").len();
-    let quorum = at(stage, "/quorum").and_then(Value::as_u64).unwrap_or(1);
-    match stages.len() {
-        1 => format!("{votes} of {quorum} approved"),
-        stages => format!("stage {number} of {stages}, {votes} of {quorum} approved"),
-    }
 }
 
 /// What waits for the caller's vote.
@@ -89,11 +175,12 @@ pub(super) fn approvals(client: &Client, out: &Output) -> Outcome {
     let now = now(&waiting);
     let items = list(&waiting, "/items");
     let rows = items.iter().map(|one| {
+        let kind = if text(one, "/extends").is_empty() { "" } else { " more" };
         vec![
             plain(entity(one, "/principal")),
             plain(text(one, "/role")),
             scope(one),
-            plain(text(one, "/duration")),
+            plain(format!("{}{kind}", text(one, "/duration"))),
             plain(text(one, "/justification")),
             looking(Look::Waiting, left(instant(one, "/approval/expires_at"), now)),
             plain(text(one, "/id")),
@@ -106,8 +193,22 @@ pub(super) fn approvals(client: &Client, out: &Output) -> Outcome {
     Ok(Done::Yes)
 }
 
+/// Votes for a request, or for less than it asks.
+pub(super) fn approve(client: &Client, out: &Output, asked: &Approve) -> Outcome {
+    let mut less = Map::new();
+    let mut put = |name: &str, value: Option<Value>| value.map(|value| less.insert(name.to_owned(), value));
+    put("scope", asked.scope.as_ref().map(wire));
+    put("duration", asked.duration.map(|duration| json!(duration)));
+    vote(client, out, "approve", &asked.vote, less)
+}
+
+/// Votes against a request, which ends it.
+pub(super) fn deny(client: &Client, out: &Output, asked: &Vote) -> Outcome {
+    vote(client, out, "deny", asked, Map::new())
+}
+
 /// Votes on a request, after showing it.
-pub(super) fn vote(client: &Client, out: &Output, verb: &str, vote: &Vote) -> Outcome {
+fn vote(client: &Client, out: &Output, verb: &str, vote: &Vote, mut body: Map<String, Value>) -> Outcome {
     let path = format!("/v1/activations/{}", encode(vote.id.as_str()));
     let request = client.get(&path, &[])?;
     let shown = text(&request, "/request_hash");
@@ -119,76 +220,13 @@ pub(super) fn vote(client: &Client, out: &Output, verb: &str, vote: &Vote) -> Ou
         None => shown,
     };
     if !out.json {
-        describe(out, &request)?;
+        in_full(out, &request)?;
         out.line("")?;
     }
-    let mut body = json!({"request_hash": hash});
-    if let (Some(reason), Some(members)) = (&vote.reason, body.as_object_mut()) {
-        members.insert("justification".to_owned(), json!(reason));
+    body.insert("request_hash".to_owned(), json!(hash));
+    if let Some(reason) = &vote.reason {
+        body.insert("justification".to_owned(), json!(reason));
     }
-    let reply = client.post(&format!("{path}/{verb}"), &body)?;
+    let reply = client.post(&format!("{path}/{verb}"), &Value::Object(body))?;
     show(out, &reply)
-}
-
-/// Cancels, deactivates or revokes.
-pub(super) fn end(client: &Client, out: &Output, verb: &str, ending: &Ending) -> Outcome {
-    let path = format!("/v1/activations/{}/{verb}", encode(ending.id.as_str()));
-    let body = ending.reason.as_ref().map_or_else(|| json!({}), |reason| json!({"reason": reason}));
-    let reply = client.post(&path, &body)?;
-    show(out, &reply)
-}
-
-fn show(out: &Output, activation: &Value) -> Outcome {
-    if out.json {
-        out.value(activation)?;
-        return Ok(Done::Yes);
-    }
-    describe(out, activation)?;
-    let id = text(activation, "/id");
-    match text(activation, "/status").as_str() {
-        "pending" => {
-            out.remark(&format!("It waits for approval. `elevon status` shows how it stands; `elevon cancel {id}` takes it back."))?
-        }
-        "active" => out.remark(&format!("`elevon deactivate {id}` gives it up early."))?,
-        _ => {}
-    }
-    Ok(Done::Yes)
-}
-
-fn describe(out: &Output, activation: &Value) -> Result<(), Failure> {
-    let now = now(activation);
-    out.cells(&[plain(text(activation, "/id")), plain("  "), status(activation)])?;
-    let mut rows =
-        vec![("role", plain(text(activation, "/role"))), ("scope", scope(activation)), ("who", plain(entity(activation, "/principal")))];
-    let requester = entity(activation, "/requester");
-    if !requester.is_empty() && requester != entity(activation, "/principal") {
-        rows.push(("asked by", plain(requester)));
-    }
-    if let Some(end) = instant(activation, "/end") {
-        rows.push(("until", plain(format!("{end}, {}", left(Some(end), now)))));
-    } else if !text(activation, "/duration").is_empty() {
-        rows.push(("for", plain(text(activation, "/duration"))));
-    }
-    if let Some(asked) = instant(activation, "/requested_at") {
-        rows.push(("asked", plain(ago(asked, now))));
-    }
-    for (name, pointer) in [("why", "/justification"), ("ticket", "/ticket/number")] {
-        let text = text(activation, pointer);
-        if !text.is_empty() {
-            rows.push((name, plain(text)));
-        }
-    }
-    let stages = list(activation, "/approval/stages");
-    if !stages.is_empty() && text(activation, "/status") == "pending" {
-        rows.push(("approval", looking(Look::Waiting, progress(activation))));
-        for stage in stages {
-            let approvers: Vec<String> = list(stage, "/approvers").iter().map(|one| entity(one, "")).collect();
-            rows.push(("by", plain(approvers.join(" or "))));
-        }
-    }
-    for vote in stages.iter().flat_map(|stage| list(stage, "/votes")) {
-        rows.push(("approved by", plain(entity(vote, "/principal"))));
-    }
-    out.fields(&rows)?;
-    Ok(())
 }

@@ -56,9 +56,9 @@ pub(super) fn scope(value: &Value) -> Cell {
 pub(super) fn status(value: &Value) -> Cell {
     let word = text(value, "/status");
     let look = match word.as_str() {
-        "active" => Look::Good,
+        "active" | "approved" => Look::Good,
         "pending" | "scheduled" => Look::Waiting,
-        "denied" | "revoked" | "failed" | "timed_out" => Look::Bad,
+        "denied" | "revoked" | "failed" | "timed_out" | "removed" => Look::Bad,
         _ => Look::Quiet,
     };
     looking(look, word.replace('_', " "))

@@ -26,6 +26,14 @@ pub(super) fn left(end: Option<Timestamp>, now: Timestamp) -> String {
     }
 }
 
+/// How long it is until something begins: `in 47 min`.
+pub(super) fn until(start: Timestamp, now: Timestamp) -> String {
+    match start.since(now) {
+        none if none.secs() == 0 => "now".to_owned(),
+        length => format!("in {}", span(length)),
+    }
+}
+
 /// How long ago something was: `5 min ago`.
 pub(super) fn ago(then: Timestamp, now: Timestamp) -> String {
     match now.since(then) {
@@ -66,5 +74,7 @@ mod tests {
         }
         assert_eq!(left(Some(Timestamp::from_millis(1_000_000_500)), now), "less than 1 s left");
         assert_eq!(ago(Timestamp::from_millis(1_000_000_000 - 60_000), now), "1 min ago");
+        assert_eq!(until(Timestamp::from_millis(1_000_000_000 + 60_000), now), "in 1 min");
+        assert_eq!(until(now, now), "now");
     }
 }

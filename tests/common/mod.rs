@@ -3,6 +3,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 
+pub mod edges;
+
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -66,7 +68,15 @@ pub struct Home {
 
 impl Home {
     pub fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::of(tempfile::tempdir().unwrap())
+    }
+
+    /// A home below a folder that is known to be on a disk: the one for temporary files may be in memory.
+    pub fn below(parent: &Path) -> Self {
+        Self::of(tempfile::tempdir_in(parent).unwrap())
+    }
+
+    fn of(folder: TempDir) -> Self {
         copy(&sample(), &folder.path().join("policies"));
         Self { folder }
     }

@@ -1,19 +1,27 @@
 //! What can be typed, and what it means; the help texts are part of the teaching.
 
+mod grants;
+mod people;
+mod read;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::domain::id::{ActivationId, BadName, RoleName, Uid};
-use crate::domain::text::Digest;
-use crate::domain::time::{BadTime, Duration, Timestamp};
+pub(super) use grants::{GrantAdd, GrantList, GrantProlong, GrantRequests, Grants};
+pub(super) use people::{Activate, Approve, Check, Ending, Events, Extend, Revoke, Status, Vote};
+
+use crate::domain::id::{ActivationId, RoleName, Uid};
+use crate::domain::time::{Duration, Timestamp};
+
+use read::{activation, entity, instant, role, wait};
 
 const EXAMPLES: &str = r#"Examples:
   elevon serve --policies policies --data data --dev
   export ELEVON_TOKEN='Dev User::"alice"'
-  elevon status
+  elevon status --watch
   elevon activate db-admin --scope 'Environment::"prod"' --for PT30M --reason "restore orders"
   elevon check 'User::"alice"' 'Action::"write"' 'Database::"orders"'
 
@@ -58,35 +66,49 @@ pub(super) enum Format {
 pub(super) enum Command {
     /// Run the server
     Serve(Serve),
-    /// Ask for a role for a while
+    /// Ask for one role or several for a while
     Activate(Activate),
+    /// Ask for more time for an activation that runs
+    Extend(Extend),
     /// What you may activate, what is active and what waits
-    Status,
+    Status(Status),
     /// Requests that wait for your vote
     Approvals,
-    /// Vote for a request
-    Approve(Vote),
+    /// Vote for a request, or for less than it asks
+    Approve(Approve),
     /// Vote against a request, which ends it
     Deny(Vote),
     /// Take back a request before it begins
     Cancel(Ending),
     /// Give up an activation of your own
     Deactivate(Ending),
-    /// End somebody else's activation
-    Revoke(Ending),
+    /// End activations of others, or everything of a principal or of a role at once
+    Revoke(Revoke),
     /// Ask for a decision: exit 0 if it is allowed, 1 if it is denied
     Check(Check),
     /// Ask for a decision with its reasons: policies, activations that counted, and why others did not
     Explain(Check),
     /// Who may activate what
-    #[command(subcommand)]
-    Eligibility(Eligibility),
+    #[command(subcommand, after_help = grants::ELIGIBILITY_EXAMPLES)]
+    Eligibility(Grants),
+    /// Who holds what without activating it
+    #[command(subcommand, after_help = grants::ASSIGNMENT_EXAMPLES)]
+    Assignment(Grants),
+    /// Requests to extend or renew an eligibility or an assignment
+    #[command(after_help = grants::REQUEST_EXAMPLES)]
+    GrantRequests {
+        /// What to do; list those that you may see, if nothing is said
+        #[command(subcommand)]
+        what: Option<GrantRequests>,
+    },
     /// Look at a policy folder, without a server
     #[command(subcommand)]
     Policy(Policy),
     /// What happened
     #[command(subcommand)]
     Audit(Audit),
+    /// What happens, as it happens
+    Events(Events),
     /// Replay the journal from empty and prove that what is stored is the same
     Rebuild(Rebuild),
     /// The machine's clock
@@ -139,126 +161,6 @@ pub(super) enum LogFormat {
     Text,
     /// For programs, one JSON object a line.
     Json,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = r#"Examples:
-  elevon activate db-admin --scope 'Environment::"prod"' --for PT30M --reason "restore the orders table"
-  elevon activate reader --reason "look around" --ticket jira:OPS-7
-
-Where the role needs approval, the request waits; `elevon status` shows it."#)]
-pub(super) struct Activate {
-    /// The role
-    #[arg(value_parser = role)]
-    pub(super) role: RoleName,
-    /// Where the role is to hold, there and below; everywhere, if nothing is said
-    #[arg(long, value_parser = entity, value_name = "TYPE::\"ID\"")]
-    pub(super) scope: Option<Uid>,
-    /// How long, as an ISO 8601 duration; the role's default, if nothing is said
-    #[arg(long = "for", value_parser = duration, value_name = "DURATION")]
-    pub(super) duration: Option<Duration>,
-    /// Why
-    #[arg(long, value_name = "TEXT")]
-    pub(super) reason: Option<String>,
-    /// For which ticket, as system and number
-    #[arg(long, value_parser = ticket, value_name = "SYSTEM:ID")]
-    pub(super) ticket: Option<(String, String)>,
-    /// For somebody else
-    #[arg(long, value_parser = entity, value_name = "TYPE::\"ID\"")]
-    pub(super) principal: Option<Uid>,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "The request is shown before the vote. To vote on exactly what you saw earlier (in `elevon approvals`), \
-    give its hash with --hash: if the request changed since, the vote is refused.")]
-pub(super) struct Vote {
-    /// The request
-    #[arg(value_parser = activation)]
-    pub(super) id: ActivationId,
-    /// Why
-    #[arg(long, value_name = "TEXT")]
-    pub(super) reason: Option<String>,
-    /// The hash of the request as you saw it
-    #[arg(long, value_parser = digest, value_name = "HASH")]
-    pub(super) hash: Option<Digest>,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct Ending {
-    /// The request or activation
-    #[arg(value_parser = activation)]
-    pub(super) id: ActivationId,
-    /// Why
-    #[arg(long, value_name = "TEXT")]
-    pub(super) reason: Option<String>,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = r#"Examples:
-  elevon check 'User::"alice"' 'Action::"write"' 'Database::"orders"'
-  elevon check 'User::"alice"' write 'Database::"orders"' --context '{"channel": "vpn"}'"#)]
-pub(super) struct Check {
-    /// Who
-    #[arg(value_parser = entity)]
-    pub(super) principal: Uid,
-    /// Does what: the action, or its name alone
-    pub(super) action: String,
-    /// To what
-    #[arg(value_parser = entity)]
-    pub(super) resource: Uid,
-    /// The request's context, a JSON object
-    #[arg(long, value_parser = object, value_name = "JSON")]
-    pub(super) context: Option<serde_json::Map<String, serde_json::Value>>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum Eligibility {
-    /// Make a principal or a group eligible for a role
-    #[command(after_help = r#"Example:
-  elevon eligibility add 'User::"alice"' db-admin --scope 'Environment::"prod"' --for P30D --reason "on call in November""#)]
-    Add(EligibilityAdd),
-    /// List who may activate what
-    List(EligibilityList),
-    /// End an eligibility; what rests on it ends with it
-    Remove {
-        /// The eligibility
-        id: String,
-        /// Why
-        #[arg(long, value_name = "TEXT")]
-        reason: Option<String>,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(super) struct EligibilityAdd {
-    /// The principal or group
-    #[arg(value_parser = entity)]
-    pub(super) holder: Uid,
-    /// The role
-    #[arg(value_parser = role)]
-    pub(super) role: RoleName,
-    /// Where the role may be activated, there and below; everywhere, if nothing is said
-    #[arg(long, value_parser = entity, value_name = "TYPE::\"ID\"")]
-    pub(super) scope: Option<Uid>,
-    /// For how long from now
-    #[arg(long = "for", value_parser = duration, value_name = "DURATION", conflicts_with = "until")]
-    pub(super) duration: Option<Duration>,
-    /// Until when (RFC 3339)
-    #[arg(long, value_parser = instant, value_name = "TIME")]
-    pub(super) until: Option<Timestamp>,
-    /// Why
-    #[arg(long, value_name = "TEXT")]
-    pub(super) reason: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct EligibilityList {
-    /// Of this principal or group only
-    #[arg(long, value_parser = entity, value_name = "TYPE::\"ID\"")]
-    pub(super) principal: Option<Uid>,
-    /// For this role only
-    #[arg(long, value_parser = role)]
-    pub(super) role: Option<RoleName>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -342,47 +244,6 @@ pub(super) struct Rebuild {
     pub(super) data: PathBuf,
 }
 
-fn entity(text: &str) -> Result<Uid, BadName> {
-    Uid::parse(text)
-}
-
-fn role(text: &str) -> Result<RoleName, BadName> {
-    RoleName::new(text)
-}
-
-fn activation(text: &str) -> Result<ActivationId, BadName> {
-    ActivationId::new(text)
-}
-
-fn duration(text: &str) -> Result<Duration, BadTime> {
-    Duration::parse(text)
-}
-
-fn wait(text: &str) -> Result<Duration, String> {
-    let most = Duration::from_mins(5);
-    let asked = Duration::parse(text).map_err(|error| error.to_string())?;
-    if asked <= most { Ok(asked) } else { Err(format!("{most} is the longest wait")) }
-}
-
-fn instant(text: &str) -> Result<Timestamp, BadTime> {
-    Timestamp::parse(text)
-}
-
-fn digest(text: &str) -> Result<Digest, String> {
-    Digest::parse(text).ok_or_else(|| "a request hash is 64 hexadecimal digits; `elevon approvals --output json` shows it".to_owned())
-}
-
-fn ticket(text: &str) -> Result<(String, String), String> {
-    match text.split_once(':') {
-        Some((system, number)) if !system.is_empty() && !number.is_empty() => Ok((system.to_owned(), number.to_owned())),
-        _ => Err("write it as SYSTEM:ID, such as `jira:OPS-7`".to_owned()),
-    }
-}
-
-fn object(text: &str) -> Result<serde_json::Map<String, serde_json::Value>, String> {
-    serde_json::from_str(text).map_err(|error| format!("it is no JSON object: {error}"))
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
@@ -407,7 +268,36 @@ mod tests {
             (&["check", "alice", "write", "Database::\"orders\""], false),
             (&["check", "User::\"a\"", "write", "Database::\"o\"", "--context", "[1]"], false),
             (&["check", "User::\"a\"", "write", "Database::\"o\"", "--context", "{\"a\":1}", "--output", "json"], true),
+            (&["activate"], false),
+            (&["activate", "reader", "db-admin", "--scope", "Environment::\"prod\"", "--scope", "Environment::\"dev\""], true),
+            (&["activate", "reader", "--for", "PT1H", "--until", "2030-01-01T00:00:00Z"], false),
+            (&["activate", "reader", "--start", "2030-01-01T00:00:00Z", "--until", "2030-01-01T01:00:00Z", "--dry-run"], true),
+            (&["activate", "reader", "--emergency", "--reason", "x", "--principal", "User::\"b\""], true),
+            (&["activate", "reader", "--emergency", "--start", "2030-01-01T00:00:00Z", "--reason", "x"], false),
+            (&["extend", "act_1", "--for", "PT30M", "--reason", "not done yet"], true),
+            (&["extend"], false),
+            (&["approve", "act_1", "--for", "PT5M", "--scope", "Database::\"orders\""], true),
+            (&["deny", "act_1", "--for", "PT5M"], false),
+            (&["revoke"], false),
+            (&["revoke", "act_1", "act_2"], true),
+            (&["revoke", "--principal", "User::\"a\"", "--reason", "x"], true),
+            (&["revoke", "--principal", "User::\"a\""], false),
+            (&["revoke", "--role", "reader", "--reason", "x", "--yes"], true),
+            (&["revoke", "--role", "reader", "--principal", "User::\"a\"", "--reason", "x"], false),
+            (&["revoke", "act_1", "--role", "reader", "--reason", "x"], false),
             (&["eligibility", "add", "User::\"a\"", "r", "--for", "P1D", "--until", "2030-01-01T00:00:00Z"], false),
+            (&["eligibility", "extend", "elg_1"], false),
+            (&["eligibility", "extend", "elg_1", "--for", "P30D", "--reason", "x"], true),
+            (&["eligibility", "renew", "elg_1", "--for", "P30D", "--until", "2030-01-01T00:00:00Z"], false),
+            (&["assignment", "renew", "asg_1", "--until", "2030-01-01T00:00:00Z"], true),
+            (&["grant-requests"], true),
+            (&["grant-requests", "list", "--status", "pending"], true),
+            (&["grant-requests", "approve", "grq_1", "--until", "2030-01-01T00:00:00Z", "--reason", "x"], true),
+            (&["grant-requests", "approve"], false),
+            (&["grant-requests", "cancel", "grq_1"], true),
+            (&["status", "--watch"], true),
+            (&["events", "--after", "17"], true),
+            (&["events", "--after", "-1"], false),
             (&["audit", "list", "--from", "yesterday"], false),
             (&["audit", "list", "--limit", "0"], false),
             (&["serve", "--policies", "p"], false),
