@@ -63,7 +63,7 @@ pub(super) fn request(case: &Case<'_>, asked: &Asked<'_>) -> Result<Decision, Re
         return Ok(Decision::nothing(Outcome::ActivationExists(id)));
     }
     let id = asked.id.clone();
-    let mut events = vec![Event::ActivationRequested { activation: activation.clone() }];
+    let mut events = vec![Event::ActivationRequested { activation: Box::new(activation.clone()) }];
     if let Some(limits) = emergency {
         within_day(case, asked, limits)?;
         events.extend(begun(begin(case, &activation, settings)?)?);

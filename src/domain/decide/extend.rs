@@ -62,7 +62,7 @@ pub(super) fn extend(
         ..(*parent).clone()
     };
     quorum_is_reachable(case, settings, &activation)?;
-    let mut events = vec![Event::ActivationRequested { activation: activation.clone() }];
+    let mut events = vec![Event::ActivationRequested { activation: Box::new(activation.clone()) }];
     if settings.stages.is_empty() {
         events.extend(begin(case, &activation, settings)?.map_err(|not| not.rejection)?);
     } else if let Some(over) = over_budget(case, &activation, settings, Window::lasting(window.end.unwrap_or(case.now()), duration))? {
