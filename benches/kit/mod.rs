@@ -29,7 +29,7 @@ pub fn engine(folder: &Path, bundle: Bundle) -> Arc<Engine> {
     let parts = Parts {
         journal: Box::new(opened.journal),
         reader: opened.store,
-        clock: Arc::new(SystemClock),
+        clock: Arc::new(SystemClock::new()),
         proposed: Some(bundle),
         config: EngineConfig { timers: false, ..EngineConfig::default() },
     };

@@ -194,10 +194,10 @@ fn add(policies: &mut Policies, texts: &BTreeMap<&str, &Shared>, file: &str, num
         }
     }
     for part in inner.condition().subexpressions() {
-        match part.expr_kind() {
-            ExprKind::Lit(ast::Literal::EntityUID(uid)) => drop(policies.named.insert((**uid).clone())),
-            ExprKind::BinaryApp { op: BinaryOp::In, arg2, .. } => policies.asks_in_any |= !is_written_out(arg2),
-            _ => {}
+        if let ExprKind::Lit(Literal::EntityUID(uid)) = part.expr_kind() {
+            policies.named.insert((**uid).clone());
+        } else if let ExprKind::BinaryApp { op: BinaryOp::In, arg2, .. } = part.expr_kind() {
+            policies.asks_in_any |= !is_written_out(arg2);
         }
     }
     if let Err(error) = policies.set.add(policy) {
@@ -210,11 +210,8 @@ fn add(policies: &mut Policies, texts: &BTreeMap<&str, &Shared>, file: &str, num
 
 /// Whether an expression is an entity, or a set of entities, that stands there itself.
 fn is_written_out(expr: &Expr) -> bool {
-    let entity = |expr: &Expr| matches!(expr.expr_kind(), ExprKind::Lit(ast::Literal::EntityUID(_)));
-    match expr.expr_kind() {
-        ExprKind::Set(items) => items.iter().all(entity),
-        _ => entity(expr),
-    }
+    let entity = |expr: &Expr| matches!(expr.expr_kind(), ExprKind::Lit(Literal::EntityUID(_)));
+    if let ExprKind::Set(items) = expr.expr_kind() { items.iter().all(entity) } else { entity(expr) }
 }
 
 fn looks_at_tags(expr: &Expr) -> bool {

@@ -160,13 +160,16 @@ fn fallback_approvers() {
     }
 }
 
+/// The roles, the files that are added, and how the answer begins.
+type Conditioned<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+
 /// Conditions stand with the role that wants them, or nowhere: whatever else is there was meant for something.
 #[test]
 fn conditions() {
     let wanted = format!("{ROLES}conditions = true\n");
     let fair = "permit (principal, action, resource);";
     let path = "conditions/admin.cedar";
-    let rows: [(&str, &[(&str, &str)], &str); 18] = [
+    let rows: [Conditioned<'_>; 18] = [
         (&wanted, &[], "roles.toml:7:14: the role `admin` has conditions, and there is no file `conditions/admin.cedar`"),
         (&wanted, &[("conditions/Admin.cedar", fair)], "conditions/Admin.cedar: there is no role `Admin`"),
         (&wanted, &[("admin.cedar", fair)], "roles.toml:7:14: the role `admin` has conditions, and there is no file"),
