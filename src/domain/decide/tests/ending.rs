@@ -54,10 +54,13 @@ fn everything_of_a_principal_or_of_a_role_ends_in_one_record() {
 }
 
 #[test]
-fn everything_is_ended_by_who_may_end_each() {
+fn everything_is_ended_by_who_may_end_all_of_it() {
     let rows = [
         (all_of("User:ann"), None, "accepted"),
-        (all_of("User:ann"), Some(Action::RevokeActivation), "not_permitted"),
+        (all_of("User:ann"), Some(Action::RevokePrincipal), "not_permitted"),
+        (all_of("User:ann"), Some(Action::RevokeActivation), "accepted"),
+        (all_of("User:bob"), Some(Action::RevokePrincipal), "not_permitted"),
+        (all_of("User:who"), Some(Action::RevokePrincipal), "not_permitted"),
         (all_of("User:ann"), Some(Action::RevokeRole), "accepted"),
         (all_of_role("free"), Some(Action::RevokeActivation), "accepted"),
         (all_of_role("free"), Some(Action::RevokeRole), "not_permitted"),

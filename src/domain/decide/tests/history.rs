@@ -335,6 +335,7 @@ fn any_op() -> impl Strategy<Value = Op> {
         Action::ManageEntity,
         Action::RevokeActivation,
         Action::RevokeRole,
+        Action::RevokePrincipal,
     ];
     let timers = any_of(vec![Timer::Start, Timer::Timeout, Timer::End, Timer::Start]);
     let deleted = ["User:u1", "User:u4", "Db:s1", "Db:s2", "Db:s2", "Group:g0", "User:u0"].map(uid).to_vec();
