@@ -8,7 +8,13 @@
 //!
 //! Run it with `make bench`. Times are of one thread, in process, in nanoseconds.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::panic, reason = "a bench that cannot go on has nothing else to do")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::panic,
+    reason = "a bench that cannot go on has nothing else to do"
+)]
 
 mod kit;
 

@@ -45,7 +45,7 @@ const ROOMS: [Room; 12] = [
 ];
 
 /// Crates that are named in some rooms only.
-const CRATES: [(&str, &[&str]); 11] = [
+const CRATES: [(&str, &[&str]); 13] = [
     ("cedar_policy", &["policy"]),
     ("cedar_policy_core", &["policy"]),
     ("miette", &["policy"]),
@@ -55,6 +55,8 @@ const CRATES: [(&str, &[&str]); 11] = [
     ("axum", &["http"]),
     ("hyper", &["http"]),
     ("ureq", &["command line"]),
+    ("x509_cert", &["identity"]),
+    ("aws_lc_rs", &["identity"]),
     ("clap", &["command line"]),
     ("comfy_table", &["command line"]),
 ];

@@ -29,7 +29,7 @@ pub fn engine(folder: &Path, bundle: Bundle) -> Arc<Engine> {
     let parts = Parts {
         journal: Box::new(opened.journal),
         reader: opened.store,
-        clock: Arc::new(SystemClock::new()),
+        clock: Arc::new(SystemClock::default()),
         proposed: Some(bundle),
         config: EngineConfig { timers: false, ..EngineConfig::default() },
     };

@@ -275,10 +275,13 @@ impl Applying<'_, '_, '_> {
 
     /// An activation gets another end, and so much of it by extensions.
     fn runs_until(&mut self, id: &ActivationId, end: Timestamp, extensions: u32) -> Result<(), Unavailable> {
-        let wanted = |state: &ActivationState| matches!(state, ActivationState::Active { .. });
+        let wanted = |state: &ActivationState| matches!(state, ActivationState::Scheduled { .. } | ActivationState::Active { .. });
         self.activation(id, wanted, |activation, row| {
             if let ActivationState::Active { window } = &mut activation.state {
                 window.end = Some(end);
+            }
+            if let ActivationState::Scheduled { start, .. } = activation.state {
+                activation.duration = end.since(start);
             }
             activation.extensions = activation.extensions.saturating_add(extensions);
             if let Some(grant) = row.grants.activations.iter_mut().find(|grant| grant.id == *id) {

@@ -11,12 +11,20 @@ use super::settings::{Definitions, EdgeSource, JsonObject};
 use super::text::{Digest, Text, Ticket};
 use super::time::{Duration, Timestamp};
 
-/// By what means a caller showed who it is.
+/// By what means a caller showed who it is. Rows on disk hold a kind by its place in this list: a new one goes to the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CredentialKind {
     /// `Authorization: Dev …`, believed by a server started with `--dev` and by no other.
     Dev,
+    /// A static bearer token of Elevon's own, of which only the digest is kept.
+    Token,
+    /// An access token (JWT) of an OpenID provider.
+    Oidc,
+    /// A client certificate that TLS verified.
+    Mtls,
+    /// The user and group at the other end of a UNIX socket.
+    Unix,
 }
 
 impl CredentialKind {
@@ -25,6 +33,10 @@ impl CredentialKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Dev => "dev",
+            Self::Token => "token",
+            Self::Oidc => "oidc",
+            Self::Mtls => "mtls",
+            Self::Unix => "unix",
         }
     }
 }

@@ -21,7 +21,7 @@ pub enum Event {
     /// A request was made. Its state is pending; where no approval is needed, `activation_started` follows in the same record.
     ActivationRequested {
         /// As it was asked for.
-        activation: Activation,
+        activation: Box<Activation>,
     },
     /// An approver voted for a request.
     ApprovalGiven {
@@ -86,7 +86,7 @@ pub enum Event {
         /// Whether the role's settings of now gave it less time than was asked for.
         clamped: bool,
     },
-    /// A bundle that went live allows less time than the activation was given.
+    /// The role allows less time by now than the activation was given, or, where it is to begin later, than was asked for.
     ActivationClamped {
         /// Which activation.
         id: ActivationId,

@@ -70,11 +70,12 @@ fn text_in_order(what: &'static str, text: &str, max: usize) -> Result<(), BadNa
     if text.len() > max {
         return Err(BadName::TooLong { what, bytes: text.len(), max });
     }
-    if !is_nfc(text) {
-        return Err(BadName::NotNormalised { what, text: text.to_owned() });
-    }
+    // first, for the other messages repeat the text as it is, and they go to logs
     if text.chars().any(char::is_control) {
         return Err(BadName::Control { what, text: text.to_owned() });
+    }
+    if !is_nfc(text) {
+        return Err(BadName::NotNormalised { what, text: text.to_owned() });
     }
     Ok(())
 }
@@ -315,6 +316,8 @@ mod tests {
         }
         let decomposed = "Zoe\u{308}";
         assert!(matches!(Uid::new("User", decomposed), Err(BadName::NotNormalised { .. })));
+        let two_lines = Uid::new("User", "Zoe\u{308}\nINFO all is well").unwrap_err().to_string();
+        assert!(!two_lines.contains('\n'), "{two_lines}");
         assert!(matches!(RoleName::new(&"x".repeat(513)), Err(BadName::TooLong { .. })));
     }
 }

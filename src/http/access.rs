@@ -33,7 +33,7 @@ impl Server {
             headers.get_all(AUTHORIZATION).iter().take(MAX_AUTHORIZATIONS).map(http::HeaderValue::as_bytes).collect();
         let challenge = self.authenticator.challenge();
         let now = self.engine.moment().now;
-        let found = self.authenticator.authenticate(&Presented { authorization: &authorization }, now);
+        let found = self.authenticator.authenticate(&Presented { authorization: &authorization, ..Presented::default() }, now);
         let mut caller = match found {
             Ok(Some(caller)) => caller,
             Ok(None) => return Err(problem::no_credential(challenge)),

@@ -2,7 +2,8 @@
 
 use crate::domain::{Caller, CredentialKind, Timestamp, Uid};
 
-use super::{Authenticator, BadCredential, MAX_CREDENTIAL_BYTES, MAX_METHODS, Presented};
+use super::authorization;
+use super::{Authenticator, BadCredential, Identified, MAX_METHODS, Presented};
 
 /// How far an `auth_time` may lie ahead of this server's clock, in seconds: clocks of two machines differ a little.
 const CLOCK_SKEW_SECONDS: u64 = 60;
@@ -12,17 +13,9 @@ const CLOCK_SKEW_SECONDS: u64 = 60;
 pub struct Dev;
 
 impl Authenticator for Dev {
-    fn authenticate(&self, presented: &Presented<'_>, now: Timestamp) -> Result<Option<Caller>, BadCredential> {
-        let bytes = match presented.authorization {
-            [] => return Ok(None),
-            [one] => *one,
-            more => return Err(BadCredential::Repeated { count: more.len() }),
-        };
-        if bytes.len() > MAX_CREDENTIAL_BYTES {
-            return Err(BadCredential::TooLong { bytes: bytes.len() });
-        }
-        let text = std::str::from_utf8(bytes).map_err(|_| BadCredential::NotText)?;
-        parse(text, now).map(Some)
+    fn identify(&self, presented: &Presented<'_>, now: Timestamp) -> Result<Option<Identified>, BadCredential> {
+        let Some(text) = authorization::text(presented)? else { return Ok(None) };
+        Ok(Some(Identified { caller: parse(text, now)?, until: None }))
     }
 
     fn challenge(&self) -> &'static str {
@@ -42,7 +35,7 @@ fn parse(text: &str, now: Timestamp) -> Result<Caller, BadCredential> {
     let text = text.trim();
     let (scheme, rest) = text.split_once(' ').unwrap_or((text, ""));
     if !scheme.eq_ignore_ascii_case("dev") {
-        return Err(BadCredential::Scheme { scheme: scheme.chars().take(32).collect(), taken: "`Dev User::\"alice\"`" });
+        return Err(authorization::other_scheme(text, "`Dev User::\"alice\"`"));
     }
     let (name, parameters) = split_name(rest.trim())?;
     let principal = Uid::parse(name).map_err(|bad| malformed(bad.to_string()))?;
@@ -115,13 +108,14 @@ fn auth_time(value: &str, now: Timestamp) -> Result<Timestamp, BadCredential> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::MAX_CREDENTIAL_BYTES;
     use super::*;
 
     const NOW: &str = "2030-01-31T09:00:00Z";
 
     fn read(headers: &[&str]) -> Result<Option<Caller>, BadCredential> {
         let bytes: Vec<&[u8]> = headers.iter().map(|header| header.as_bytes()).collect();
-        Dev.authenticate(&Presented { authorization: &bytes }, Timestamp::parse(NOW).unwrap())
+        Dev.authenticate(&Presented { authorization: &bytes, ..Presented::default() }, Timestamp::parse(NOW).unwrap())
     }
 
     #[test]
@@ -173,7 +167,7 @@ mod tests {
         let long = format!("Dev User::\"{}\"", "a".repeat(MAX_CREDENTIAL_BYTES));
         assert!(matches!(read(&[&long]), Err(BadCredential::TooLong { .. })));
         let bytes: &[u8] = b"Dev User::\"\xff\"";
-        let read = Dev.authenticate(&Presented { authorization: &[bytes] }, Timestamp::default());
+        let read = Dev.authenticate(&Presented { authorization: &[bytes], ..Presented::default() }, Timestamp::default());
         assert_eq!(read, Err(BadCredential::NotText));
     }
 }

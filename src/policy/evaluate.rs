@@ -379,7 +379,7 @@ fn evaluate(
         Err(error) => return failed(error.to_string()),
     };
     let found = slices.evaluate(sides, request, &entities);
-    let error = |(policy, error): (&str, EvaluationError)| {
+    let error = |(policy, error): (&str, Box<EvaluationError>)| {
         let effect = policies.effect(policy);
         PolicyError { policy: policy.to_owned(), effect, message: error.to_string() }
     };

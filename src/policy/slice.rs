@@ -57,7 +57,7 @@ pub(super) struct Slices {
 pub(super) struct Found<'a> {
     pub(super) permits: Vec<&'a str>,
     pub(super) forbids: Vec<&'a str>,
-    pub(super) errors: Vec<(&'a str, EvaluationError)>,
+    pub(super) errors: Vec<(&'a str, Box<EvaluationError>)>,
 }
 
 /// Who asks to do what to what. The entities of a question hold each with everything above it.
@@ -104,7 +104,7 @@ impl Slices {
         found
     }
 
-    fn holds(&self, evaluator: &Evaluator<'_>, condition: &Expr) -> Result<bool, EvaluationError> {
+    fn holds(&self, evaluator: &Evaluator<'_>, condition: &Expr) -> Result<bool, Box<EvaluationError>> {
         let value = evaluator.interpret(condition, &self.nobody)?;
         Ok(matches!(value.value_kind(), ValueKind::Lit(Literal::Bool(true))))
     }

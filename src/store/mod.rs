@@ -21,6 +21,7 @@ mod open;
 mod options;
 mod read;
 mod rebuild;
+mod takeover;
 #[cfg(test)]
 mod tests;
 mod value;

@@ -8,6 +8,7 @@ use rocksdb::{DB, WriteBatch};
 
 use super::family::{ALL, At, JOURNAL, META, Order, Span};
 use super::key::{MetaKey, Seq};
+use super::takeover::take_over;
 use super::value::{HeadRow, Raw};
 use super::{Store, options, put_meta};
 use crate::audit;
@@ -20,6 +21,8 @@ use crate::engine::ports::Head;
 /// 2. Activations with starts, ends, emergencies and extensions; requests to extend or renew grants; time used by day; marks up to which
 ///    holdings are void. Records are still of version 1: what is new in them may be missing.
 pub const FORMAT: u32 = 2;
+/// The oldest format that is taken over.
+const OLDEST: u32 = 1;
 
 /// What `meta` holds under `magic`.
 const MAGIC: &[u8] = b"elevon";
@@ -111,6 +114,20 @@ pub enum OpenError {
         /// The newest that this Elevon knows.
         known: u32,
     },
+    /// Of an Elevon that is older than this one.
+    #[error(
+        "the data in `{}` has format {found}, and this Elevon ({}) writes format {known}; start `elevon serve` on it once, which takes it over from its journal, and try again. Keep a backup from before: the Elevon that wrote it cannot read it afterwards",
+        dir.display(),
+        env!("CARGO_PKG_VERSION")
+    )]
+    Older {
+        /// The folder.
+        dir: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The one that this Elevon writes.
+        known: u32,
+    },
     /// Of the other mode.
     #[error("{}", wrong_mode(dir, *is))]
     WrongMode {
@@ -167,26 +184,39 @@ enum Found {
     Database,
 }
 
+/// How far a folder is from what this Elevon writes.
+enum Standing {
+    /// Its creation was not finished.
+    Unfinished,
+    /// It is of an earlier format.
+    Older,
+    /// It is of this format.
+    Current,
+}
+
 /// Opens a folder for a purpose, with everything checked but the journal before its last record.
 pub(super) fn open(dir: &Path, purpose: Purpose) -> Result<Store, OpenError> {
     let unreadable = |unavailable: Unavailable| OpenError::Unreadable { dir: dir.to_owned(), why: unavailable.0 };
-    let marked = match (look(dir)?, purpose) {
+    let standing = match (look(dir)?, purpose) {
         (Found::Database, _) => peek(dir, purpose)?,
         (Found::Empty, Purpose::Inspect) => return Err(OpenError::Nothing { dir: dir.to_owned() }),
         (Found::Empty, Purpose::Serve(_)) => {
             mark(dir).map_err(|error| OpenError::Io { dir: dir.to_owned(), error })?;
-            false
+            Standing::Unfinished
         }
     };
     let mut settings = options::database();
     settings.create_if_missing(purpose != Purpose::Inspect);
     settings.create_missing_column_families(true);
     let db = DB::open_cf_descriptors(&settings, dir, options::families()).map_err(|error| refused(dir, &error))?;
-    if let (false, Purpose::Serve(mode)) = (marked, purpose) {
-        initialise(&db, mode).map_err(unreadable)?;
+    let torn = |why| OpenError::Torn { dir: dir.to_owned(), why };
+    match (standing, purpose) {
+        (Standing::Unfinished, Purpose::Serve(mode)) => initialise(&db, mode).map_err(unreadable)?,
+        (Standing::Older, Purpose::Serve(_)) => take_over(&db).map_err(unreadable)?.map_err(torn)?,
+        (Standing::Current, Purpose::Serve(_)) | (_, Purpose::Inspect) => {}
     }
     let store = Store::over(db).map_err(unreadable)?;
-    whole(&store.at(), &store.head.load()).map_err(unreadable)?.map_err(|why| OpenError::Torn { dir: dir.to_owned(), why })?;
+    whole(&store.at(), &store.head.load()).map_err(unreadable)?.map_err(torn)?;
     Ok(store)
 }
 
@@ -240,15 +270,15 @@ fn mark(dir: &Path) -> io::Result<()> {
     fs::File::open(dir)?.sync_all()
 }
 
-/// Reads what a database says of itself, before anything of it is opened for writing. Says whether its creation was finished.
-fn peek(dir: &Path, purpose: Purpose) -> Result<bool, OpenError> {
+/// Reads what a database says of itself, before anything of it is opened for writing.
+fn peek(dir: &Path, purpose: Purpose) -> Result<Standing, OpenError> {
     let settings = options::database();
     let families = DB::list_cf(&settings, dir).map_err(|error| refused(dir, &error))?;
     let unfinished = match purpose {
         Purpose::Serve(_) => dir.join(MARKER).exists(),
         Purpose::Inspect => false,
     };
-    let foreign = || if unfinished { Ok(false) } else { Err(OpenError::Foreign { dir: dir.to_owned() }) };
+    let foreign = || if unfinished { Ok(Standing::Unfinished) } else { Err(OpenError::Foreign { dir: dir.to_owned() }) };
     if !families.iter().any(|name| name == META.name) {
         return foreign();
     }
@@ -265,11 +295,13 @@ fn peek(dir: &Path, purpose: Purpose) -> Result<bool, OpenError> {
     }
     let damaged = |what: &str| OpenError::Unreadable { dir: dir.to_owned(), why: format!("its {what} is not one that Elevon writes") };
     let format = item(MetaKey::Format)?.and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
-    match format {
-        Some(found) if found > FORMAT => return Err(OpenError::Newer { dir: dir.to_owned(), found, known: FORMAT }),
-        Some(FORMAT) => {}
-        Some(_) | None => return Err(damaged("format version")),
-    }
+    let standing = match (format, purpose) {
+        (Some(found), _) if found > FORMAT => return Err(OpenError::Newer { dir: dir.to_owned(), found, known: FORMAT }),
+        (Some(FORMAT), _) => Standing::Current,
+        (Some(found), Purpose::Inspect) if found >= OLDEST => return Err(OpenError::Older { dir: dir.to_owned(), found, known: FORMAT }),
+        (Some(found), Purpose::Serve(_)) if found >= OLDEST => Standing::Older,
+        (Some(_) | None, _) => return Err(damaged("format version")),
+    };
     if families.iter().any(|name| name != rocksdb::DEFAULT_COLUMN_FAMILY_NAME && !ALL.iter().any(|(known, _)| known == name)) {
         return Err(damaged("set of families"));
     }
@@ -278,7 +310,7 @@ fn peek(dir: &Path, purpose: Purpose) -> Result<bool, OpenError> {
     match (is, purpose) {
         (None, _) => Err(damaged("mode")),
         (Some(is), Purpose::Serve(asked)) if is != asked => Err(OpenError::WrongMode { dir: dir.to_owned(), is }),
-        (Some(_), _) => Ok(true),
+        (Some(_), _) => Ok(standing),
     }
 }
 
@@ -301,7 +333,7 @@ fn initialise(db: &DB, mode: Mode) -> Result<(), Unavailable> {
 }
 
 /// Whether the head is the last record's. Both are written in one batch, so nothing but damage or a foreign hand parts them.
-fn whole(at: &At<'_>, head: &Head) -> Result<Result<(), String>, Unavailable> {
+pub(super) fn whole(at: &At<'_>, head: &Head) -> Result<Result<(), String>, Unavailable> {
     #[derive(serde::Deserialize)]
     struct Stamp {
         at: Timestamp,

@@ -11,14 +11,14 @@ use std::sync::Arc;
 use super::commit::forget_before;
 use super::family::{
     ACTIVATIONS, ASSIGNMENTS, At, CASCADES, DAY_USES, DERIVED, ELIGIBILITIES, Entry, Family, GRANT_REQUESTS, JOURNAL, Order, REMEMBERED,
-    ROLES, ROWS, Span, hex, raw_rows,
+    REMEMBERED_BY_TIME, ROLES, ROWS, Span, hex, raw_rows,
 };
 use super::key::{Key, MetaKey};
 use super::open::{OpenError, Purpose, open};
 use super::value::{HeadRow, Raw, Value};
 use super::{Store, entries, meta};
 use crate::audit::{self, Tip};
-use crate::domain::{Definitions, MemoryRows, Overlay, Revision, Timestamp, Unavailable, apply};
+use crate::domain::{Changes, Definitions, MemoryRows, Overlay, Revision, Timestamp, Unavailable, apply};
 use crate::engine::ports::Head;
 
 /// Records that are replayed before their changes are taken over.
@@ -49,11 +49,11 @@ pub fn rebuild(dir: &Path) -> Result<RebuildReport, OpenError> {
 }
 
 /// What the journal gives.
-struct Replayed {
-    rows: MemoryRows,
+pub(super) struct Replayed {
+    pub(super) rows: MemoryRows,
     tip: Tip,
     /// Where it does not hold together.
-    broken: Option<String>,
+    pub(super) broken: Option<String>,
 }
 
 fn compare(store: &Store) -> Result<RebuildReport, Unavailable> {
@@ -62,15 +62,14 @@ fn compare(store: &Store) -> Result<RebuildReport, Unavailable> {
     let head = Head { seq: replayed.tip.seq, hash: replayed.tip.hash, at: replayed.tip.at, revision: replayed.rows.all.revision.clone() };
     let mut report = RebuildReport { records: head.seq, head, families: Vec::new(), differences: Vec::new(), equal: true };
     report.differences.extend(replayed.broken);
-    report.rows(&at, &replayed.rows)?;
-    report.derived(&at, &replayed.rows)?;
+    report.projections(&at, &replayed.rows)?;
     report.meta(&at, &replayed.rows)?;
     report.equal = report.differences.is_empty();
     Ok(report)
 }
 
 /// Applies every record, in order, up to the first that does not belong.
-fn replay(at: &At<'_>) -> Result<Replayed, Unavailable> {
+pub(super) fn replay(at: &At<'_>) -> Result<Replayed, Unavailable> {
     let nothing = Revision::new("none").map_err(|bad| Unavailable(bad.to_string()))?;
     let definitions = Arc::new(Definitions::none(nothing));
     let mut replayed = Replayed { rows: MemoryRows::new(Arc::clone(&definitions)), tip: Tip::before_first(), broken: None };
@@ -104,7 +103,7 @@ fn replay(at: &At<'_>) -> Result<Replayed, Unavailable> {
 }
 
 /// Rows as they should stand on disk.
-type Expected = BTreeMap<Vec<u8>, Vec<u8>>;
+pub(super) type Expected = BTreeMap<Vec<u8>, Vec<u8>>;
 
 fn expected<'r, K: Key + 'r, V: Value + 'r>(
     family: &Family<K, V>,
@@ -115,6 +114,40 @@ fn expected<'r, K: Key + 'r, V: Value + 'r>(
         Ok((key.bytes(), value))
     };
     rows.into_iter().map(encode).collect()
+}
+
+/// Every family that follows from the journal, as it should stand on disk when the last record is of `at`. Without what has to be remembered
+/// no longer by then.
+pub(super) fn projections(all: &Changes, at: Timestamp) -> Result<Vec<(&'static str, Expected)>, Unavailable> {
+    let before = forget_before(at);
+    let remembered = || all.remembered.iter().filter(|(_, (when, _))| *when >= before);
+    let waiting = || all.cascades.iter().filter_map(|(cause, since)| since.as_ref().map(|since| (cause, since)));
+    let mut families = vec![
+        (ROWS.name, expected(&ROWS, &all.rows)?),
+        (ROLES.name, expected(&ROLES, &all.roles)?),
+        (ACTIVATIONS.name, expected(&ACTIVATIONS, &all.activations)?),
+        (ELIGIBILITIES.name, expected(&ELIGIBILITIES, &all.eligibilities)?),
+        (ASSIGNMENTS.name, expected(&ASSIGNMENTS, &all.assignments)?),
+        (GRANT_REQUESTS.name, expected(&GRANT_REQUESTS, &all.grant_requests)?),
+        (DAY_USES.name, expected(&DAY_USES, &all.day_uses)?),
+        (CASCADES.name, expected(&CASCADES, waiting())?),
+        (REMEMBERED.name, expected(&REMEMBERED, remembered())?),
+    ];
+    let mut derived: BTreeMap<&'static str, Expected> = DERIVED.iter().map(|name| (*name, Expected::new())).collect();
+    let mut take = |entries: Vec<Entry>| {
+        for entry in entries {
+            derived.entry(entry.family).or_default().insert(entry.key, Vec::new());
+        }
+    };
+    all.rows.values().filter_map(|row| row.stored.as_deref()).map(entries::of_stored).for_each(&mut take);
+    all.activations.values().map(entries::of_activation).for_each(&mut take);
+    all.eligibilities.values().map(entries::of_eligibility).for_each(&mut take);
+    all.assignments.values().map(entries::of_assignment).for_each(&mut take);
+    all.grant_requests.values().map(entries::of_grant_request).for_each(&mut take);
+    waiting().map(|(cause, since)| entries::of_cascade(cause, *since)).for_each(&mut take);
+    remembered().map(|((caller, key), (when, _))| entries::of_remembered(caller, key, *when)).for_each(&mut take);
+    families.extend(derived);
+    Ok(families)
 }
 
 impl RebuildReport {
@@ -150,47 +183,16 @@ impl RebuildReport {
         Ok(())
     }
 
-    fn rows(&mut self, at: &At<'_>, replayed: &MemoryRows) -> Result<(), Unavailable> {
-        let all = &replayed.all;
-        let every = |_: &[u8], _: &[u8]| true;
-        self.family(at, ROWS.name, expected(&ROWS, &all.rows)?, every)?;
-        self.family(at, ROLES.name, expected(&ROLES, &all.roles)?, every)?;
-        self.family(at, ACTIVATIONS.name, expected(&ACTIVATIONS, &all.activations)?, every)?;
-        self.family(at, ELIGIBILITIES.name, expected(&ELIGIBILITIES, &all.eligibilities)?, every)?;
-        self.family(at, GRANT_REQUESTS.name, expected(&GRANT_REQUESTS, &all.grant_requests)?, every)?;
-        self.family(at, DAY_USES.name, expected(&DAY_USES, &all.day_uses)?, every)?;
-        self.family(at, ASSIGNMENTS.name, expected(&ASSIGNMENTS, &all.assignments)?, every)?;
-        let cascades = all.cascades.iter().filter_map(|(cause, since)| since.as_ref().map(|since| (cause, since)));
-        self.family(at, CASCADES.name, expected(&CASCADES, cascades)?, every)?;
+    fn projections(&mut self, at: &At<'_>, replayed: &MemoryRows) -> Result<(), Unavailable> {
         // What is older than a day may have been forgotten already or not.
         let before = forget_before(self.head.at);
-        let young = all.remembered.iter().filter(|(_, (when, _))| *when >= before);
-        let kept = |_: &[u8], value: &[u8]| <(Timestamp, _)>::decode(value).map_or(true, |(when, _)| when >= before);
-        self.family(at, REMEMBERED.name, expected(&REMEMBERED, young)?, kept)
-    }
-
-    fn derived(&mut self, at: &At<'_>, replayed: &MemoryRows) -> Result<(), Unavailable> {
-        let all = &replayed.all;
-        let before = forget_before(self.head.at);
-        let mut families: BTreeMap<&'static str, Expected> = DERIVED.iter().map(|name| (*name, Expected::new())).collect();
-        let mut take = |entries: Vec<Entry>| {
-            for entry in entries {
-                families.entry(entry.family).or_default().insert(entry.key, Vec::new());
-            }
-        };
-        all.rows.values().filter_map(|row| row.stored.as_deref()).map(entries::of_stored).for_each(&mut take);
-        all.activations.values().map(entries::of_activation).for_each(&mut take);
-        all.eligibilities.values().map(entries::of_eligibility).for_each(&mut take);
-        all.assignments.values().map(entries::of_assignment).for_each(&mut take);
-        all.grant_requests.values().map(entries::of_grant_request).for_each(&mut take);
-        let waiting = all.cascades.iter().filter_map(|(cause, since)| since.map(|since| entries::of_cascade(cause, since)));
-        waiting.for_each(&mut take);
-        let remembered = all.remembered.iter().filter(|(_, (when, _))| *when >= before);
-        remembered.map(|((caller, key), (when, _))| entries::of_remembered(caller, key, *when)).for_each(&mut take);
         let oldest = before.bytes();
-        for (name, expected) in families {
-            let by_age = name == super::family::REMEMBERED_BY_TIME.name;
-            self.family(at, name, expected, |key, _| !by_age || key >= oldest.as_slice())?;
+        for (name, expected) in projections(&replayed.all, self.head.at)? {
+            let young = |value: &[u8]| <(Timestamp, _)>::decode(value).map_or(true, |(when, _)| when >= before);
+            let counts = |key: &[u8], value: &[u8]| {
+                (name != REMEMBERED.name || young(value)) && (name != REMEMBERED_BY_TIME.name || key >= oldest.as_slice())
+            };
+            self.family(at, name, expected, counts)?;
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Asking for a role.
 
-use super::begin::{Begun, begin, over_budget};
+use super::begin::{Begun, begin, foundation_gone, over_budget};
 use super::quorum::quorum_is_reachable;
 use super::terms::{self, Brought};
 use super::{Case, Decision, Outcome};
@@ -59,11 +59,11 @@ pub(super) fn request(case: &Case<'_>, asked: &Asked<'_>) -> Result<Decision, Re
     })?;
     let basis = Basis { eligibility: eligible.grant.id.clone(), holder: eligible.holder.clone() };
     let activation = drafted(case, settings, asked, &times, basis)?;
-    if let Some(id) = ensure(case, &activation)? {
+    if let Some(id) = ensure(case, &activation, settings)? {
         return Ok(Decision::nothing(Outcome::ActivationExists(id)));
     }
     let id = asked.id.clone();
-    let mut events = vec![Event::ActivationRequested { activation: activation.clone() }];
+    let mut events = vec![Event::ActivationRequested { activation: Box::new(activation.clone()) }];
     if let Some(limits) = emergency {
         within_day(case, asked, limits)?;
         events.extend(begun(begin(case, &activation, settings)?)?);
@@ -174,7 +174,7 @@ pub(super) fn ticket_digest(ticket: &Ticket) -> TicketDigest {
 
 /// The activation or request that already gives what is asked for, where there is one: of the same role on the same scope and of the same
 /// kind, at a time that overlaps, and not ending earlier. One that is active and does end earlier is to be extended instead.
-fn ensure(case: &Case<'_>, asked: &Activation) -> Result<Option<ActivationId>, Rejection> {
+fn ensure(case: &Case<'_>, asked: &Activation, settings: &RoleSettings) -> Result<Option<ActivationId>, Rejection> {
     let wanted = asked.window_from(asked.start.unwrap_or(case.now()));
     let lasts = |window: &Window| window.overlaps(&wanted) && window.end >= wanted.end;
     let active: Vec<_> = active_now(case, asked)?.into_iter().filter(|(_, window)| window.overlaps(&wanted)).collect();
@@ -201,14 +201,16 @@ fn ensure(case: &Case<'_>, asked: &Activation) -> Result<Option<ActivationId>, R
         // One whose start is past, and which nobody let begin yet, begins now.
         let begins = other.start.unwrap_or(case.now()).max(case.now());
         let same = other.role == asked.role && other.scope == asked.scope && other.under == asked.under && other.extends.is_none();
-        if same && lasts(&other.window_from(begins)) {
+        // One that can no longer begin gives nothing, though nobody has recorded that yet.
+        if same && lasts(&other.window_from(begins)) && foundation_gone(case, &other)?.is_none() {
             return Ok(Some(id.clone()));
         }
     }
     if let Some((id, window)) = active.into_iter().next() {
         return Err(Rejection::AlreadyActive { id, end: window.end.unwrap_or(window.start) });
     }
-    if waiting >= MAX_PENDING {
+    let would_wait = asked.start.is_some() || !settings.stages.is_empty();
+    if would_wait && waiting >= MAX_PENDING {
         let pending = u32::try_from(waiting).unwrap_or(u32::MAX);
         return Err(Rejection::TooManyPending { principal: asked.principal.clone(), pending });
     }

@@ -37,11 +37,17 @@ pub(super) fn begin(case: &Case<'_>, activation: &Activation, settings: &RoleSet
     let Some(start) = activation.start.filter(|start| *start > case.now()) else {
         return start_now(case, activation, settings);
     };
-    if let Some(over) = over_budget(case, activation, settings, activation.window_from(start))? {
+    let asked = activation.window_from(start);
+    let most = start.plus(cap(settings, activation.emergency, 0));
+    let window = Window { start, end: asked.end.map(|end| end.min(most)) };
+    if let Some(over) = over_budget(case, activation, settings, window)? {
         return Ok(Err(over));
     }
-    let begin_by = case.now().plus(settings.activate_within).max(start);
-    Ok(Ok(vec![Event::ActivationScheduled { id: activation.id.clone(), start, begin_by }]))
+    let (id, begin_by) = (activation.id.clone(), case.now().plus(settings.activate_within).max(start));
+    let scheduled = Event::ActivationScheduled { id: id.clone(), start, begin_by };
+    // No more of a day is reserved than the role gives by now.
+    let clamped = (window != asked).then(|| Event::ActivationClamped { id, end: most, cause: Cause::CapLowered(activation.role.clone()) });
+    Ok(Ok(std::iter::once(scheduled).chain(clamped).collect()))
 }
 
 /// Lets a scheduled activation begin. Its time was reserved when it was approved; one that begins so late that it reaches into another day
@@ -132,7 +138,8 @@ fn cannot_begin(case: &Case<'_>, activation: &Activation) -> Result<Option<Cause
     }
 }
 
-fn foundation_gone(case: &Case<'_>, activation: &Activation) -> Result<Option<Cause>, Unavailable> {
+/// Why what a request rests on is no longer there, if it is not, whether or not that is recorded.
+pub(super) fn foundation_gone(case: &Case<'_>, activation: &Activation) -> Result<Option<Cause>, Unavailable> {
     let facts = case.facts;
     let principal = &activation.principal;
     if let Some(cause) = people_gone(case, activation)? {

@@ -62,7 +62,7 @@ pub(super) fn extend(
         ..(*parent).clone()
     };
     quorum_is_reachable(case, settings, &activation)?;
-    let mut events = vec![Event::ActivationRequested { activation: activation.clone() }];
+    let mut events = vec![Event::ActivationRequested { activation: Box::new(activation.clone()) }];
     if settings.stages.is_empty() {
         events.extend(begin(case, &activation, settings)?.map_err(|not| not.rejection)?);
     } else if let Some(over) = over_budget(case, &activation, settings, Window::lasting(window.end.unwrap_or(case.now()), duration))? {
@@ -129,6 +129,11 @@ pub(super) fn grow(case: &Case<'_>, extension: &Activation, settings: &RoleSetti
     let Some(of) = &extension.extends else { return Ok(Ok(Vec::new())) };
     let Some(parent) = case.facts.activation(of)? else { return Ok(Err(over(of))) };
     let (Some(_), Some(from)) = (in_force(case, &parent)?, parent.window().and_then(|window| window.end)) else { return Ok(Err(over(of))) };
+    if parent.extensions >= settings.max_extensions {
+        let why = format!("role `{}` allows {} extensions by now", parent.role, settings.max_extensions);
+        let rejection = Rejection::NotExtendable { id: parent.id.clone(), why };
+        return Ok(Err(NotBegun { cause: Cause::CapLowered(parent.role.clone()), rejection }));
+    }
     let duration = extension.duration.min(cap(settings, false, 0));
     let window = Window::lasting(from, duration);
     if let Some(over) = over_budget(case, extension, settings, window)? {

@@ -2,7 +2,6 @@
 
 use super::super::ports::{Clock as _, ClockAnswer, ClockAsked, Reader as _};
 use super::sample::{World, activate, assign, at, bundle, eventually, make_eligible, put, role, user, write};
-use crate::domain::command::Term;
 use crate::domain::{Command, Duration, Uid};
 use crate::policy::Reason;
 

@@ -18,10 +18,8 @@ async fn try_out(world: &World, who: &Uid, command: &Command) -> Result<Reply, S
 }
 
 fn id_of(command: &Command) -> &ActivationId {
-    match command {
-        Command::RequestActivation { id, .. } => id,
-        other => panic!("{} asks for no activation", other.name()),
-    }
+    let Command::RequestActivation { id, .. } = command else { panic!("{} asks for no activation", command.name()) };
+    id
 }
 
 #[tokio::test(flavor = "multi_thread")]

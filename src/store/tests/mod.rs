@@ -1,5 +1,6 @@
 //! The store by behaviour, on folders of its own. Everything is written as the engine writes it: records through `apply`, in batches.
 
+mod format1;
 mod lists;
 mod model;
 mod opening;
@@ -194,7 +195,7 @@ fn activation(id: &str, principal: &str, name: &str, scope: Option<&str>, asked:
 }
 
 fn requested(activation: Activation) -> Event {
-    Event::ActivationRequested { activation }
+    Event::ActivationRequested { activation: Box::new(activation) }
 }
 
 fn started(id: &str, from: i64, to: i64) -> Event {

@@ -148,7 +148,8 @@ fn who_counts_once_cannot_fill_two_stages() {
         let stages: Vec<_> = stages.iter().map(|(people, quorum)| stage(people, *quorum, 60)).collect();
         company_bundle("x", move |roles| roles[0].stages.clone_from(&stages))
     };
-    let rows: [(&[(&[&str], u32)], Option<(u32, u32, u32)>); 6] = [
+    type Row = (&'static [(&'static [&'static str], u32)], Option<(u32, u32, u32)>);
+    let rows: [Row; 6] = [
         (&[(&["User:bob"], 1), (&["User:bob"], 1)], Some((2, 1, 0))),
         (&[(&["User:bob", "User:cat"], 1), (&["User:bob"], 1)], None),
         (&[(&["User:cat"], 1), (&["User:kat"], 1)], Some((2, 1, 0))),
@@ -188,7 +189,8 @@ fn what_is_voted_on() {
     let mut world = waiting();
     let shown = world.hash("a");
     let vote = |request_hash| Command::Approve { id: act("a"), request_hash, scope: None, duration: None, justification: None };
-    let changes: [(&str, fn(&mut Activation)); 9] = [
+    type Change = fn(&mut Activation);
+    let changes: [(&str, Change); 9] = [
         ("principal", |a| a.principal = user("eve")),
         ("requester", |a| a.requester = by("eve")),
         ("role", |a| a.role = role_name("two")),

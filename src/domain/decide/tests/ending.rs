@@ -127,6 +127,8 @@ fn what_waits_for_votes_and_is_void_is_not_begun_by_a_vote() {
     let mut world = many(many_of, 0);
     world.run("root", all_of_role("one")).unwrap();
     assert_eq!(world.status(&id), "pending", "the cascade has not got there");
+    let who = id.trim_start_matches("w-");
+    assert_eq!(world.request("again", who, "one", None, 60), Ok(Outcome::ActivationCreated(act("again"))), "what is void gives nothing");
     world.approve("bob", &id).unwrap();
     assert!(matches!(world.activation(&id).state, ActivationState::Failed { cause: Cause::RoleRevoked(_), .. }));
 

@@ -7,6 +7,8 @@ use crate::domain::facts::Action;
 use crate::domain::grant::Cause;
 use crate::domain::*;
 
+type Change = fn(&mut World);
+
 /// `ann` has `one` for an hour, by the vote of `bob`; what is extended waits for votes, too.
 fn running() -> World {
     let mut world = company();
@@ -24,10 +26,7 @@ fn extension_waits() -> World {
 }
 
 fn cause(world: &World, id: &str) -> Option<Cause> {
-    match world.activation(id).state {
-        ActivationState::Failed { cause, .. } => Some(cause),
-        _ => None,
-    }
+    if let ActivationState::Failed { cause, .. } = world.activation(id).state { Some(cause) } else { None }
 }
 
 #[test]
@@ -61,11 +60,11 @@ fn it_is_granted_at_once_where_nobody_is_asked() {
 
 #[test]
 fn it_is_asked_for_within_limits() {
-    let rows: [(&str, u64, fn(&mut World), &str); 8] = [
+    let rows: [(&str, u64, Change, &str); 8] = [
         ("in time", 30, |_| {}, "accepted"),
         ("too early", 29, |_| {}, "too_early_to_extend"),
         ("too late", 60, |_| {}, "not_in_state"),
-        ("without the right", 30, |world| drop(world.law.denied.insert((user("ann"), Action::ExtendActivation))), "not_permitted"),
+        ("without the right", 30, |world| world.lose("ann", Action::ExtendActivation), "not_permitted"),
         ("with one that waits", 30, |world| drop(world.extend("w", "ann", "a", 30).unwrap()), "extension_waits"),
         (
             "without approvers",
@@ -113,7 +112,7 @@ fn it_is_asked_for_within_limits() {
 #[test]
 fn it_fails_when_its_parent_ends() {
     let lower = |world: &mut World| drop(world.swap(&company_bundle("x", |roles| roles[1].max_duration = mins(20))).unwrap());
-    let ends: [(&str, fn(&mut World)); 3] = [
+    let ends: [(&str, Change); 3] = [
         ("deactivated", |world| drop(world.run("ann", Command::Deactivate { id: act("a"), reason: None }).unwrap())),
         ("revoked", |world| drop(world.run("root", Command::Revoke { id: act("a"), reason: None }).unwrap())),
         ("expired", |world| {
@@ -121,7 +120,7 @@ fn it_fails_when_its_parent_ends() {
             world.settle(Due::ActivationEnd(act("a"))).unwrap();
         }),
     ];
-    for (status, end) in ends.into_iter().chain([("revoked", lower as fn(&mut World))]) {
+    for (status, end) in ends.into_iter().chain([("revoked", lower as Change)]) {
         let mut world = extension_waits();
         end(&mut world);
         assert_eq!((world.status("a"), world.status("x")), (status, "failed"));
@@ -164,6 +163,11 @@ fn it_gives_what_the_settings_of_now_give() {
     world.approve("bob", "x").unwrap();
     let extended = Event::ActivationExtended { id: act("a"), by: act("x"), end: world.now.plus(mins(90)), clamped: true };
     assert_eq!(world.records.last().unwrap().events[1], extended);
+    // none, where a bundle has come to allow none
+    let mut other = extension_waits();
+    other.swap(&company_bundle("x", |roles| roles[1].max_extensions = 0)).unwrap();
+    other.approve("cat", "x").unwrap();
+    assert_eq!((cause(&other, "x"), other.left("a")), (Some(Cause::CapLowered(role_name("one"))), 30));
     // the cap counts each extension once
     world.swap(&company_bundle("y", |roles| roles[1].max_duration = mins(50))).unwrap();
     assert_eq!(world.left("a"), 70);

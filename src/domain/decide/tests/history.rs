@@ -190,6 +190,15 @@ pub(super) fn openings() -> Vec<Vec<(u64, &'static str, Op)>> {
         vec![at(280, request("u1", "r0")), (60, "u1", Op::Deactivate(0))],
         vec![at(0, request("u1", "r0")), at(0, ask_for("u1", "r0", Some("Db:s1"), span(None, None, Some(90))))],
         vec![at(0, request("u1", "r2")), at(0, ask_for("u1", "r2", Some("Db:s0"), span(None, None, Some(240))))],
+        // one for later that waits while the cap falls, and is more than a day's time without it
+        vec![
+            at(0, ask_for("u1", "r2", Some("Db:s1"), span(Some(60), None, Some(200)))),
+            at(0, ask_for("u1", "r2", Some("Db:s1"), span(Some(60), None, Some(240)))),
+            (0, "u0", Op::Swap(1)),
+            (0, "u0", yes(1)),
+            (0, "u2", yes(1)),
+            (0, "u3", yes(1)),
+        ],
         // so late that it would take the time of the next day, which is given away
         vec![
             (0, "u0", Op::Swap(6)),
@@ -209,6 +218,13 @@ pub(super) fn openings() -> Vec<Vec<(u64, &'static str, Op)>> {
             at(0, request("u4", "r2")),
             (0, "u0", yes(0)),
             (0, "u0", Op::Right { uid: user("u0"), action: Action::ApproveActivation, denied: true }),
+        ],
+        // an extension of what somebody else asked for, who then votes
+        vec![
+            (0, "u2", ask_for("u3", "r1", None, span(None, None, Some(120))).1),
+            (0, "u1", yes(0)),
+            (30, "u3", extend(0)),
+            (0, "u2", yes(1)),
         ],
         // an extension that waits, and is asked for again, and longer
         vec![
@@ -230,6 +246,13 @@ pub(super) fn openings() -> Vec<Vec<(u64, &'static str, Op)>> {
         // less than was asked for
         vec![at(0, ask_for("u3", "r1", None, span(None, None, Some(180)))), (0, "u2", vote(0, Some("Db:s1"), Some(60)))],
         vec![at(0, ask_for("u1", "r2", Some("Db:s0"), span(None, None, Some(180)))), (0, "u0", vote(0, Some("Db:s1"), Some(60)))],
+        // less, and that a place which was deleted and came back
+        vec![
+            (0, "u0", Op::Delete(uid("Db:s2"))),
+            (0, "u0", Op::Put { uid: uid("Db:s2"), parents: vec![uid("Db:s1")], person: None, synced: false }),
+            at(0, ask_for("u3", "r1", Some("Db:s1"), span(None, None, Some(180)))),
+            (0, "u2", vote(0, Some("Db:s2"), None)),
+        ],
         // somebody steps in, and then may not
         vec![at(0, request("u1", "r1")), (40, "u3", yes(0))],
         // a request to extend, and one to renew
@@ -278,8 +301,8 @@ fn any_op() -> impl Strategy<Value = Op> {
         prop::collection::vec(prop_oneof![9 => any_of(groups()), 1 => Just(uid("Group:none")), 1 => Just(uid("Role:r0"))], 0..3);
     let scope_parents = prop::collection::vec(any_of(scopes()), 0..2);
     let synced = prop::bool::weighted(0.3);
-    let put_user = (anybody.clone(), holder_parents.clone(), any_of(vec![None, None, Some("p"), Some("q")]), synced.clone());
-    let put_group = (any_of(groups()), holder_parents, synced.clone());
+    let put_user = (anybody.clone(), holder_parents.clone(), any_of(vec![None, None, Some("p"), Some("q")]), synced);
+    let put_group = (any_of(groups()), holder_parents, synced);
     let put_scope = (any_of(scopes()), scope_parents, synced);
     let less = (
         any_of(vec![None, None, None, None, Some(uid("Db:s1")), Some(uid("Db:s2")), Some(uid("Db:s0"))]),

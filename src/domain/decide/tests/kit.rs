@@ -309,6 +309,11 @@ impl World {
         self.run(actor, Command::Extend { id, of, duration, justification: None, ticket: None })
     }
 
+    /// Takes a right away.
+    pub(super) fn lose(&mut self, who: &str, action: Action) {
+        self.law.denied.insert((user(who), action));
+    }
+
     /// Records what time has done.
     pub(super) fn settle(&mut self, due: command::Due) -> Result<Outcome, Rejection> {
         self.run("elevon", Command::Settle(due))

@@ -7,6 +7,8 @@ use crate::domain::facts::Action;
 use crate::domain::grant::Cause;
 use crate::domain::*;
 
+type Change = fn(&mut World);
+
 /// `free` and `one` for three hours a day; the day of the beginning has 373 minutes left.
 fn with_budget() -> World {
     let mut world = World::with(company_bundle("budget", |roles| {
@@ -26,10 +28,7 @@ fn ask_later(world: &World, id: &str, role: &str, scope: Option<&str>, start: u6
 }
 
 fn cause(world: &World, id: &str) -> Option<Cause> {
-    match world.activation(id).state {
-        ActivationState::Failed { cause, .. } => Some(cause),
-        _ => None,
-    }
+    if let ActivationState::Failed { cause, .. } = world.activation(id).state { Some(cause) } else { None }
 }
 
 #[test]
@@ -89,7 +88,7 @@ fn extensions_take_of_the_day_too() {
 
 #[test]
 fn what_never_begins_gives_its_time_back() {
-    let ends: [(&str, fn(&mut World)); 6] = [
+    let ends: [(&str, Change); 6] = [
         ("cancelled", |world| drop(world.run("ann", Command::Cancel { id: act("a"), reason: None }).unwrap())),
         ("revoked", |world| drop(world.run("root", Command::Revoke { id: act("a"), reason: None }).unwrap())),
         ("revoked", |world| {
@@ -142,6 +141,27 @@ fn what_begins_late_may_need_the_time_of_another_day() {
 }
 
 #[test]
+fn no_more_is_reserved_than_the_role_gives_by_now() {
+    let mut world = with_budget();
+    let command = ask_later(&world, "a", "one", None, 60, 180);
+    world.run("ann", command).unwrap();
+    let lower = |revision, most| {
+        company_bundle(revision, move |roles| {
+            roles[1].max_duration = mins(most);
+            roles[1].max_active_per_day = Some(mins(100));
+        })
+    };
+    world.swap(&lower("x", 90)).unwrap();
+    world.approve("bob", "a").unwrap();
+    assert_eq!(world.last(), ["approval_given", "activation_scheduled", "activation_clamped"]);
+    assert_eq!(world.used("ann", "one"), (90, 0));
+    world.swap(&lower("y", 240)).unwrap();
+    world.wait(60);
+    world.settle(Due::ActivationStart(act("a"))).unwrap();
+    assert_eq!((world.status("a"), world.left("a"), world.used("ann", "one")), ("active", 90, (90, 0)));
+}
+
+#[test]
 fn an_approved_activation_begins_in_time_or_not_at_all() {
     let set_up = || {
         let mut world = World::with(company_bundle("soon", |roles| roles.iter_mut().for_each(|role| role.activate_within = mins(60))));
@@ -167,9 +187,8 @@ fn an_approved_activation_begins_in_time_or_not_at_all() {
 
 #[test]
 fn what_is_scheduled_is_asked_again_at_its_start() {
-    type Change = fn(&mut World);
     let changes: [(Change, Cause); 3] = [
-        (|world| drop(world.law.denied.insert((user("bob"), Action::ActivateRoleFor))), Cause::NotPermitted(user("bob"))),
+        (|world| world.lose("bob", Action::ActivateRoleFor), Cause::NotPermitted(user("bob"))),
         (
             |world| drop(world.run("root", Command::SetDisabled { uid: user("bob"), disabled: true, reason: None }).unwrap()),
             Cause::PrincipalDisabled(user("bob")),
@@ -209,16 +228,16 @@ fn an_emergency_is_at_once_and_short_and_owes_a_review() {
 
 #[test]
 fn an_emergency_keeps_to_its_own_limits() {
-    type Change = fn(&mut World, &mut Command);
-    let rows: [(&str, Change, &str); 9] = [
+    type ChangeBoth = fn(&mut World, &mut Command);
+    let rows: [(&str, ChangeBoth, &str); 9] = [
         ("as it should be", |_, _| {}, "accepted"),
         ("for somebody else", |_, command| with(command, |principal, _, _| *principal = user("bob")), "emergency_for_others"),
         ("too long", |_, command| with(command, |_, term, _| term.duration = Some(mins(61))), "duration_too_long"),
         ("without a reason", |_, command| with(command, |_, _, why| *why = None), "requirements_missing"),
         ("with an empty reason", |_, command| with(command, |_, _, why| *why = Some(text("  "))), "requirements_missing"),
         ("of a role without it", |world, _| drop(world.swap(&company_bundle("x", |_| {})).unwrap()), "no_emergency"),
-        ("without the right", |world, _| drop(world.law.denied.insert((user("ann"), Action::ActivateInEmergency))), "not_permitted"),
-        ("without the usual right", |world, _| drop(world.law.denied.insert((user("ann"), Action::ActivateRole))), "accepted"),
+        ("without the right", |world, _| world.lose("ann", Action::ActivateInEmergency), "not_permitted"),
+        ("without the usual right", |world, _| world.lose("ann", Action::ActivateRole), "accepted"),
         (
             "without an eligibility",
             |world, _| drop(world.run("root", Command::RemoveEligibility { id: elg("e2"), reason: None }).unwrap()),

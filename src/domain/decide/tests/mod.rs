@@ -12,5 +12,6 @@ mod model;
 mod prolonging;
 mod property;
 mod requests;
+mod steering;
 mod upkeep;
 mod votes;

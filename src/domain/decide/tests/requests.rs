@@ -140,7 +140,10 @@ fn requests_that_wait_are_bounded() {
         let term = Term { duration: Some(Duration::from_secs(number + 1)), ..Term::default() };
         world.run("ann", ask_for(&format!("a{number:03}"), "ann", "one", None, term)).unwrap();
     }
-    assert_eq!(rule(world.request("b", "ann", "one", None, 60)), "too_many_pending");
+    let longer = Term { duration: Some(mins(200)), ..Term::default() };
+    assert_eq!(rule(world.run("ann", ask_for("b", "ann", "one", None, longer))), "too_many_pending");
+    world.eligible("e2", "User:ann", "free", None, None).unwrap();
+    assert_eq!(rule(world.request("f", "ann", "free", None, 60)), "accepted", "it waits for nobody");
     world.wait(120);
     assert_eq!(rule(world.request("b", "ann", "one", None, 60)), "accepted");
 }

@@ -300,7 +300,13 @@ fn who_votes_after_it_votes_on_less() {
 
 #[test]
 fn a_scope_that_was_narrowed_to_and_came_back_is_another_one() {
-    let mut world = asked("two");
+    let on_prod = || {
+        let mut world = company();
+        world.eligible("e1", "User:ann", "two", None, None).unwrap();
+        world.request("a", "ann", "two", Some("Db:prod"), 60).unwrap();
+        world
+    };
+    let mut world = on_prod();
     world.put("root", "Db:x", &["Db:prod"]).unwrap();
     world.run("root", Command::DeleteEntity { uid: uid("Db:x"), reason: None }).unwrap();
     world.put("root", "Db:x", &["Db:prod"]).unwrap();
@@ -308,7 +314,7 @@ fn a_scope_that_was_narrowed_to_and_came_back_is_another_one() {
     world.approve("cat", "a").unwrap();
     world.approve("eve", "a").unwrap();
     assert_eq!(world.roles("User:ann", Some("Db:x")), ["two"], "it is the one of now");
-    let mut world = asked("two");
+    let mut world = on_prod();
     world.put("root", "Db:x", &["Db:prod"]).unwrap();
     world.approve_less("bob", "a", Some("Db:x"), None).unwrap();
     world.run("root", Command::DeleteEntity { uid: uid("Db:x"), reason: None }).unwrap();

@@ -46,10 +46,7 @@ impl Model {
     }
 
     pub(super) fn asks(&mut self, actor: &Uid, op: &Op, now: i64) -> Result<Outcome, &'static str> {
-        let made = match op {
-            Op::Request { .. } => self.request(actor, op, now)?,
-            _ => self.extension(actor, op, now)?,
-        };
+        let made = if matches!(op, Op::Request { .. }) { self.request(actor, op, now)? } else { self.extension(actor, op, now)? };
         match made {
             Ok(exists) => Ok(Outcome::ActivationExists(super::super::kit::act(&activation_id(exists)))),
             Err(asked) => {
@@ -161,7 +158,11 @@ impl Model {
         let waits = |number: &&usize| {
             let other = &self.asked[**number];
             let window = other.window(other.start.unwrap_or(now).max(now), self.lives[**number].seconds);
-            ["pending", "scheduled"].contains(&self.status(**number, now)) && overlap(window, wanted) && window.1 >= wanted.1
+            ["pending", "scheduled"].contains(&self.status(**number, now))
+                && overlap(window, wanted)
+                && window.1 >= wanted.1
+                && self.in_force(other.basis, self.last(), now)
+                && self.works(self.last(), &other.requester).is_ok()
         };
         if let Some(number) = alike.iter().find(waits) {
             return Ok(Some(*number));
@@ -240,6 +241,16 @@ impl Model {
             })
         }
         if seated(&seats, &mut Vec::new()) { Ok(()) } else { Err("quorum_unreachable") }
+    }
+
+    /// Requests that wait for more approvers than there are.
+    pub(in super::super) fn unreachable(&self, now: i64) -> BTreeSet<String> {
+        let lacks = |number: &usize| {
+            let asked = &self.asked[*number];
+            let stages = self.settings(self.last(), asked.role).map(|settings| settings.stages.as_slice()).unwrap_or_default();
+            self.status(*number, now) == "pending" && self.enough_approvers(asked, stages).is_err()
+        };
+        (0..self.asked.len()).filter(lacks).map(activation_id).collect()
     }
 
     /// Whether somebody is asked in a stage that has waited so many seconds.
@@ -321,19 +332,19 @@ impl Model {
     pub(super) fn end_one(&self, actor: &Uid, op: &Op, now: i64) -> Result<Outcome, &'static str> {
         let (Op::Cancel(target) | Op::Deactivate(target) | Op::Revoke(target)) = op else { unreachable!() };
         let asked = self.asked.get(*target).ok_or("not_found")?;
-        let wanted: &[&str] = match op {
-            Op::Deactivate(_) if asked.principal != *actor => return Err("not_the_holder"),
-            Op::Deactivate(_) => &["active"],
-            Op::Revoke(_) => {
-                self.permitted(actor, Action::RevokeActivation)?;
-                &["active", "scheduled"]
+        let wanted: &[&str] = if let Op::Deactivate(_) = op {
+            if asked.principal != *actor {
+                return Err("not_the_holder");
             }
-            _ => {
-                if asked.principal != *actor && asked.requester != *actor {
-                    self.permitted(actor, Action::CancelActivation)?;
-                }
-                &["pending", "scheduled"]
+            &["active"]
+        } else if let Op::Revoke(_) = op {
+            self.permitted(actor, Action::RevokeActivation)?;
+            &["active", "scheduled"]
+        } else {
+            if asked.principal != *actor && asked.requester != *actor {
+                self.permitted(actor, Action::CancelActivation)?;
             }
+            &["pending", "scheduled"]
         };
         if wanted.contains(&self.status(*target, now)) { Ok(changed(*target)) } else { Err("not_in_state") }
     }

@@ -175,7 +175,8 @@ impl Model {
     /// Whether a grant can be prolonged in this way: it has an end, which is to come, or is past for less than a month.
     fn prolongable(&self, number: usize, renew: bool, now: i64) -> Result<(), &'static str> {
         let (step, given) = (self.last(), &self.given[number]);
-        let expired = self.settled(number, step) || self.clocked(number, step).is_some_and(|at| given.end <= at);
+        let clocked_late = self.clocked(number, step).is_some_and(|at| given.end <= at);
+        let expired = !self.taken(number, step) && (self.settled(number, step) || clocked_late);
         let removed = self.recorded(number) && !expired;
         let time = if renew { given.end <= now && now < given.end + MONTH } else { now < given.end };
         if removed || given.end == FOREVER || !time || !self.names_stand(number, step) { Err("not_prolongable") } else { Ok(()) }

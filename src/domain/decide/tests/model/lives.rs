@@ -76,7 +76,7 @@ impl Life {
         match self.phase {
             Phase::Pending { timeout, .. } if timeout <= now => Some("timed_out"),
             Phase::Active { end, .. } if end <= now => Some("expired"),
-            _ => None,
+            Phase::Pending { .. } | Phase::Scheduled { .. } | Phase::Approved | Phase::Active { .. } | Phase::Over { .. } => None,
         }
     }
 
@@ -102,7 +102,20 @@ impl Model {
         if self.asked.len() > self.lives.len() {
             self.is_born(step, at);
         }
-        match &op {
+        self.happens(&op, step, at);
+        // What waited to extend something that is over fails with it.
+        for number in 0..before.len() {
+            let waited_in_vain = |of: usize| before[of] && !self.lives[of].is_open();
+            let waits = matches!(self.lives[number].phase, Phase::Pending { timeout, .. } if timeout > at);
+            if waits && self.asked[number].extends.is_some_and(waited_in_vain) {
+                self.lives[number].ends("failed", at);
+            }
+        }
+    }
+
+    /// What the step does to the one that it is about.
+    fn happens(&mut self, op: &Op, step: usize, at: i64) {
+        match op {
             Op::SettleActivation { target, what: Timer::Start } => self.begins(*target, step, at),
             Op::SettleActivation { target, what: Timer::Timeout } => self.lives[*target].ends("timed_out", at),
             Op::SettleActivation { target, what: Timer::End } => self.lives[*target].ends("expired", at),
@@ -116,15 +129,10 @@ impl Model {
                 life.seconds = minutes.map_or(life.seconds, |minutes| minutes * 60);
                 self.voted(*target, step, at);
             }
-            _ => {}
-        }
-        // What waited to extend something that is over fails with it.
-        for number in 0..before.len() {
-            let waited_in_vain = |of: usize| before[of] && !self.lives[of].is_open();
-            let waits = matches!(self.lives[number].phase, Phase::Pending { timeout, .. } if timeout > at);
-            if waits && self.asked[number].extends.is_some_and(waited_in_vain) {
-                self.lives[number].ends("failed", at);
-            }
+            Op::Request { .. } | Op::Extend { .. } | Op::RevokeAll(_) | Op::AcceptClock | Op::Right { .. } => {}
+            Op::Grant { .. } | Op::Take { .. } | Op::SettleGrant { .. } => {}
+            Op::Prolong { .. } | Op::Decide { .. } | Op::Withdraw(_) | Op::SettleWish(_) => {}
+            Op::Put { .. } | Op::Delete(_) | Op::Disable { .. } | Op::Swap(_) => {}
         }
     }
 
@@ -133,12 +141,11 @@ impl Model {
         let (asked, life) = (&self.asked[number], &self.lives[number]);
         let holder = &self.given[asked.basis].holder;
         let left = &self.pictures[step].left;
-        let all_at_once = match op {
-            Op::RevokeAll(Everything::Principal(uid)) => *uid == asked.principal,
-            Op::RevokeAll(Everything::Role(role)) => role.as_str() == asked.role,
-            Op::AcceptClock => true,
-            _ => false,
+        let of_all = |of: &Everything| match of {
+            Everything::Principal(uid) => *uid == asked.principal,
+            Everything::Role(role) => role.as_str() == asked.role,
         };
+        let all_at_once = matches!(op, Op::AcceptClock) || matches!(op, Op::RevokeAll(of) if of_all(of));
         let ends = all_at_once
             || self.works(step, &asked.principal).is_err()
             || left.contains(&asked.principal)
@@ -154,7 +161,7 @@ impl Model {
             let otherwise = match life.phase {
                 Phase::Active { .. } => "revoked",
                 Phase::Scheduled { .. } if all_at_once => "revoked",
-                _ => "failed",
+                Phase::Pending { .. } | Phase::Scheduled { .. } | Phase::Approved | Phase::Over { .. } => "failed",
             };
             return life.ends(by_time.unwrap_or(otherwise), at);
         }
@@ -195,7 +202,11 @@ impl Model {
         let life = |model: &mut Self, phase| model.lives[number].phase = phase;
         match self.fate(number, step, at) {
             Fate::Failed => self.lives[number].ends("failed", at),
-            Fate::Later { start, begin_by } => life(self, Phase::Scheduled { start, begin_by }),
+            Fate::Later { start, begin_by } => {
+                let most = self.settings(step, self.asked[number].role).map_or(0, |settings| settings.max_duration.secs());
+                self.lives[number].seconds = self.lives[number].seconds.min(most);
+                life(self, Phase::Scheduled { start, begin_by });
+            }
             Fate::Begins { start, end } => life(self, Phase::Active { start, end }),
             Fate::Extends { end } => {
                 life(self, Phase::Approved);
@@ -224,12 +235,16 @@ impl Model {
         }
         if let Some(of) = asked.extends {
             let Some((_, until)) = self.lives[of].runs().filter(|_| self.counts_until(of, at).is_some()) else { return Fate::Failed };
+            if self.lives[of].extended >= settings.max_extensions {
+                return Fate::Failed;
+            }
             let end = until + life.seconds.min(settings.max_duration.secs()) as i64 * 1000;
             return if self.has_time(principal, role, (until, end), None) { Fate::Extends { end } } else { Fate::Failed };
         }
         if let Some(start) = asked.start.filter(|start| *start > at) {
             let begin_by = start.max(at + settings.activate_within.millis());
-            let has_time = self.has_time(principal, role, asked.window(start, life.seconds), None);
+            let window = asked.window(start, life.seconds.min(settings.max_duration.secs()));
+            let has_time = self.has_time(principal, role, window, None);
             return if has_time { Fate::Later { start, begin_by } } else { Fate::Failed };
         }
         let too_late = matches!(life.phase, Phase::Scheduled { begin_by, .. } if begin_by < at);
