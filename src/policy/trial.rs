@@ -381,6 +381,8 @@ impl Trial {
                 ticket,
                 seq: 1,
             });
+            // as they are kept: by id
+            grants.eligibilities.sort_by(|one, other| one.id.cmp(&other.id));
         }
         Ok(rows)
     }
