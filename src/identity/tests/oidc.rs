@@ -310,12 +310,14 @@ fn issuer_audience_and_subject_are_exact() {
         (json!({"sub": "ali\u{0}ce"}), "control character"),
         (json!({"sub": "alice\n"}), "control character"),
         (json!({"sub": "Zoe\u{308}"}), "normalisation form C"),
+        (json!({"sub": "\u{202e}ecila"}), "look like another name"),
+        (json!({"sub": "alice "}), "white space"),
         (json!({"sub": "a".repeat(513)}), "at most 512"),
     ];
     for (change, why) in rows {
         says(world.read(&json!({}), &change), why, &change.to_string());
     }
-    for sub in ["Alice", "alice ", "auth0|alice", "Zoë", "'; --", "User::\"root\"", "\u{202e}ecila"] {
+    for sub in ["Alice", "a lice", "auth0|alice", "Zoë", "'; --", "User::\"root\""] {
         let found = world.read(&json!({}), &json!({"sub": sub})).unwrap();
         assert_eq!((found.caller.principal.kind(), found.caller.principal.id()), ("User", sub), "verbatim");
     }
