@@ -11,6 +11,9 @@ use serde_json::Value;
 
 use crate::domain::text::misleads;
 
+/// How wide a terminal has to be for a table to be fitted into it.
+const LEAST_WIDTH: u16 = 40;
+
 /// How a word is to look where there is colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Look {
@@ -131,7 +134,8 @@ impl Output {
         }
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
-        if io::stdout().is_terminal() {
+        // A terminal that does not know how wide it is would get a column of letters.
+        if io::stdout().is_terminal() && table.width().is_some_and(|width| width >= LEAST_WIDTH) {
             table.set_content_arrangement(ContentArrangement::Dynamic);
         }
         if self.colour {

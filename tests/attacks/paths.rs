@@ -101,7 +101,7 @@ fn a_header_that_is_there_twice_is_refused() {
         (&[ALICE, json, b"content-type: text/plain"], 415, "not_json"),
         (&[ALICE, json, b"idempotency-key: a", b"idempotency-key: b"], 400, "bad_parameter"),
         (&[ALICE, json, b"elevon-min-seq: 1", b"elevon-min-seq: 2"], 400, "bad_parameter"),
-        (&[ALICE, json, b"host: evil.example"], 421, "wrong_host"),
+        (&[ALICE, json, b"host: evil.example"], 421, "foreign_host"),
     ];
     let before = api.seq();
     for (headers, status, rule) in rows {
