@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::common::Home;
 use crate::common::names::{ALICE, BOB, CAROL};
-use crate::help::{Api, PROD, call, id, user};
+use crate::help::{Api, PROD, call, user};
 use crate::raw::{request, send};
 
 /// Letters that turn the direction of reading, have no width, or are blanks that look like others.

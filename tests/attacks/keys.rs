@@ -20,6 +20,7 @@ fn uids() -> impl Strategy<Value = Uid> {
 proptest! {
     /// Colliding cache keys (CVE-2024-56323): a name in print is one name.
     #[test]
+    #[test]
     fn two_names_never_print_the_same(one in uids(), other in uids()) {
         prop_assert_eq!(one == other, one.to_string() == other.to_string());
         prop_assert_eq!(Uid::parse(&one.to_string()).unwrap(), one);
@@ -27,12 +28,14 @@ proptest! {
 
     /// Colliding cache keys (CVE-2024-56323): a digest over fields says where each of them ends, so that no text moves from one to the next.
     #[test]
+    #[test]
     fn two_lists_of_fields_never_share_a_digest(one in prop::collection::vec("[a\\x00:]{0,3}", 0..4), other in prop::collection::vec("[a\\x00:]{0,3}", 0..4)) {
         let digest = |fields: &[String]| Digest::of_fields(fields.iter().map(String::as_bytes));
         prop_assert_eq!(one == other, digest(&one) == digest(&other));
     }
 
     /// Names that differ by case only have one fold, and a fold is folded: no third spelling comes of it.
+    #[test]
     #[test]
     fn a_fold_is_folded(name in "[a-zA-ZßẞſİıΣςσǅŉΐᾳﬁĳKÅ]{1,8}") {
         let once = fold(&name);

@@ -40,7 +40,7 @@ fn a_vote_for_one_request_is_none_for_another() {
 
     let second = id_of(&edges.asked(ALICE, "voted", json!({})));
     assert_ne!(edges.shown(&second)["request_hash"], vote["request_hash"]);
-    assert_eq!(rule_of(edges.act(BOB, &second, "approve", vote.clone())), rule(409, "hash_mismatch"));
+    assert_eq!(rule_of(edges.act(BOB, &second, "approve", vote.clone())), rule(409, "request_changed"));
     let active = edges.approve(BOB, &second, "active");
     assert_eq!(edges.act(ALICE, &second, "deactivate", json!({})).0, 200);
     let used = json!({ "request_hash": active["request_hash"] });
@@ -58,13 +58,13 @@ fn a_vote_on_what_has_changed_since_is_refused() {
     let seen = json!({ "request_hash": edges.shown(&id)["request_hash"] });
     // an approver gives less: the next one has to see that
     assert_eq!(edges.vote(BOB, &id, "approve", json!({ "duration": "PT30M" })).0, 200);
-    assert_eq!(rule_of(edges.act(DAVE, &id, "approve", seen.clone())), rule(409, "hash_mismatch"));
+    assert_eq!(rule_of(edges.act(DAVE, &id, "approve", seen.clone())), rule(409, "request_changed"));
     assert_eq!(edges.status(&id), "pending");
 
     // the settings change, and with them what the hash is over
     let seen = json!({ "request_hash": edges.shown(&id)["request_hash"] });
     edges.home.edit_role("paired", "max_duration = \"PT4H\"", "max_duration = \"PT10M\"");
     edges.reload();
-    assert_eq!(rule_of(edges.act(DAVE, &id, "approve", seen)), rule(409, "hash_mismatch"));
+    assert_eq!(rule_of(edges.act(DAVE, &id, "approve", seen)), rule(409, "request_changed"));
     assert!(!edges.writes(ALICE));
 }
