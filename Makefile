@@ -9,9 +9,13 @@ FEATURES := --features test-clock
 LISTEN ?= 127.0.0.1:8181
 DATA ?= data
 POLICIES ?= policies
-TARGET := $(or $(CARGO_TARGET_DIR),target)
+BUILD := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help tools run test test-long bench fmt lint dist
+# Which fuzz target, and for how long. Builds of fuzz targets go where nothing is shared with others.
+SECONDS ?= 600
+FUZZ_DIR ?= $(HOME)/.cache/elevon-fuzz
+
+.PHONY: help tools run test test-long bench fmt lint deny fuzz dist
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -22,7 +26,7 @@ tools: ## Install what the build needs and this machine lacks
 run: tools ## Build, start a server on policies/ and data/, and print the walk-through
 	$(CARGO) build --release --locked $(FEATURES)
 	@scripts/walkthrough $(LISTEN)
-	$(TARGET)/release/elevon serve --policies $(POLICIES) --data $(DATA) --listen $(LISTEN) --dev
+	$(BUILD)/release/elevon serve --policies $(POLICIES) --data $(DATA) --listen $(LISTEN) --dev
 
 test: tools ## Every test that a change has to pass
 	$(CARGO) test --release --locked $(FEATURES) --doc
@@ -45,6 +49,13 @@ lint: tools ## What formatting and clippy have to say
 	$(CARGO) fmt --check
 	$(CARGO) clippy --release --locked --all-targets $(FEATURES) -- -D warnings
 
+deny: ## Licences, advisories, sources and doubles of what is depended on; installs cargo-deny when it is missing
+	$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install cargo-deny --locked
+	$(CARGO) deny --locked --all-features check
+
+fuzz: ## Fuzz one TARGET for SECONDS (600 unless said), beginning with its seeds; installs cargo-fuzz when it is missing
+	@scripts/fuzz "$(TARGET)" "$(SECONDS)" "$(FUZZ_DIR)"
+
 dist: tools ## The binary that ships: one file, without the clock that tests move
 	$(CARGO) build --profile dist --locked
-	@ls -l $(TARGET)/dist/elevon
+	@ls -l $(BUILD)/dist/elevon

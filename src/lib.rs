@@ -2,8 +2,10 @@
 //!
 //! It decides with Cedar over time-bound role activations kept in RocksDB. `ARCHITECTURE.md` is the map.
 
+#[cfg(feature = "store")]
 pub mod app;
 pub mod audit;
+#[cfg(feature = "store")]
 pub mod cli;
 pub mod config;
 pub mod domain;
@@ -11,5 +13,6 @@ pub mod engine;
 pub mod http;
 pub mod identity;
 pub mod policy;
+#[cfg(feature = "store")]
 pub mod store;
 pub mod telemetry;

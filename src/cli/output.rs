@@ -9,6 +9,8 @@ use anstyle::{AnsiColor, Style};
 use comfy_table::{Attribute, Color, ContentArrangement, Table, presets};
 use serde_json::Value;
 
+use crate::domain::text::misleads;
+
 /// How wide a terminal has to be for a table to be fitted into it.
 const LEAST_WIDTH: u16 = 40;
 
@@ -95,14 +97,14 @@ impl Output {
     /// A value for programs, one document.
     pub(super) fn value(&self, value: &Value) -> io::Result<()> {
         let text = serde_json::to_string_pretty(value).map_err(io::Error::other)?;
-        writeln!(io::stdout(), "{text}")
+        writeln!(io::stdout(), "{}", clean_json(&text))
     }
 
     /// A value for programs on a line of its own, one of many.
     pub(super) fn value_line(&self, value: &Value) -> io::Result<()> {
         let text = serde_json::to_string(value).map_err(io::Error::other)?;
         let mut out = io::stdout();
-        writeln!(out, "{text}")?;
+        writeln!(out, "{}", clean_json(&text))?;
         out.flush()
     }
 
@@ -176,7 +178,7 @@ impl Output {
     /// What went wrong, for programs, on standard error.
     pub(super) fn complaint_value(&self, value: &Value) -> io::Result<()> {
         let text = serde_json::to_string(value).map_err(io::Error::other)?;
-        writeln!(io::stderr(), "{text}")
+        writeln!(io::stderr(), "{}", clean_json(&text))
     }
 }
 
@@ -192,9 +194,7 @@ fn style(look: Look) -> Style {
 
 /// Whether a character could change what the rest of the screen looks like: controls, and marks that turn the reading direction or have no width.
 fn meddles(letter: char) -> bool {
-    let marks =
-        ['\u{200b}'..='\u{200f}', '\u{2028}'..='\u{202e}', '\u{2060}'..='\u{206f}', '\u{feff}'..='\u{feff}', '\u{e0000}'..='\u{e007f}'];
-    letter.is_control() || marks.iter().any(|marks| marks.contains(&letter))
+    letter.is_control() || misleads(letter)
 }
 
 /// A text with every character that meddles spelt out.
@@ -203,6 +203,21 @@ pub(super) fn clean(text: &str) -> String {
     for letter in text.chars() {
         if meddles(letter) {
             clean.extend(letter.escape_default());
+        } else {
+            clean.push(letter);
+        }
+    }
+    clean
+}
+
+/// JSON text with every character that meddles as JSON's own escape: programs read the same value, and people who look at it are not misled.
+/// The line breaks between members stay; inside texts there are none.
+fn clean_json(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if meddles(letter) && letter != '\n' {
+            let mut units = [0_u16; 2];
+            clean.extend(letter.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
         } else {
             clean.push(letter);
         }
@@ -226,5 +241,14 @@ mod tests {
         for (text, expected) in rows {
             assert_eq!(clean(text), expected);
         }
+    }
+
+    #[test]
+    fn json_for_people_who_look_at_it_is_the_same_json() {
+        let value = serde_json::json!({ "reason": "a\u{202e}b\u{9b}31m\u{7f}\u{e0041}\n\u{1b}[2J", "name": "Zoë, 日本" });
+        let text = clean_json(&serde_json::to_string_pretty(&value).unwrap());
+        assert!(text.chars().all(|letter| letter == '\n' || !meddles(letter)), "{text}");
+        assert!(text.contains("\\u202e") && text.contains("\\udb40\\udc41") && text.contains("Zoë"), "{text}");
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
     }
 }

@@ -56,11 +56,34 @@ pub struct Caller {
     pub groups: Vec<String>,
 }
 
+/// What a method of authentication shows (RFC 8176).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Factor {
+    Known,
+    Had,
+    Been,
+}
+
+impl Factor {
+    /// The factor that a word of `amr` stands for; nothing for words about the circumstances (`user`, `geo`, `rba`, `wia`, `mca`) and for others.
+    fn of(method: &str) -> Option<Self> {
+        match method {
+            "pwd" | "pin" | "kba" => Some(Self::Known),
+            "otp" | "hwk" | "swk" | "pop" | "sc" | "sms" | "tel" => Some(Self::Had),
+            "face" | "fpt" | "iris" | "retina" | "vbm" => Some(Self::Been),
+            _ => None,
+        }
+    }
+}
+
 impl Caller {
-    /// Whether the credential shows more than one factor: `mfa`, or two methods of different kind.
+    /// Whether the credential shows more than one factor: `mfa`, or two methods of different kind. A password and a PIN are both something that one
+    /// knows; a word that is not known is no factor.
     #[must_use]
     pub fn has_mfa(&self) -> bool {
-        self.amr.iter().any(|method| method == "mfa") || self.amr.len() >= 2
+        let mut kinds = self.amr.iter().filter_map(|method| Factor::of(method));
+        let first = kinds.next();
+        self.amr.iter().any(|method| method == "mfa") || kinds.any(|kind| Some(kind) != first)
     }
 }
 

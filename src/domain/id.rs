@@ -1,13 +1,17 @@
 //! Names of things. Parsed once at the edge; whoever holds one of these holds a well-formed name.
 //!
 //! Ids compare byte for byte. Text that is not in Unicode normalisation form C is refused, so that two spellings of one
-//! visible name cannot stand beside each other (UAX #15).
+//! visible name cannot stand beside each other (UAX #15). For the same reason an id holds nothing that is not seen: no control characters, none
+//! that turn the reading direction or have no width, and no white space but single blanks inside. Letters of two scripts that look alike are
+//! two letters; whether a directory should mix scripts is not for Elevon to say.
 
 use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use unicode_normalization::{UnicodeNormalization as _, is_nfc};
+
+use super::text::misleads;
 
 /// Longest entity id, role name or grant id, in bytes.
 pub const MAX_ID_BYTES: usize = 512;
@@ -49,6 +53,24 @@ pub enum BadName {
         /// The text as given.
         text: String,
     },
+    /// Holds a character that makes it look like another name.
+    #[error("{what} `{}` holds U+{letter:04X}, which makes it look like another name; leave that out", spelt_out(text))]
+    Misleading {
+        /// Which name it was to be.
+        what: &'static str,
+        /// The text as given.
+        text: String,
+        /// The character, by its number.
+        letter: u32,
+    },
+    /// Has white space that is not seen, or not told from a blank.
+    #[error("{what} `{}` has white space that is not seen; only blanks between other letters are taken", spelt_out(text))]
+    Blank {
+        /// Which name it was to be.
+        what: &'static str,
+        /// The text as given.
+        text: String,
+    },
     /// Not a Cedar type name.
     #[error("`{text}` is not an entity type; write a name such as `User` or `Acme::User`")]
     NotAType {
@@ -63,6 +85,19 @@ pub enum BadName {
     },
 }
 
+/// A text with everything but visible letters and blanks as escapes.
+fn spelt_out(text: &str) -> String {
+    let mut spelt = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if misleads(letter) || letter.is_control() || (letter.is_whitespace() && letter != ' ') {
+            spelt.extend(letter.escape_unicode());
+        } else {
+            spelt.push(letter);
+        }
+    }
+    spelt
+}
+
 fn text_in_order(what: &'static str, text: &str, max: usize) -> Result<(), BadName> {
     if text.is_empty() {
         return Err(BadName::Empty { what });
@@ -73,6 +108,12 @@ fn text_in_order(what: &'static str, text: &str, max: usize) -> Result<(), BadNa
     // first, for the other messages repeat the text as it is, and they go to logs
     if text.chars().any(char::is_control) {
         return Err(BadName::Control { what, text: text.to_owned() });
+    }
+    if let Some(letter) = text.chars().find(|letter| misleads(*letter)) {
+        return Err(BadName::Misleading { what, text: text.to_owned(), letter: u32::from(letter) });
+    }
+    if text.chars().any(|letter| letter.is_whitespace() && letter != ' ') || text.starts_with(' ') || text.ends_with(' ') {
+        return Err(BadName::Blank { what, text: text.to_owned() });
     }
     if !is_nfc(text) {
         return Err(BadName::NotNormalised { what, text: text.to_owned() });
@@ -121,7 +162,7 @@ impl Uid {
     /// An entity of a type with an id.
     ///
     /// # Errors
-    /// The type is not a Cedar type name, or the id is empty, too long, not normalised, or holds a control character.
+    /// The type is not a Cedar type name, or the id is empty, too long, not normalised, or holds a character that is not seen.
     pub fn new(kind: &str, id: &str) -> Result<Self, BadName> {
         if !is_type_name(kind) {
             return Err(BadName::NotAType { text: kind.to_owned() });
@@ -201,7 +242,7 @@ macro_rules! text_newtype {
             #[doc = concat!("Takes a text as ", $what, ".")]
             ///
             /// # Errors
-            /// The text is empty, too long, not normalised, or holds a control character.
+            /// The text is empty, too long, not normalised, or holds a character that is not seen.
             pub fn new(text: &str) -> Result<Self, BadName> {
                 text_in_order($what, text, MAX_ID_BYTES)?;
                 Ok(Self(text.into()))
@@ -316,6 +357,18 @@ mod tests {
         }
         let decomposed = "Zoe\u{308}";
         assert!(matches!(Uid::new("User", decomposed), Err(BadName::NotNormalised { .. })));
+        for (letter, why) in
+            [('\u{202e}', "U+202E"), ('\u{2066}', "U+2066"), ('\u{200b}', "U+200B"), ('\u{feff}', "U+FEFF"), ('\u{e0041}', "U+E0041")]
+        {
+            for text in [format!("ali{letter}ce"), format!("{letter}alice"), format!("alice{letter}")] {
+                let error = Uid::new("User", &text).unwrap_err().to_string();
+                assert!(error.contains(why) && !error.contains(letter), "{error}");
+            }
+        }
+        for text in [" alice", "alice ", "al\u{a0}ice", "al\u{2003}ice", "al\u{3000}ice"] {
+            assert!(matches!(Uid::new("User", text), Err(BadName::Blank { .. })), "{text:?}");
+        }
+        assert!(Uid::new("User", "Ann of Green Gables").is_ok());
         let two_lines = Uid::new("User", "Zoe\u{308}\nINFO all is well").unwrap_err().to_string();
         assert!(!two_lines.contains('\n'), "{two_lines}");
         assert!(matches!(RoleName::new(&"x".repeat(513)), Err(BadName::TooLong { .. })));

@@ -8,6 +8,31 @@ use sha2::{Digest as _, Sha256};
 /// Longest free text, in bytes.
 pub const MAX_TEXT_BYTES: usize = 4096;
 
+/// Whether a character can make a text look like another one: it turns the reading direction, has no width, or breaks a line that a program
+/// takes for one line. Control characters do so too, and are asked for apart.
+///
+/// Such a character has no place in an id, where two ids have to look like two (UAX #9 and UTS #55 call it source spoofing). In free text it
+/// may be part of somebody's language; there it is kept as it is, and spelt out where people read it on a screen.
+#[must_use]
+pub fn misleads(letter: char) -> bool {
+    const MARKS: [std::ops::RangeInclusive<char>; 13] = [
+        '\u{ad}'..='\u{ad}',       // soft hyphen
+        '\u{34f}'..='\u{34f}',     // grapheme joiner
+        '\u{61c}'..='\u{61c}',     // Arabic letter mark
+        '\u{115f}'..='\u{1160}',   // Hangul fillers
+        '\u{17b4}'..='\u{17b5}',   // Khmer inherent vowels
+        '\u{180b}'..='\u{180f}',   // Mongolian selectors
+        '\u{200b}'..='\u{200f}',   // zero width, left-to-right and right-to-left marks
+        '\u{2028}'..='\u{202e}',   // separators of lines and paragraphs, embeddings and overrides
+        '\u{2060}'..='\u{206f}',   // joiners, isolates, deprecated formats
+        '\u{3164}'..='\u{3164}',   // Hangul filler
+        '\u{feff}'..='\u{feff}',   // byte order mark
+        '\u{ffa0}'..='\u{ffa0}',   // Hangul filler of half width
+        '\u{e0000}'..='\u{e0fff}', // tags and more selectors
+    ];
+    MARKS.iter().any(|marks| marks.contains(&letter))
+}
+
 /// A SHA-256 digest. Lower-case hexadecimal in JSON, its 32 bytes in the compact rows on disk.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest(pub [u8; 32]);

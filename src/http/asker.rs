@@ -276,6 +276,11 @@ pub(super) struct Sent {
 }
 
 impl Sent {
+    /// A body of these bytes, with nothing that makes it safe to repeat.
+    pub(super) fn of(bytes: &[u8]) -> Self {
+        Self { bytes: bytes::Bytes::copy_from_slice(bytes), idempotency: None }
+    }
+
     /// What makes the command safe to repeat, where the caller gave something.
     pub(super) fn idempotency(&self) -> Option<&(IdempotencyKey, Digest)> {
         self.idempotency.as_ref()

@@ -4,11 +4,11 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::domain::id::{BadName, CommandId};
-use crate::domain::text::MAX_TEXT_BYTES;
+use crate::domain::text::{MAX_TEXT_BYTES, misleads};
 use crate::domain::{ActivationId, AssignmentId, EligibilityId, GrantRequestId, Text};
 
 use super::problem::{self, Problem};
-use super::strict::Members;
+use super::strict::{Members, malformed_member};
 
 fn fresh<T>(prefix: &str, make: impl FnOnce(&str) -> Result<T, BadName>) -> Result<T, Problem> {
     make(&format!("{prefix}{}", Uuid::now_v7())).map_err(|error| {
@@ -61,6 +61,20 @@ pub(super) fn text(member: &'static str, given: Option<String>) -> Result<Option
         problem::internal()
     })?;
     Ok(Some(Text { salt, value }))
+}
+
+/// Takes a text of one line that names something of another system, such as a ticket. Approvers compare it with what they see there, so that
+/// it holds nothing that is not seen.
+pub(super) fn take_line(members: &mut Members, member: &'static str) -> Result<Option<Text>, Problem> {
+    let line = take_text(members, member)?;
+    let unseen = |letter: char| misleads(letter) || (letter.is_whitespace() && letter != ' ');
+    match line.as_ref().and_then(|line| line.value.chars().find(|letter| unseen(*letter))) {
+        None => Ok(line),
+        Some(letter) => Err(malformed_member(
+            member,
+            format_args!("it holds U+{:04X}, which makes it look like another one; leave that out", u32::from(letter)),
+        )),
+    }
 }
 
 /// Takes a free text out of a command.

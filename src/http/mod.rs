@@ -29,6 +29,8 @@ use crate::engine::{Engine, Reply, SubmitError};
 use crate::identity::Authenticator;
 use crate::policy::BundleError;
 
+#[doc(hidden)]
+pub use control::decoded;
 pub use control::endpoints;
 pub use metrics::Metrics;
 pub use server::serve;

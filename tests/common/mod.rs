@@ -106,12 +106,30 @@ impl Home {
         server
     }
 
+    /// The same, with more in the environment.
+    pub fn serve_with(&self, env: &[(&str, &str)]) -> Server {
+        let mut binary = Command::new(ELEVON);
+        binary.envs(env.iter().copied());
+        self.serve_by(binary)
+    }
+
+    /// The same, by a command that runs the binary with the arguments it is given.
+    pub fn serve_by(&self, binary: Command) -> Server {
+        let mut server = self.spawn_by(binary);
+        server.wait_until_ready();
+        server
+    }
+
     /// Starts a server and does not wait.
     fn spawn(&self) -> Server {
+        self.spawn_by(Command::new(ELEVON))
+    }
+
+    fn spawn_by(&self, mut binary: Command) -> Server {
         let port_file = self.folder.path().join("port");
         let _ = fs::remove_file(&port_file);
         let log = fs::File::create(self.folder.path().join("log")).unwrap();
-        let child = Command::new(ELEVON)
+        let child = binary
             .args(["serve", "--dev", "--test-clock", "--listen", "127.0.0.1:0", "--port-file"])
             .arg(&port_file)
             .arg("--policies")

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use crate::domain::command::Term;
 use crate::domain::grant::ActivationStatus;
 use crate::domain::id::BadName;
-use crate::domain::{Activation, ActivationId, Command, Duration, Outcome, Rejection, RoleName, Ticket, Timestamp, Unavailable};
+use crate::domain::{Activation, ActivationId, Command, Duration, Outcome, Rejection, RoleName, Ticket, Timestamp, Uid, Unavailable};
 use crate::engine::ports::{ActivationFilter, Page};
 use crate::http::asker::{Asker, Done, Params, Sent};
-use crate::http::ids::{self, take_text};
+use crate::http::ids::{self, take_line, take_text};
 use crate::http::problem::{self, Problem};
 use crate::http::reply::Answer;
 use crate::http::strict::{Members, conflicting, missing};
@@ -28,13 +28,13 @@ pub(super) fn id_of(text: &str) -> Result<ActivationId, Problem> {
 pub(super) async fn create(asker: Asker, sent: Sent) -> Result<Answer, Problem> {
     let mut members = sent.members()?;
     let dry_run = members.dry_run()?;
-    let command = request(&asker, members)?;
+    let command = request(&asker.caller.principal, members)?;
     let done = asker.submit(&sent, command, dry_run).await?;
     shown(asker, done).await
 }
 
-/// What is asked for, out of the members of a command.
-pub(super) fn request(asker: &Asker, mut members: Members) -> Result<Command, Problem> {
+/// What a caller asks for, out of the members of a command.
+pub(super) fn request(caller: &Uid, mut members: Members) -> Result<Command, Problem> {
     let role: RoleName = members.required("role")?;
     let scope = members.optional_entity("scope")?;
     let (start, end): (Option<Timestamp>, Option<Timestamp>) = (members.optional("start")?, members.optional("end")?);
@@ -42,7 +42,7 @@ pub(super) fn request(asker: &Asker, mut members: Members) -> Result<Command, Pr
     let justification = take_text(&mut members, "justification")?;
     let ticket = members.optional_object("ticket")?.map(ticket).transpose()?;
     let emergency = members.optional("emergency")?.unwrap_or(false);
-    let principal = members.optional_entity("principal")?.unwrap_or_else(|| asker.caller.principal.clone());
+    let principal = members.optional_entity("principal")?.unwrap_or_else(|| caller.clone());
     members.finish(&[])?;
     if duration.is_some() && end.is_some() {
         return Err(conflicting(&["duration", "end"], "they say the same in two ways; give one of them"));
@@ -59,8 +59,8 @@ fn ticket(mut members: Members) -> Result<Ticket, Problem> {
     let blank = |member: &'static str| {
         move || missing(member, format!("`{member}` is missing or blank; a ticket is `{{\"system\": …, \"number\": …}}`"))
     };
-    let system = take_text(&mut members, "system")?.ok_or_else(blank("ticket.system"))?;
-    let number = take_text(&mut members, "number")?.ok_or_else(blank("ticket.number"))?;
+    let system = take_line(&mut members, "system")?.ok_or_else(blank("ticket.system"))?;
+    let number = take_line(&mut members, "number")?.ok_or_else(blank("ticket.number"))?;
     members.finish(&[])?;
     Ok(Ticket { system, number })
 }

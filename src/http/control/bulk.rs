@@ -44,7 +44,7 @@ pub(super) async fn create(asker: Asker, params: Params, sent: Sent) -> Result<A
 }
 
 async fn one(asker: &Asker, sent: &Sent, place: u64, item: Value, dry_run: bool) -> Result<Done, Problem> {
-    let command = request(asker, Members::of_item(item)?)?;
+    let command = request(&asker.caller.principal, Members::of_item(item)?)?;
     let key = sent.idempotency().map(|(key, body)| Ok::<_, Problem>((key_of(key, place)?, *body))).transpose()?;
     asker.submit_as(key, command, dry_run).await
 }

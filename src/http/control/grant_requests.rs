@@ -43,7 +43,7 @@ impl Prolongable for Assignment {
 }
 
 /// Until when a grant is to run, as the caller says it.
-enum Until {
+pub(super) enum Until {
     At(Timestamp),
     For(Duration),
 }
@@ -58,7 +58,7 @@ impl Until {
     }
 }
 
-fn body(sent: &Sent) -> Result<(Until, Option<Text>, bool), Problem> {
+pub(super) fn body(sent: &Sent) -> Result<(Until, Option<Text>, bool), Problem> {
     let mut members = sent.members()?;
     let (end, duration) = (members.optional("end")?, members.optional("duration")?);
     let (why, dry_run) = (take_text(&mut members, "justification")?, members.dry_run()?);

@@ -22,7 +22,7 @@ use crate::http::views;
 
 use super::paging::{listed, through};
 
-fn grant(sent: &Sent) -> Result<(GrantRequest, bool), Problem> {
+pub(super) fn grant(sent: &Sent) -> Result<(GrantRequest, bool), Problem> {
     let mut members = sent.members()?;
     let dry_run = members.dry_run()?;
     let grant = GrantRequest {

@@ -7,6 +7,7 @@ mod activations;
 mod approvals;
 mod audit;
 mod bulk;
+mod decoded;
 mod endings;
 mod entities;
 mod events;
@@ -29,6 +30,9 @@ use axum::routing::{MethodRouter, delete, get, post, put};
 use http::Method;
 
 use super::{Server, data};
+
+#[doc(hidden)]
+pub use decoded::decoded;
 
 /// One endpoint.
 pub struct Endpoint {
