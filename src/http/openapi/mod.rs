@@ -21,6 +21,7 @@ use http::header::CONTENT_TYPE;
 use serde_json::{Map, Value, json};
 
 use super::control::{Endpoint, endpoints};
+use crate::domain::id::MAX_ID_BYTES;
 use paths::{Content, Operation};
 use problems::{At, RULES, Rule};
 use schemas::{count, described, reference, string};
@@ -100,7 +101,7 @@ fn parameters() -> Value {
         "MinSeq": header("Elevon-Min-Seq", count(), "answer only as of this journal sequence or later; waits a bounded time, then 503"),
         "IdempotencyKey": header(
             "Idempotency-Key",
-            reference("Name"),
+            json!({ "type": "string", "maxLength": MAX_ID_BYTES, "pattern": "^[!-~]+( +[!-~]+)*$" }),
             "repeated within 24 hours by the same caller, the command does nothing again and gets the same result",
         ),
         "RequestId": header("X-Request-ID", string(), "echoed; made where it is missing"),

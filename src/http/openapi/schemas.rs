@@ -15,6 +15,8 @@ const TYPE: &str = "^[A-Za-z_][A-Za-z0-9_]*(::[A-Za-z_][A-Za-z0-9_]*)*$";
 const NAME: &str = r"^[^\x00-\x1f\x7f-\x9f]+$";
 /// The pattern of a free text: no control characters but line breaks and tabs.
 const TEXT: &str = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$";
+/// The pattern of a free text that is not blank.
+const TEXT_NOT_BLANK: &str = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x08\x0b-\x1f\x7f-\x9f]*$";
 /// The pattern of a duration: weeks, days, hours, minutes and seconds, in that order and at least one of them.
 const DURATION: &str = "^P(?:[0-9]{1,4}W(?:[0-9]{1,5}D)?|[0-9]{1,5}D|(?:[0-9]{1,4}W)?(?:[0-9]{1,5}D)?T(?:[0-9]{1,6}H(?:[0-9]{1,7}M)?(?:[0-9]{1,9}S)?|[0-9]{1,7}M(?:[0-9]{1,9}S)?|[0-9]{1,9}S))$";
 /// The greatest number that JSON readers of every kind read exactly, and that is kept.
@@ -187,7 +189,8 @@ fn basics() -> Vec<(&'static str, Value)> {
 
 /// The bodies of commands. Optional members may be null, which leaves them out.
 fn commands() -> Vec<(&'static str, Value)> {
-    let ticket = object(&["system", "number"], &[("system", text()), ("number", text())]);
+    let not_blank = json!({ "type": "string", "maxLength": MAX_TEXT_BYTES, "pattern": TEXT_NOT_BLANK });
+    let ticket = object(&["system", "number"], &[("system", not_blank.clone()), ("number", not_blank)]);
     let asked = [
         ("role", name()),
         ("scope", described(nullable(uid()), "where: there and below; everywhere, where left out")),
