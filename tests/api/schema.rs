@@ -104,14 +104,17 @@ impl Document {
 
     /// Whether an answer is one that the document knows.
     pub(crate) fn knows(&self, asked: &Call, answer: &Answer) -> Result<(), String> {
+        if answer.header("content-type") == "application/problem+json" && asked.method != "HEAD" {
+            is_listed(&answer.json())?;
+        }
         let path = asked.path.split('?').next().unwrap_or_default();
         let paths = self.0["paths"].as_object().unwrap();
         let Some(template) = template_of(paths.keys().map(String::as_str), path) else {
-            return problem_alone(answer, &[404]);
+            return problem_alone(asked, answer, &[404]);
         };
         let method = asked.method.to_lowercase();
         let method = if method == "head" { "get" } else { method.as_str() };
-        let Some(operation) = paths[template].get(method) else { return problem_alone(answer, &[405]) };
+        let Some(operation) = paths[template].get(method) else { return problem_alone(asked, answer, &[405]) };
         let response = operation["responses"].get(answer.status.to_string());
         let response = response.ok_or_else(|| format!("{} is no answer of {method} {template}", answer.status))?;
         if asked.method == "HEAD" {
@@ -125,11 +128,24 @@ impl Document {
     }
 }
 
-/// What the router itself refuses.
-fn problem_alone(answer: &Answer, statuses: &[u16]) -> Result<(), String> {
+/// Whether a problem has what all of them have, and `docs/problems.md` tells of its type with its status.
+fn is_listed(problem: &Value) -> Result<(), String> {
+    static PAGE: &str = include_str!("../../docs/problems.md");
+    for member in ["type", "title", "status", "detail", "rule", "seq", "request_id"] {
+        if problem[member].is_null() {
+            return Err(format!("the problem has no {member}"));
+        }
+    }
+    let row = format!("| {} | `{}` |", problem["status"], problem["type"].as_str().unwrap_or_default());
+    if PAGE.contains(&row) { Ok(()) } else { Err(format!("docs/problems.md has no row {row}")) }
+}
+
+/// What is refused before there is an operation.
+fn problem_alone(asked: &Call, answer: &Answer, statuses: &[u16]) -> Result<(), String> {
     let known = statuses.contains(&answer.status) || answer.status == 421 || answer.status == 400;
     let kind = answer.header("content-type");
-    if known && (answer.text.is_empty() || kind == "application/problem+json") { Ok(()) } else { Err(format!("{} {kind}", answer.status)) }
+    let told = kind == "application/problem+json" && (asked.method == "HEAD") == answer.text.is_empty();
+    if known && told { Ok(()) } else { Err(format!("{} {kind}", answer.status)) }
 }
 
 fn template_of<'a>(templates: impl Iterator<Item = &'a str>, path: &str) -> Option<&'a str> {

@@ -491,7 +491,7 @@ fn running() -> Vec<Operation> {
         get("/readyz", "readiness", "Health", "Can it do its work?")
             .open()
             .answer(200, "A bundle is live, the journal writes, time is trusted.", reference("Readiness"))
-            .answer(503, "It cannot.", reference("Readiness")),
+            .refused(&["not_ready"]),
         get("/metrics", "metrics", "Health", "Metrics (OpenMetrics)")
             .open()
             .text("Metrics, never labelled by principal.", "application/openmetrics-text")

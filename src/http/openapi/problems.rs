@@ -491,6 +491,13 @@ pub(super) const RULES: &[Rule] = &[
         &[],
     ),
     rule(
+        ("not_ready", 503, At::Own),
+        "the server cannot do its work",
+        "no bundle is live, the journal failed, or the clock is not to be believed",
+        "look at `journal` and `time_trusted`",
+        &["ready", "journal", "time_trusted", "revision", "bundle_age_seconds", "degraded"],
+    ),
+    rule(
         ("outcome_unknown", 503, At::Command),
         "the outcome is not known",
         "it is not known whether the command was carried out",
