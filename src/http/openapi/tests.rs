@@ -192,3 +192,17 @@ fn the_page_about_problems_says_what_the_code_says() {
         assert!(api.contains(&format!("`{}`", rule.word)), "docs/api.md says nothing of {}", rule.word);
     }
 }
+
+#[test]
+fn lists_of_words_are_those_of_the_code() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let rows: [(&str, &str, &[&str]); 2] = [
+        ("policy/ask.rs", r#"(?m)^            Self::\w+ => "([a-z_]+)",$"#, &schemas::answers::REASONS),
+        ("http/views/mod.rs", r#"Cause::\w+(?:\(\w+\))? => json!\(\{ "kind": "([a-z_]+)""#, &schemas::answers::CAUSES),
+    ];
+    for (file, pattern, listed) in rows {
+        let text = fs::read_to_string(root.join(file)).unwrap();
+        let found: BTreeSet<&str> = Regex::new(pattern).unwrap().captures_iter(&text).map(|found| found.extract::<1>().1[0]).collect();
+        assert_eq!(found, listed.iter().copied().collect(), "{file}");
+    }
+}

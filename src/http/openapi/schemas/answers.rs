@@ -1,353 +1,17 @@
-//! The schemas of what is sent and answered (JSON Schema 2020-12, as OpenAPI 3.1 has it), each by its name.
-//!
-//! Every object is closed: what an answer has that does not stand here is a fault of one of them, and a test says so.
+//! What is answered.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::domain::grant::ActivationStatus;
-use crate::domain::id::{MAX_ID_BYTES, MAX_TYPE_BYTES};
-use crate::domain::text::MAX_TEXT_BYTES;
-use crate::http::limits::MAX_BULK_ITEMS;
+use crate::http::openapi::{problems, put};
 
-/// The pattern of an entity type.
-const TYPE: &str = "^[A-Za-z_][A-Za-z0-9_]*(::[A-Za-z_][A-Za-z0-9_]*)*$";
-/// The pattern of a name: no control characters.
-const NAME: &str = r"^[^\x00-\x1f\x7f-\x9f]+$";
-/// The pattern of a free text: no control characters but line breaks and tabs.
-const TEXT: &str = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$";
-/// The pattern of a free text that is not blank.
-const TEXT_NOT_BLANK: &str = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x08\x0b-\x1f\x7f-\x9f]*$";
-/// The pattern of a duration: weeks, days, hours, minutes and seconds, in that order and at least one of them.
-const DURATION: &str = "^P(?:[0-9]{1,4}W(?:[0-9]{1,5}D)?|[0-9]{1,5}D|(?:[0-9]{1,4}W)?(?:[0-9]{1,5}D)?T(?:[0-9]{1,6}H(?:[0-9]{1,7}M)?(?:[0-9]{1,9}S)?|[0-9]{1,7}M(?:[0-9]{1,9}S)?|[0-9]{1,9}S))$";
-/// The greatest number that JSON readers of every kind read exactly, and that is kept.
-const MAX_SAFE: i64 = 9_007_199_254_740_991;
-
-/// A schema by its name.
-pub(super) fn reference(name: &str) -> Value {
-    json!({ "$ref": format!("#/components/schemas/{name}") })
-}
-
-/// An object with these members and no others.
-pub(super) fn object(required: &[&str], members: &[(&str, Value)]) -> Value {
-    let properties: Map<String, Value> = members.iter().map(|(name, schema)| ((*name).to_owned(), schema.clone())).collect();
-    json!({ "type": "object", "required": required, "properties": properties, "additionalProperties": false })
-}
-
-/// An object with these members, all of them always there, and no others.
-fn whole(members: &[(&str, Value)]) -> Value {
-    let names: Vec<&str> = members.iter().map(|(name, _)| *name).collect();
-    object(&names, members)
-}
-
-/// Or null.
-pub(super) fn nullable(schema: Value) -> Value {
-    json!({ "anyOf": [schema, { "type": "null" }] })
-}
-
-fn list(schema: Value) -> Value {
-    json!({ "type": "array", "items": schema })
-}
-
-/// A page of a list.
-pub(super) fn page_of(name: &str) -> Value {
-    whole(&[("items", list(reference(name))), ("next", nullable(string())), ("seq", seq())])
-}
-
-/// What an answer shows, with where the journal stood.
-pub(super) fn answered(name: &str) -> Value {
-    json!({ "allOf": [reference(name), { "type": "object", "required": ["seq"] }] })
-}
-
-/// With a description.
-pub(super) fn described(mut schema: Value, text: &str) -> Value {
-    super::put(&mut schema, "description", text.into());
-    schema
-}
-
-pub(super) fn string() -> Value {
-    json!({ "type": "string" })
-}
-
-pub(super) fn boolean() -> Value {
-    json!({ "type": "boolean" })
-}
-
-pub(super) fn count() -> Value {
-    json!({ "type": "integer", "minimum": 0 })
-}
-
-fn seq() -> Value {
-    described(count(), "the journal sequence as of which it was answered")
-}
-
-fn words(words: &[&str]) -> Value {
-    json!({ "type": "string", "enum": words })
-}
-
-fn uid() -> Value {
-    reference("Entity")
-}
-
-fn time() -> Value {
-    reference("Time")
-}
-
-fn duration() -> Value {
-    reference("Duration")
-}
-
-fn name() -> Value {
-    reference("Name")
-}
-
-fn text() -> Value {
-    reference("Text")
-}
-
-fn dry_run() -> Value {
-    described(nullable(boolean()), "only say what would become of it; nothing changes and nothing is journaled")
-}
-
-/// Where activations can stand.
-pub(super) fn activation_status() -> Value {
-    words(&ActivationStatus::ALL.map(ActivationStatus::as_str))
-}
-
-/// Where requests about grants can stand.
-pub(super) fn grant_request_status() -> Value {
-    words(&["pending", "approved", "denied", "cancelled", "timed_out"])
-}
+use super::{
+    activation_status, boolean, count, described, duration, grant_request_status, list, name, nullable, object, reference, seq, string,
+    time, uid, whole, words,
+};
 
 /// All of them.
-pub(super) fn all() -> Map<String, Value> {
-    let mut all = Map::new();
-    for (name, schema) in basics().into_iter().chain(commands()).chain(activations()).chain(standings()).chain(grants()).chain(operations())
-    {
-        all.insert(name.to_owned(), schema);
-    }
-    all.insert("Problem".to_owned(), super::problems::schema());
-    #[cfg(feature = "test-clock")]
-    {
-        let members = [("advance", nullable(duration())), ("set", nullable(time())), ("jump", nullable(duration()))];
-        all.insert("Clock".to_owned(), described(object(&[], &members), "One of them."));
-        all.insert("ClockShown".to_owned(), whole(&[("now", time()), ("seq", seq())]));
-    }
-    all
-}
-
-fn basics() -> Vec<(&'static str, Value)> {
-    let entity_type = json!({ "type": "string", "pattern": TYPE, "maxLength": MAX_TYPE_BYTES, "examples": ["User", "Acme::User"] });
-    let attribute = json!({ "anyOf": [
-        { "type": "boolean" },
-        { "type": "integer", "minimum": -MAX_SAFE, "maximum": MAX_SAFE },
-        { "type": "string" },
-        { "type": "array", "items": reference("Attribute") },
-        { "type": "object", "additionalProperties": reference("Attribute") },
-    ] });
-    vec![
-        ("EntityType", described(entity_type, "A Cedar entity type.")),
-        (
-            "Name",
-            json!({
-                "type": "string", "minLength": 1, "maxLength": MAX_ID_BYTES, "pattern": NAME, "format": "elevon-name",
-                "description": format!("A name: at most {MAX_ID_BYTES} bytes of UTF-8 in Unicode normalisation form C, without control characters. Compared byte for byte."),
-            }),
-        ),
-        (
-            "Text",
-            json!({
-                "type": "string", "maxLength": MAX_TEXT_BYTES, "pattern": TEXT,
-                "description": format!("A free text: at most {MAX_TEXT_BYTES} bytes of UTF-8, no control characters but line breaks and tabs. A blank one counts as none."),
-            }),
-        ),
-        (
-            "Time",
-            described(
-                json!({ "type": "string", "format": "date-time", "examples": ["2030-01-31T09:00:00Z"] }),
-                "An instant (RFC 3339); answered in UTC.",
-            ),
-        ),
-        (
-            "Duration",
-            described(
-                json!({ "type": "string", "pattern": DURATION, "examples": ["PT1H", "P30D"] }),
-                "A length of time (ISO 8601) in weeks, days of 24 hours, hours, minutes and seconds; no years or months.",
-            ),
-        ),
-        ("Digest", described(json!({ "type": "string", "pattern": "^[0-9a-fA-F]{64}$" }), "SHA-256 in hexadecimal.")),
-        (
-            "Entity",
-            described(
-                whole(&[("type", reference("EntityType")), ("id", name())]),
-                "An entity: a principal, a group, a resource or a scope.",
-            ),
-        ),
-        ("Attribute", described(attribute, "A value of Cedar's entity JSON; `{\"__entity\": …}` and `{\"__extn\": …}` are objects.")),
-        ("Attributes", json!({ "type": "object", "additionalProperties": reference("Attribute") })),
-    ]
-}
-
-/// The bodies of commands. Optional members may be null, which leaves them out.
-fn commands() -> Vec<(&'static str, Value)> {
-    let not_blank = json!({ "type": "string", "maxLength": MAX_TEXT_BYTES, "pattern": TEXT_NOT_BLANK });
-    let ticket = object(&["system", "number"], &[("system", not_blank.clone()), ("number", not_blank)]);
-    let asked = [
-        ("role", name()),
-        ("scope", described(nullable(uid()), "where: there and below; everywhere, where left out")),
-        (
-            "duration",
-            described(
-                nullable(duration()),
-                "how long, from when it begins; the role's `default_duration` where neither it nor `end` is given",
-            ),
-        ),
-        ("end", described(nullable(time()), "a fixed end instead of `duration`")),
-        ("start", described(nullable(time()), "not before this instant; at most the role's `activate_within` ahead")),
-        ("justification", nullable(text())),
-        ("ticket", nullable(reference("Ticket"))),
-        ("emergency", described(nullable(boolean()), "break-glass: at once, without approval, for oneself only; a review is owed")),
-        ("principal", described(nullable(uid()), "for whom; the caller, where left out")),
-    ];
-    let exclusive = json!([
-        { "not": { "required": ["duration", "end"], "properties": { "duration": { "type": "string" }, "end": { "type": "string" } } } },
-        { "not": { "required": ["emergency", "start"], "properties": { "emergency": { "const": true }, "start": { "type": "string" } } } },
-    ]);
-    let mut item = object(&["role"], &asked);
-    super::put(&mut item, "allOf", exclusive.clone());
-    let mut request = object(&["role"], &[&asked[..], &[("dry_run", dry_run())]].concat());
-    super::put(&mut request, "allOf", exclusive);
-    let bulk_items = json!({ "type": "array", "minItems": 1, "maxItems": MAX_BULK_ITEMS, "items": reference("ActivationItem"),
-        "description": "one that is malformed is that item's problem and does not stop the others" });
-    let one_of = |one: &str, other: &str, kind: &str| {
-        json!([
-            { "required": [one], "properties": { one: { "type": kind }, other: { "type": "null" } } },
-            { "required": [other], "properties": { other: { "type": "string" }, one: { "type": "null" } } },
-        ])
-    };
-    let mut everything =
-        object(&[], &[("principal", nullable(uid())), ("role", nullable(name())), ("reason", nullable(text())), ("dry_run", dry_run())]);
-    super::put(&mut everything, "oneOf", one_of("principal", "role", "object"));
-    let mut prolong = object(
-        &[],
-        &[("end", nullable(time())), ("duration", nullable(duration())), ("justification", nullable(text())), ("dry_run", dry_run())],
-    );
-    super::put(&mut prolong, "oneOf", one_of("end", "duration", "string"));
-    let vote = [
-        ("request_hash", described(reference("Digest"), "the hash that was shown")),
-        ("justification", nullable(text())),
-        ("dry_run", dry_run()),
-    ];
-    let less = [
-        ("scope", described(nullable(uid()), "at or below the scope that was asked for, to give less")),
-        ("duration", described(nullable(duration()), "at most the duration that was asked for, to give less")),
-    ];
-    vec![
-        ("Ticket", ticket),
-        ("ActivationRequest", request),
-        ("ActivationItem", item),
-        ("ActivationBulk", object(&["items"], &[("items", bulk_items), ("dry_run", dry_run())])),
-        (
-            "Extension",
-            object(
-                &[],
-                &[
-                    ("duration", nullable(duration())),
-                    ("justification", nullable(text())),
-                    ("ticket", nullable(reference("Ticket"))),
-                    ("dry_run", dry_run()),
-                ],
-            ),
-        ),
-        ("Approve", object(&["request_hash"], &[&vote[..], &less[..]].concat())),
-        ("Deny", object(&["request_hash"], &vote)),
-        ("Ending", object(&[], &[("reason", nullable(text())), ("dry_run", dry_run())])),
-        ("RevokeEverything", everything),
-        (
-            "Grant",
-            object(
-                &["principal", "role"],
-                &[
-                    ("principal", described(uid(), "a principal or a group")),
-                    ("role", name()),
-                    ("scope", nullable(uid())),
-                    ("start", nullable(time())),
-                    ("end", described(nullable(time()), "none: permanent, where the role's settings allow that")),
-                    ("justification", nullable(text())),
-                    ("dry_run", dry_run()),
-                ],
-            ),
-        ),
-        ("Prolong", prolong),
-        (
-            "GrantApproval",
-            object(
-                &[],
-                &[
-                    ("end", described(nullable(time()), "an earlier end than was asked for")),
-                    ("reason", nullable(text())),
-                    ("dry_run", dry_run()),
-                ],
-            ),
-        ),
-        (
-            "EntityDefinition",
-            object(
-                &["uid"],
-                &[
-                    ("uid", uid()),
-                    ("parents", described(nullable(list(uid())), "of the parents, those that the same source wrote are replaced")),
-                    ("attrs", described(nullable(reference("Attributes")), "all of them are replaced")),
-                    (
-                        "source",
-                        described(
-                            json!({ "type": ["string", "null"], "enum": ["api", "scim", null] }),
-                            "who says so; `api` where left out",
-                        ),
-                    ),
-                    ("dry_run", dry_run()),
-                ],
-            ),
-        ),
-        (
-            "EntitySwitch",
-            object(
-                &["type", "id"],
-                &[("type", reference("EntityType")), ("id", name()), ("reason", nullable(text())), ("dry_run", dry_run())],
-            ),
-        ),
-        ("Nothing", described(object(&[], &[]), "No members.")),
-        (
-            "BundleFiles",
-            object(
-                &["files"],
-                &[(
-                    "files",
-                    described(
-                        json!({ "type": "object", "additionalProperties": string() }),
-                        "the text of each file by its path in the bundle",
-                    ),
-                )],
-            ),
-        ),
-        ("Evaluation", evaluation()),
-    ]
-}
-
-/// AuthZEN: members that it does not name are ignored.
-fn evaluation() -> Value {
-    let open = |required: &[&str], members: &[(&str, Value)]| {
-        let mut schema = object(required, members);
-        super::put(&mut schema, "additionalProperties", json!(true));
-        schema
-    };
-    let properties = json!({ "type": ["object", "null"] });
-    let entity = open(&["type", "id"], &[("type", reference("EntityType")), ("id", name()), ("properties", properties.clone())]);
-    let action = open(&["name"], &[("name", json!({ "type": "string", "minLength": 1 })), ("properties", properties.clone())]);
-    let schema = open(
-        &["subject", "action", "resource"],
-        &[("subject", entity.clone()), ("action", action), ("resource", entity), ("context", properties)],
-    );
-    described(schema, "The AuthZEN Authorization API 1.0 evaluation request. Members that it does not name are ignored.")
+pub(super) fn all() -> Vec<(&'static str, Value)> {
+    activations().into_iter().chain(standings()).chain(grants()).chain(operations()).collect()
 }
 
 fn activations() -> Vec<(&'static str, Value)> {
@@ -420,8 +84,8 @@ fn activations() -> Vec<(&'static str, Value)> {
         whole(&[("status", json!({ "enum": [200, 201] })), ("activation", reference("ActivationOrBrief")), ("repeated", boolean())]),
         whole(&[("status", json!({ "type": "integer", "minimum": 400, "maximum": 599 })), ("problem", reference("ItemProblem"))]),
     ] });
-    let mut item_problem = super::problems::schema();
-    super::put(&mut item_problem, "required", json!(["type", "rule", "title", "status", "detail"]));
+    let mut item_problem = problems::schema();
+    put(&mut item_problem, "required", json!(["type", "rule", "title", "status", "detail"]));
     vec![
         ("Activation", object(&required, &[&always[..], &sometimes[..]].concat())),
         ("ActivationBrief", described(brief, "What is told to whoever may carry a command out and may not read the activation.")),
@@ -473,7 +137,7 @@ fn activations() -> Vec<(&'static str, Value)> {
 }
 
 /// What an ending can follow from.
-const CAUSES: [&str; 16] = [
+pub(in crate::http::openapi) const CAUSES: [&str; 16] = [
     "eligibility_removed",
     "eligibility_ended",
     "principal_disabled",
@@ -621,7 +285,7 @@ fn standings() -> Vec<(&'static str, Value)> {
 }
 
 /// Why a check came out as it did.
-const REASONS: [&str; 13] = [
+pub(in crate::http::openapi) const REASONS: [&str; 13] = [
     "permitted",
     "no_permit",
     "forbidden",
