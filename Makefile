@@ -35,6 +35,7 @@ test: tools ## Every test that a change has to pass
 	else \
 		$(CARGO) test --release --locked $(FEATURES) --lib --bins --tests; \
 	fi
+	tests/schemathesis/run $(TARGET)/release/elevon
 
 test-long: tools ## The same tests, with more random cases and more swaps
 	ELEVON_LONG=1 ELEVON_HISTORIES=50000 PROPTEST_CASES=20000 $(CARGO) test --release --locked $(FEATURES)

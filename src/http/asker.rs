@@ -306,7 +306,25 @@ impl<S: Send + Sync> FromRequest<S> for Sent {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        without_query(&request)?;
         receive(request, MAX_BODY_BYTES).await
+    }
+}
+
+/// A query beside a body is a mistake, and one that matters: `?dry_run=true` would be ignored, and the command carried out.
+fn without_query(request: &Request) -> Result<(), Problem> {
+    Params::of(request.uri())?.finish()
+}
+
+/// A body beside a query, which whoever takes it reads, too.
+#[derive(Debug)]
+pub(super) struct SentWithQuery(pub(super) Sent);
+
+impl<S: Send + Sync> FromRequest<S> for SentWithQuery {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        receive(request, MAX_BODY_BYTES).await.map(Self)
     }
 }
 
@@ -318,6 +336,7 @@ impl<S: Send + Sync> FromRequest<S> for SentBundle {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        without_query(&request)?;
         receive(request, MAX_BUNDLE_BYTES).await.map(Self)
     }
 }

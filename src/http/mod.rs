@@ -5,6 +5,7 @@
 
 pub mod limits;
 pub mod metrics;
+pub mod openapi;
 pub mod problem;
 pub mod strict;
 

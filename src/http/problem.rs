@@ -198,8 +198,7 @@ pub fn foreign_host() -> Problem {
 /// No such path.
 #[must_use]
 pub fn no_such_endpoint(path: &str) -> Problem {
-    let detail =
-        format!("there is nothing at `{}`; see the list of endpoints in `docs/api.md`", path.chars().take(200).collect::<String>());
+    let detail = format!("there is nothing at `{}`; `/openapi.json` lists what there is", path.chars().take(200).collect::<String>());
     Problem::new(StatusCode::NOT_FOUND, "no_such_endpoint", "there is no such endpoint", detail)
 }
 
@@ -273,6 +272,21 @@ pub fn unforeseen(outcome: &crate::domain::Outcome) -> Problem {
 pub fn timed_out() -> Problem {
     let detail = "no answer in time; a command may still have been carried out: read back, or repeat it with the same `Idempotency-Key`";
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timed_out", "the request took too long", detail).header(RETRY_AFTER, "1")
+}
+
+/// The server cannot do its work: with the members of the answer that it would have given.
+#[must_use]
+pub fn not_ready(journal: bool, health: Value) -> Problem {
+    let detail = if journal {
+        "the clock is not to be believed, so that commands are refused; set it right, or say that it is right with `elevon clock accept`"
+    } else {
+        "the journal failed and takes no more commands until the server is started again"
+    };
+    let mut problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", "the server cannot do its work", detail);
+    if let Value::Object(members) = health {
+        problem.0.members = members;
+    }
+    problem
 }
 
 /// All hands are busy.

@@ -9,6 +9,8 @@ use elevon::engine::ports::Clock as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::schema::Document;
+
 /// What the tests add to the sample: carol may do with entities and the bundle what an administrator may.
 const MORE: &str = r#"
 @id("api-carol")
@@ -159,7 +161,10 @@ impl Api {
         };
         let mut reply = reply.unwrap_or_else(|error| panic!("{} {}: {error}", call.method, call.path));
         let text = reply.body_mut().read_to_string().unwrap();
-        Answer { status: reply.status().as_u16(), headers: reply.headers().clone(), text }
+        let answer = Answer { status: reply.status().as_u16(), headers: reply.headers().clone(), text };
+        // whatever a test asks, the answer is one that the server's own document knows
+        Document::shared().knows(call, &answer).unwrap_or_else(|why| panic!("{} {}: {why}\n{}", call.method, call.path, answer.text));
+        answer
     }
 
     pub(crate) fn get(&self, user: &str, path: &str) -> Value {

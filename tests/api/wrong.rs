@@ -180,6 +180,9 @@ fn rows() -> Vec<Row> {
         ("DELETE", "/v1/assignments/asg_none", JSON, r#"{"reason": 1}"#.into(), 400, "malformed_member", "reason"),
         ("GET", "/v1/entities?id=alice", "", String::new(), 400, "bad_parameter", "type"),
         ("GET", "/v1/entities?type=User&id=nobody", "", String::new(), 404, "not_found", ""),
+        ("GET", "/v1/entities?type=U%20ser", "", String::new(), 400, "bad_parameter", "type"),
+        ("POST", "/v1/activations?dry_run=true", JSON, r#"{"role": "db-admin"}"#.into(), 400, "bad_parameter", "dry_run"),
+        ("POST", "/v1/activations/x/cancel?reason=y", "", String::new(), 400, "bad_parameter", "reason"),
         ("PUT", "/v1/entities", JSON, "{}".into(), 400, "missing_member", "uid"),
         ("PUT", "/v1/entities", JSON, with(&entity, "tags", json!({})), 400, "not_available_yet", "tags"),
         ("PUT", "/v1/entities", JSON, with(&entity, "parents", json!("x")), 400, "malformed_member", "parents"),
@@ -268,4 +271,44 @@ fn hosts_that_are_not_loopback_are_refused() {
             assert_eq!(answer.status, status, "{host} {path}");
         }
     }
+}
+
+#[test]
+fn whatever_is_no_endpoint_or_no_method_is_a_problem_document() {
+    let api = Api::start();
+    let rows = [
+        ("TRACE", "/v1/me", 405, "method_not_allowed"),
+        ("OPTIONS", "/v1/me", 405, "method_not_allowed"),
+        ("FOO", "/healthz", 405, "method_not_allowed"),
+        ("POST", "/readyz", 405, "method_not_allowed"),
+        ("DELETE", "/metrics", 405, "method_not_allowed"),
+        ("POST", "/openapi.json", 405, "method_not_allowed"),
+        ("POST", "/v1/events", 405, "method_not_allowed"),
+        ("PUT", "/access/v1/evaluation", 405, "method_not_allowed"),
+        ("GET", "/v1/me/", 404, "no_such_endpoint"),
+        ("GET", "//v1/me", 404, "no_such_endpoint"),
+        ("GET", "/%00", 404, "no_such_endpoint"),
+        ("GET", "/v1/roles/%ff", 400, "bad_parameter"),
+        ("GET", "/v1/roles/a%2fb", 404, "not_found"),
+    ];
+    for (method, path, status, rule) in rows {
+        // `send` holds that a problem has its members, and a row in docs/problems.md
+        let answer = api.send(&call(method, path).by("carol"));
+        assert_eq!((answer.status, answer.rule().as_str()), (status, rule), "{method} {path}: {}", answer.text);
+        assert_eq!(answer.header("content-type"), "application/problem+json", "{method} {path}");
+    }
+}
+
+#[cfg(feature = "test-clock")]
+#[test]
+fn a_server_that_is_not_ready_says_so_as_a_problem_with_what_it_lacks() {
+    let api = Api::start();
+    let before = api.now();
+    api.later(elevon::domain::Duration::from_hours(1));
+    api.alice_is_eligible();
+    api.running().clock().unwrap().set(before);
+    let answer = api.send(&call("GET", "/readyz"));
+    let told = answer.json();
+    assert_eq!((answer.status, answer.rule().as_str()), (503, "not_ready"), "{}", answer.text);
+    assert_eq!((&told["ready"], &told["journal"], &told["time_trusted"]), (&json!(false), &json!(true), &json!(false)), "{told}");
 }

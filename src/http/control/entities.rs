@@ -8,7 +8,7 @@ use crate::domain::facts::{Action, Object};
 use crate::domain::settings::{EdgeSource, JsonObject};
 use crate::domain::{Command, EntityDef, Facts, Outcome, Rejection, Uid, Unavailable, standing};
 use crate::engine::ports::{Listing, MAX_EXAMINED, Page};
-use crate::http::asker::{Asker, Done, Params, Sent};
+use crate::http::asker::{Asker, Done, Params, Sent, SentWithQuery};
 use crate::http::ids::take_text;
 use crate::http::problem::{self, Problem};
 use crate::http::reply::Answer;
@@ -36,6 +36,10 @@ pub(super) async fn get(asker: Asker, mut params: Params) -> Result<Answer, Prob
             asker.read(move |asker| one(asker, &uid)).await?
         }
         (None, Some(_)) => return Err(problem::bad_parameter("type", "it is missing; `type` and `id` go together")),
+        // What is no type at all has no entities, and is more likely a mistake than a question.
+        (Some(kind), None) if Uid::new(&kind, "any").is_err() => {
+            return Err(problem::bad_parameter("type", "it is not an entity type; write a name such as `User` or `Acme::User`"));
+        }
         (kind, None) => asker.read(move |asker| list(asker, kind.as_deref(), &page)).await?,
     };
     Ok(Answer::ok(seq, body))
@@ -143,7 +147,7 @@ fn source(named: Option<String>) -> Result<EdgeSource, Problem> {
 }
 
 /// `DELETE /v1/entities?type&id`.
-pub(super) async fn delete(asker: Asker, mut params: Params, sent: Sent) -> Result<Answer, Problem> {
+pub(super) async fn delete(asker: Asker, mut params: Params, SentWithQuery(sent): SentWithQuery) -> Result<Answer, Problem> {
     let uid =
         params.entity("type", "id")?.ok_or_else(|| problem::bad_parameter("type", "it is missing; name the entity by `type` and `id`"))?;
     let (reason, dry_run) = reason(&sent, params)?;

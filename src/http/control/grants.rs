@@ -14,7 +14,7 @@ use crate::domain::{
     Window,
 };
 use crate::engine::ports::{GrantFilter, Listing, Page};
-use crate::http::asker::{Asker, Done, Params, Sent};
+use crate::http::asker::{Asker, Done, Params, Sent, SentWithQuery};
 use crate::http::ids::{self, take_text};
 use crate::http::problem::{self, Problem};
 use crate::http::reply::Answer;
@@ -201,7 +201,12 @@ pub(super) async fn eligibility(asker: Asker, Path(id): Path<String>, params: Pa
 }
 
 /// `DELETE /v1/eligibilities/{id}`.
-pub(super) async fn remove_eligibility(asker: Asker, Path(id): Path<String>, params: Params, sent: Sent) -> Result<Answer, Problem> {
+pub(super) async fn remove_eligibility(
+    asker: Asker,
+    Path(id): Path<String>,
+    params: Params,
+    SentWithQuery(sent): SentWithQuery,
+) -> Result<Answer, Problem> {
     let id = Eligibility::id_of(&id)?;
     let (reason, dry_run) = reason(&sent, params)?;
     let done = asker.submit(&sent, Command::RemoveEligibility { id, reason }, dry_run).await?;
@@ -228,7 +233,12 @@ pub(super) async fn assignment(asker: Asker, Path(id): Path<String>, params: Par
 }
 
 /// `DELETE /v1/assignments/{id}`.
-pub(super) async fn remove_assignment(asker: Asker, Path(id): Path<String>, params: Params, sent: Sent) -> Result<Answer, Problem> {
+pub(super) async fn remove_assignment(
+    asker: Asker,
+    Path(id): Path<String>,
+    params: Params,
+    SentWithQuery(sent): SentWithQuery,
+) -> Result<Answer, Problem> {
     let id = Assignment::id_of(&id)?;
     let (reason, dry_run) = reason(&sent, params)?;
     let done = asker.submit(&sent, Command::RemoveAssignment { id, reason }, dry_run).await?;

@@ -29,7 +29,7 @@ use axum::response::Response;
 use axum::routing::{MethodRouter, delete, get, post, put};
 use http::Method;
 
-use super::{Server, data};
+use super::{Server, data, openapi};
 
 #[doc(hidden)]
 pub use decoded::decoded;
@@ -156,6 +156,7 @@ fn other_endpoints() -> Vec<Endpoint> {
         row(Method::GET, "/healthz", "nothing", get(ops::healthz)),
         row(Method::GET, "/readyz", "nothing", get(ops::readyz)),
         row(Method::GET, "/metrics", "nothing on loopback in development; else readMetrics on Sidecar", get(ops::metrics)),
+        row(Method::GET, "/openapi.json", "nothing", get(openapi::openapi)),
     ];
     #[cfg(feature = "test-clock")]
     rows.push(row(Method::POST, "/dev/clock", "nothing; only in a server started with a clock that tests can move", post(ops::clock)));

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue};
 use serde_json::json;
 
 use crate::domain::facts::{Action, Object};
 use crate::http::Server;
-use crate::http::problem::Problem;
+use crate::http::problem::{self, Problem};
 use crate::http::reply::Answer;
 
 /// The media type of OpenMetrics text.
@@ -22,19 +22,17 @@ pub(super) async fn healthz(State(server): State<Arc<Server>>) -> Answer {
 }
 
 /// `GET /readyz`: a bundle is live, the journal writes, time is trusted. What is wrong with a bundle in the folder is not told here.
-pub(super) async fn readyz(State(server): State<Arc<Server>>) -> Answer {
+pub(super) async fn readyz(State(server): State<Arc<Server>>) -> Result<Answer, Problem> {
     let health = server.engine.health();
-    let ready = health.ready();
     let body = json!({
-        "ready": ready,
+        "ready": health.ready(),
         "journal": health.writer_ok,
         "time_trusted": health.time_trusted,
         "revision": health.revision,
         "bundle_age_seconds": health.bundle_age.secs(),
         "degraded": health.degraded,
     });
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    Answer::ok(server.engine.view().seq, body).status(status)
+    if health.ready() { Ok(Answer::ok(server.engine.view().seq, body)) } else { Err(problem::not_ready(health.writer_ok, body)) }
 }
 
 /// `GET /metrics`.
