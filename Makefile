@@ -30,12 +30,13 @@ run: tools ## Build, start a server on policies/ and data/, and print the walk-t
 
 test: tools ## Every test that a change has to pass
 	$(CARGO) test --release --locked $(FEATURES) --doc
+	$(CARGO) test --release --locked $(FEATURES) --lib --bins --tests --no-run
+	tests/schemathesis/run $(BUILD)/release/elevon
 	if $(CARGO) nextest --version >/dev/null 2>&1; then \
 		$(CARGO) nextest run --release --locked $(FEATURES); \
 	else \
 		$(CARGO) test --release --locked $(FEATURES) --lib --bins --tests; \
 	fi
-	tests/schemathesis/run $(TARGET)/release/elevon
 
 test-long: tools ## The same tests, with more random cases and more swaps
 	ELEVON_LONG=1 ELEVON_HISTORIES=50000 PROPTEST_CASES=20000 $(CARGO) test --release --locked $(FEATURES)

@@ -66,7 +66,7 @@ fn an_idempotency_key_answers_its_own_caller_and_command_only() {
     let mut longer = ask.clone();
     longer["duration"] = json!("PT6M");
     let cancel = format!("/v1/activations/{}/cancel", id(&first.json()));
-    for (path, body) in [("/v1/activations", &longer), ("/v1/activations?x=1", &ask), (cancel.as_str(), &json!({}))] {
+    for (path, body) in [("/v1/activations", &longer), (cancel.as_str(), &json!({}))] {
         let answer = send("alice", path, body);
         assert_eq!((answer.status, answer.rule().as_str()), (409, "idempotency_key_reused"), "{path}: {}", answer.text);
     }

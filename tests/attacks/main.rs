@@ -16,6 +16,9 @@ mod common;
 #[allow(dead_code, reason = "these tests use a part of it")]
 #[path = "../api/help.rs"]
 mod help;
+#[allow(dead_code, reason = "these tests use a part of it")]
+#[path = "../api/schema.rs"]
+mod schema;
 
 mod approvers;
 mod bombs;

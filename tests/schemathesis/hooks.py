@@ -18,8 +18,9 @@ def is_name(text):
     return len(text.encode()) <= 512 and unicodedata.is_normalized("NFC", text)
 
 
-# no control characters, and no halves of surrogate pairs
-letters = st.characters(exclude_categories=("Cc", "Cs"))
+# no control or format characters, no white space but blanks between other letters, no halves of surrogate pairs, no fillers and selectors
+UNSEEN = "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180e\u180f\u2065\u3164\uffa0"
+letters = st.characters(exclude_categories=("Cc", "Cf", "Cs", "Zl", "Zp", "Zs"), exclude_characters=UNSEEN, max_codepoint=0xDFFFF)
 schemathesis.openapi.format("elevon-name", st.text(letters, min_size=1, max_size=40).filter(is_name))
 
 

@@ -6,12 +6,12 @@ use crate::domain::text::MAX_TEXT_BYTES;
 use crate::http::limits::MAX_BULK_ITEMS;
 use crate::http::openapi::put;
 
-use super::{TEXT_NOT_BLANK, boolean, described, dry_run, duration, list, name, nullable, object, reference, string, text, time, uid};
+use super::{LINE, boolean, described, dry_run, duration, list, name, nullable, object, reference, string, text, time, uid};
 
 /// The bodies of commands. Optional members may be null, which leaves them out.
 pub(super) fn all() -> Vec<(&'static str, Value)> {
-    let not_blank = json!({ "type": "string", "maxLength": MAX_TEXT_BYTES, "pattern": TEXT_NOT_BLANK });
-    let ticket = object(&["system", "number"], &[("system", not_blank.clone()), ("number", not_blank)]);
+    let line = json!({ "type": "string", "maxLength": MAX_TEXT_BYTES, "pattern": LINE });
+    let ticket = object(&["system", "number"], &[("system", line.clone()), ("number", line)]);
     let asked = [
         ("role", name()),
         ("scope", described(nullable(uid()), "where: there and below; everywhere, where left out")),

@@ -13,12 +13,22 @@ use crate::domain::text::MAX_TEXT_BYTES;
 
 /// The pattern of an entity type.
 const TYPE: &str = "^[A-Za-z_][A-Za-z0-9_]*(::[A-Za-z_][A-Za-z0-9_]*)*$";
-/// The pattern of a name: no control characters.
-const NAME: &str = r"^[^\x00-\x1f\x7f-\x9f]+$";
+/// What is not seen, or makes one name look like another, as a part of a pattern: control characters, white space but the blank, and the letters
+/// of [`crate::domain::text::misleads`].
+macro_rules! unseen {
+    () => {
+        concat!(
+            r"\x00-\x1f\x7f-\x9f\u00a0\u00ad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\u3164\ufeff\uffa0",
+            "\u{e0000}-\u{e0fff}"
+        )
+    };
+}
+/// The pattern of a name: visible letters, with blanks between them.
+const NAME: &str = concat!("^[^ ", unseen!(), "](?:[^", unseen!(), "]*[^ ", unseen!(), "])?$");
+/// The pattern of a text of one line that names something: visible letters and blanks, not blank as a whole.
+pub(super) const LINE: &str = concat!("^[^", unseen!(), "]*[^ ", unseen!(), "][^", unseen!(), "]*$");
 /// The pattern of a free text: no control characters but line breaks and tabs.
 const TEXT: &str = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$";
-/// The pattern of a free text that is not blank.
-const TEXT_NOT_BLANK: &str = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x08\x0b-\x1f\x7f-\x9f]*$";
 /// The pattern of a duration: weeks, days, hours, minutes and seconds, in that order and at least one of them.
 const DURATION: &str = "^P(?:[0-9]{1,4}W(?:[0-9]{1,5}D)?|[0-9]{1,5}D|(?:[0-9]{1,4}W)?(?:[0-9]{1,5}D)?T(?:[0-9]{1,6}H(?:[0-9]{1,7}M)?(?:[0-9]{1,9}S)?|[0-9]{1,7}M(?:[0-9]{1,9}S)?|[0-9]{1,9}S))$";
 /// The greatest number that JSON readers of every kind read exactly, and that is kept.
@@ -151,7 +161,7 @@ fn basics() -> Vec<(&'static str, Value)> {
             "Name",
             json!({
                 "type": "string", "minLength": 1, "maxLength": MAX_ID_BYTES, "pattern": NAME, "format": "elevon-name",
-                "description": format!("A name: at most {MAX_ID_BYTES} bytes of UTF-8 in Unicode normalisation form C, without control characters. Compared byte for byte."),
+                "description": format!("A name: at most {MAX_ID_BYTES} bytes of UTF-8 in Unicode normalisation form C: visible letters (no control, format or tag characters), with blanks between them. Compared byte for byte."),
             }),
         ),
         (
