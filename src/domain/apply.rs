@@ -1,5 +1,7 @@
 //! Carries out what was decided. It cannot refuse: replaying the journal meets no business errors.
 
+mod reviews;
+
 use std::sync::Arc;
 
 use super::command::{Actor, Everything};
@@ -146,6 +148,17 @@ impl Applying<'_, '_, '_> {
                 self.state.changes.revision = Some(revision.clone());
                 entities_removed.iter().try_for_each(|uid| self.name_goes(uid, None))
             }
+            Event::ReviewDefined { .. }
+            | Event::ReviewsEnded { .. }
+            | Event::ReviewOpened { .. }
+            | Event::ReviewItemsTaken { .. }
+            | Event::ReviewStageBegan { .. }
+            | Event::ReviewReminded { .. }
+            | Event::ReviewItemDecided { .. }
+            | Event::ReviewCompleted { .. }
+            | Event::ReviewApplying { .. }
+            | Event::ReviewItemApplied { .. }
+            | Event::ReviewApplied { .. } => self.review_event(event),
             Event::CascadeContinues { cause } => {
                 self.state.changes.cascades.insert(cause.clone(), Some(self.at));
                 Ok(())
@@ -253,7 +266,9 @@ impl Applying<'_, '_, '_> {
     }
 
     fn started(&mut self, id: &ActivationId, window: Window) -> Result<(), Unavailable> {
+        let mut rests_on = None;
         self.not_begun(id, |activation, row| {
+            rests_on = Some(activation.basis.eligibility.clone());
             end(activation, row, ActivationState::Active { window });
             let grant = ActivationGrant {
                 id: id.clone(),
@@ -270,7 +285,12 @@ impl Applying<'_, '_, '_> {
                 seq: activation.seq,
             };
             put(&mut row.grants.activations, grant, |grant| grant.id.clone());
-        })
+        })?;
+        if let Some(eligibility) = rests_on {
+            let last = self.state.last_activation(&eligibility)?.max(Some(window.start));
+            self.state.changes.last_activations.extend(last.map(|last| (eligibility, last)));
+        }
+        Ok(())
     }
 
     /// An activation gets another end, and so much of it by extensions.

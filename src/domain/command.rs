@@ -5,8 +5,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::calendar::Schedule;
 use super::grant::{Cause, GrantRef};
-use super::id::{ActivationId, AssignmentId, CommandId, EligibilityId, GrantRequestId, IdempotencyKey, RoleName, Uid};
+use super::id::{
+    ActivationId, AssignmentId, CommandId, EligibilityId, GrantRequestId, IdempotencyKey, ReviewDefinitionId, ReviewId, RoleName, Uid,
+};
+use super::review::{Decided, ReviewPlan, Subject};
 use super::settings::{Definitions, EdgeSource, JsonObject};
 use super::text::{Digest, Text, Ticket};
 use super::time::{Duration, Timestamp};
@@ -319,6 +323,54 @@ pub enum Command {
         /// Where it came from.
         source: BundleSource,
     },
+    /// Says what is to be reviewed, how and when: anew, or instead of what was said before.
+    DefineReview {
+        /// The id it gets, or has.
+        id: ReviewDefinitionId,
+        /// Whether it is there already.
+        change: bool,
+        /// What is reviewed, and how.
+        plan: Box<ReviewPlan>,
+        /// When.
+        schedule: Schedule,
+    },
+    /// Opens no more reviews of a definition. One that is open goes on.
+    EndReviews {
+        /// Which definition.
+        id: ReviewDefinitionId,
+        /// Why.
+        reason: Option<Text>,
+    },
+    /// Opens a review of a definition now, whatever its schedule says.
+    OpenReview {
+        /// Which definition.
+        id: ReviewDefinitionId,
+    },
+    /// Decides on items of a review.
+    DecideReview {
+        /// Which review.
+        id: ReviewId,
+        /// Which items.
+        subjects: Vec<Subject>,
+        /// What.
+        decided: Decided,
+        /// Why.
+        reason: Text,
+    },
+    /// Ends the asking of a review before its time.
+    CompleteReview {
+        /// Which review.
+        id: ReviewId,
+        /// Why.
+        reason: Option<Text>,
+    },
+    /// Carries a review out.
+    ApplyReview {
+        /// Which review.
+        id: ReviewId,
+        /// How many removals are meant, where there are so many that they have to be confirmed.
+        confirm: Option<u32>,
+    },
     /// Records what time has done already.
     Settle(Due),
     /// Records how often a caller ran into one rule within a minute, beyond the refusal that was recorded at once.
@@ -356,6 +408,12 @@ impl Command {
             Self::DeleteEntity { .. } => "delete_entity",
             Self::SetDisabled { .. } => "set_disabled",
             Self::ActivateBundle { .. } => "activate_bundle",
+            Self::DefineReview { .. } => "define_review",
+            Self::EndReviews { .. } => "end_reviews",
+            Self::OpenReview { .. } => "open_review",
+            Self::DecideReview { .. } => "decide_review",
+            Self::CompleteReview { .. } => "complete_review",
+            Self::ApplyReview { .. } => "apply_review",
             Self::Settle(_) => "settle",
             Self::CoalesceRefusals { .. } => "coalesce_refusals",
         }
@@ -382,11 +440,19 @@ impl Command {
             | Self::RemoveEligibility { reason: text, .. }
             | Self::RemoveAssignment { reason: text, .. }
             | Self::DeleteEntity { reason: text, .. }
-            | Self::SetDisabled { reason: text, .. } => text.iter().collect(),
+            | Self::SetDisabled { reason: text, .. }
+            | Self::EndReviews { reason: text, .. }
+            | Self::CompleteReview { reason: text, .. } => text.iter().collect(),
+            Self::DecideReview { reason, .. } => vec![reason],
             Self::CreateEligibility { grant, .. } | Self::CreateAssignment { grant, .. } => grant.justification.iter().collect(),
-            Self::AcceptClock | Self::PutEntity { .. } | Self::ActivateBundle { .. } | Self::Settle(_) | Self::CoalesceRefusals { .. } => {
-                Vec::new()
-            }
+            Self::AcceptClock
+            | Self::PutEntity { .. }
+            | Self::ActivateBundle { .. }
+            | Self::DefineReview { .. }
+            | Self::OpenReview { .. }
+            | Self::ApplyReview { .. }
+            | Self::Settle(_)
+            | Self::CoalesceRefusals { .. } => Vec::new(),
         }
     }
 }
@@ -456,6 +522,11 @@ pub enum Due {
     ActivationStart(ActivationId),
     /// Nobody decided on a request to extend or renew.
     GrantRequestTimeout(GrantRequestId),
+    /// A definition's next review is to be opened.
+    ReviewOpening(ReviewDefinitionId),
+    /// A review goes on: its items are taken, reviewers are reminded, a stage is over, or it is carried out. Each time that it is settled takes
+    /// it one step further.
+    ReviewStep(ReviewId),
 }
 
 /// A command as it is submitted.

@@ -5,8 +5,12 @@ use serde::{Deserialize, Serialize};
 use super::command::{Actor, BundleSource, Due, Everything};
 use super::decide::Outcome;
 use super::grant::{Activation, Assignment, Cause, Eligibility, GrantRef, GrantRequest, Vote};
-use super::id::{ActivationId, AssignmentId, CommandId, EligibilityId, GrantRequestId, IdempotencyKey, Revision, RoleName, Uid};
+use super::id::{
+    ActivationId, AssignmentId, CommandId, EligibilityId, GrantRequestId, IdempotencyKey, ReviewDefinitionId, ReviewId, Revision, RoleName,
+    Uid,
+};
 use super::rejection::Rejection;
+use super::review::{Applied, Decided, Review, ReviewDefinition, ReviewItem, Subject, Taken, Upcoming};
 use super::settings::EntityDef;
 use super::text::{Digest, TextDigest};
 use super::time::{Timestamp, Window};
@@ -290,6 +294,113 @@ pub enum Event {
         /// What the cascade followed from.
         cause: Cause,
     },
+    /// Somebody said what is to be reviewed, anew or instead of what was said before.
+    ReviewDefined {
+        /// As it is now.
+        definition: Box<ReviewDefinition>,
+    },
+    /// No more reviews are opened of a definition.
+    ReviewsEnded {
+        /// Which definition.
+        id: ReviewDefinitionId,
+        /// The reason given.
+        reason: Option<TextDigest>,
+    },
+    /// A review was opened. Its items follow, in this record and in those that go on with it.
+    ReviewOpened {
+        /// As it was opened.
+        review: Box<Review>,
+        /// When its definition's next review begins.
+        next: Option<Upcoming>,
+    },
+    /// Items were taken into a review.
+    ReviewItemsTaken {
+        /// Which review.
+        id: ReviewId,
+        /// As they stand, with the marks of use that their recommendations rest on.
+        items: Vec<ReviewItem>,
+        /// The last grant that was looked at.
+        after: Option<Taken>,
+        /// Whether more matched than a review takes.
+        truncated: bool,
+    },
+    /// Reviewers of a stage are asked from now on.
+    ReviewStageBegan {
+        /// Which review.
+        id: ReviewId,
+        /// The stage, from 0.
+        stage: u32,
+        /// Until when.
+        ends_at: Timestamp,
+        /// When those are reminded who have not answered.
+        remind_at: Option<Timestamp>,
+    },
+    /// Those are reminded who have not answered.
+    ReviewReminded {
+        /// Which review.
+        id: ReviewId,
+        /// The stage, from 0.
+        stage: u32,
+        /// How many items nobody answered in it.
+        open: u32,
+        /// Until when they can.
+        ends_at: Timestamp,
+        /// When they are reminded once more.
+        remind_at: Option<Timestamp>,
+    },
+    /// Somebody decided on an item.
+    ReviewItemDecided {
+        /// Which review.
+        id: ReviewId,
+        /// Which item.
+        subject: Subject,
+        /// The stage, from 0.
+        stage: u32,
+        /// What.
+        decided: Decided,
+        /// The reason given.
+        reason: TextDigest,
+    },
+    /// Nobody is asked any more.
+    ReviewCompleted {
+        /// Which review.
+        id: ReviewId,
+        /// How many items it has.
+        items: u32,
+        /// On how many of them nobody decided who knew.
+        undecided: u32,
+        /// How many of them are to be taken away.
+        removals: u32,
+        /// Whether these are so many that they have to be confirmed.
+        confirm: bool,
+        /// The reason given, where it was ended before its time.
+        reason: Option<TextDigest>,
+    },
+    /// A review is carried out from now on.
+    ReviewApplying {
+        /// Which review.
+        id: ReviewId,
+        /// How many removals were confirmed, where they had to be.
+        confirmed: Option<u32>,
+    },
+    /// Something was done about an item; what, stands in the same record.
+    ReviewItemApplied {
+        /// Which review.
+        id: ReviewId,
+        /// Which item.
+        subject: Subject,
+        /// What became of it.
+        applied: Applied,
+    },
+    /// A review is carried out.
+    ReviewApplied {
+        /// Which review.
+        id: ReviewId,
+        /// How many items it had.
+        items: u32,
+        /// How many of them were taken away.
+        removed: u32,
+    },
     /// A command was refused, or a rule refused the same caller `count` times within a minute.
     CommandRefused {
         /// The rule, by its word.
@@ -395,6 +506,17 @@ impl Event {
             Self::BundleActivated { .. } => "bundle_activated",
             Self::CascadeContinues { .. } => "cascade_continues",
             Self::CascadeCompleted { .. } => "cascade_completed",
+            Self::ReviewDefined { .. } => "review_defined",
+            Self::ReviewsEnded { .. } => "reviews_ended",
+            Self::ReviewOpened { .. } => "review_opened",
+            Self::ReviewItemsTaken { .. } => "review_items_taken",
+            Self::ReviewStageBegan { .. } => "review_stage_began",
+            Self::ReviewReminded { .. } => "review_reminded",
+            Self::ReviewItemDecided { .. } => "review_item_decided",
+            Self::ReviewCompleted { .. } => "review_completed",
+            Self::ReviewApplying { .. } => "review_applying",
+            Self::ReviewItemApplied { .. } => "review_item_applied",
+            Self::ReviewApplied { .. } => "review_applied",
             Self::CommandRefused { .. } => "command_refused",
         }
     }

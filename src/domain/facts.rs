@@ -5,8 +5,11 @@ use std::sync::Arc;
 use super::command::Actor;
 use super::event::Remembered;
 use super::grant::{Activation, Assignment, Cause, DayUse, Eligibility, EntityRow, GrantRef, GrantRequest, RoleRow};
-use super::id::{ActivationId, AssignmentId, EligibilityId, GrantRequestId, IdempotencyKey, Incarnation, RoleName, Uid};
+use super::id::{
+    ActivationId, AssignmentId, EligibilityId, GrantRequestId, IdempotencyKey, Incarnation, ReviewDefinitionId, ReviewId, RoleName, Uid,
+};
 use super::rejection::Rejection;
+use super::review::{Review, ReviewDefinition, ReviewEntry, Subject};
 use super::settings::{Definitions, JsonObject};
 use super::standing::Memberships;
 use super::text::{Text, TextDigest};
@@ -174,6 +177,54 @@ pub trait Tables: Rows {
     /// The store cannot be read.
     fn cascade_waits(&self, cause: &Cause) -> Result<bool, Unavailable>;
 
+    /// Grants that are not recorded as ended, by role and then by id: of one role or of all, after `after`.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn standing_grants(
+        &self,
+        role: Option<&RoleName>,
+        after: Option<&(RoleName, GrantRef)>,
+        limit: usize,
+    ) -> Result<Vec<(RoleName, GrantRef)>, Unavailable>;
+
+    /// When an activation that rests on an eligibility last began.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn last_activation(&self, eligibility: &EligibilityId) -> Result<Option<Timestamp>, Unavailable>;
+
+    /// When the role, held by a grant, last decided a check. It follows from no record, and may be forgotten: whatever is decided on it says so in
+    /// its record.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn last_check(&self, grant: &GrantRef) -> Result<Option<Timestamp>, Unavailable>;
+
+    /// A review definition.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn review_definition(&self, id: &ReviewDefinitionId) -> Result<Option<Arc<ReviewDefinition>>, Unavailable>;
+
+    /// A review.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn review(&self, id: &ReviewId) -> Result<Option<Arc<Review>>, Unavailable>;
+
+    /// An item of a review.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn review_entry(&self, id: &ReviewId, subject: &Subject) -> Result<Option<Arc<ReviewEntry>>, Unavailable>;
+
+    /// Items of a review, after `after`.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn review_entries(&self, id: &ReviewId, after: Option<&Subject>, limit: usize) -> Result<Vec<Arc<ReviewEntry>>, Unavailable>;
+
     /// What became of a caller's command with this key, and when.
     ///
     /// # Errors
@@ -229,11 +280,15 @@ pub enum Action {
     ReadMetrics,
     /// Watch the journal as it grows.
     SubscribeEvents,
+    /// Decide in an access review whether a grant stays.
+    ReviewAccess,
+    /// Define access reviews, open, complete and carry them out, and read all of them.
+    ManageReviews,
 }
 
 impl Action {
     /// Every action, in the order of the generated schema.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::ActivateRole,
         Self::ActivateRoleFor,
         Self::ActivateInEmergency,
@@ -254,6 +309,8 @@ impl Action {
         Self::ReadAudit,
         Self::ReadMetrics,
         Self::SubscribeEvents,
+        Self::ReviewAccess,
+        Self::ManageReviews,
     ];
 
     /// The id in `Elevon::Action::"…"`.
@@ -280,6 +337,8 @@ impl Action {
             Self::ReadAudit => "readAudit",
             Self::ReadMetrics => "readMetrics",
             Self::SubscribeEvents => "subscribeEvents",
+            Self::ReviewAccess => "reviewAccess",
+            Self::ManageReviews => "manageReviews",
         }
     }
 }
@@ -287,7 +346,7 @@ impl Action {
 /// What an Elevon action is asked about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Object {
-    /// `Elevon::RoleGrant`: a role that is about to be asked for or granted. Its parents are the role and the scope.
+    /// `Elevon::RoleGrant`: a role that is about to be asked for, granted or reviewed. Its parents are the role and the scope.
     RoleGrant {
         /// The role.
         role: RoleName,

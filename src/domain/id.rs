@@ -308,6 +308,21 @@ text_newtype!(
     "the grant request id"
 );
 text_newtype!(
+    /// The id of a review definition; `rvd_` and a UUID when Elevon makes it.
+    ReviewDefinitionId,
+    "the review definition id"
+);
+text_newtype!(
+    /// The id of a review; `rev_`, and the UUID and number of what it was opened for.
+    ReviewId,
+    "the review id"
+);
+text_newtype!(
+    /// What people call a review.
+    ReviewName,
+    "the review's name"
+);
+text_newtype!(
     /// The id of one command as it was submitted; a UUID. It settles what became of a commit whose answer was lost.
     CommandId,
     "the command id"

@@ -5,6 +5,7 @@
 
 pub mod activation;
 pub mod apply;
+pub mod calendar;
 pub mod command;
 pub mod decide;
 pub mod event;
@@ -13,6 +14,7 @@ pub mod grant;
 pub mod id;
 pub mod overlay;
 pub mod rejection;
+pub mod review;
 pub mod settings;
 pub mod standing;
 pub mod text;
@@ -24,9 +26,12 @@ pub use decide::{Decision, Outcome, decide};
 pub use event::{Event, Record};
 pub use facts::{Authority, Facts, Records, Rows, Tables, Unavailable};
 pub use grant::{Activation, ActivationState, Assignment, Eligibility, GrantRequest, Grants};
-pub use id::{ActivationId, AssignmentId, EligibilityId, GrantRequestId, Incarnation, Revision, RoleName, Uid};
+pub use id::{
+    ActivationId, AssignmentId, EligibilityId, GrantRequestId, Incarnation, ReviewDefinitionId, ReviewId, Revision, RoleName, Uid,
+};
 pub use overlay::{Changes, MemoryRows, Overlay};
 pub use rejection::Rejection;
+pub use review::{Review, ReviewDefinition, ReviewEntry};
 pub use settings::{Definitions, EntityDef, RoleSettings};
 pub use text::{Text, TextDigest, Ticket};
 pub use time::{Day, Duration, Timestamp, Window};

@@ -1,6 +1,7 @@
 //! What a batch of commands has changed so far, laid over what is stored: command n sees the events of commands 1 to n-1.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::event::{Remembered, Timer};
@@ -8,7 +9,10 @@ use super::facts::{Facts, Rows, Tables, Unavailable};
 use super::grant::{
     Activation, ActivationState, Assignment, Cause, DayUse, Eligibility, EntityRow, GrantRef, GrantRequest, GrantRequestState, RoleRow,
 };
-use super::id::{ActivationId, AssignmentId, EligibilityId, GrantRequestId, IdempotencyKey, Revision, RoleName, Uid};
+use super::id::{
+    ActivationId, AssignmentId, EligibilityId, GrantRequestId, IdempotencyKey, ReviewDefinitionId, ReviewId, Revision, RoleName, Uid,
+};
+use super::review::{Review, ReviewDefinition, ReviewEntry, ReviewState, Subject};
 use super::settings::Definitions;
 use super::text::{Text, TextDigest};
 use super::time::{Day, Timestamp};
@@ -30,6 +34,14 @@ pub struct Changes {
     pub grant_requests: BTreeMap<GrantRequestId, GrantRequest>,
     /// What principals have had of roles, by day.
     pub day_uses: BTreeMap<(Uid, RoleName, Day), DayUse>,
+    /// When an activation last began, by the eligibility that it rests on.
+    pub last_activations: BTreeMap<EligibilityId, Timestamp>,
+    /// Review definitions.
+    pub review_definitions: BTreeMap<ReviewDefinitionId, ReviewDefinition>,
+    /// Reviews.
+    pub reviews: BTreeMap<ReviewId, Review>,
+    /// Their items, by review.
+    pub review_entries: BTreeMap<ReviewId, BTreeMap<Subject, ReviewEntry>>,
     /// Up to where every holding that is bound to time is void.
     pub time_void_before: Option<u64>,
     /// Cascades that wait to go on (`Some`: since when), or no longer do (`None`).
@@ -52,11 +64,52 @@ impl Changes {
         self.assignments.extend(later.assignments);
         self.grant_requests.extend(later.grant_requests);
         self.day_uses.extend(later.day_uses);
+        self.last_activations.extend(later.last_activations);
+        self.review_definitions.extend(later.review_definitions);
+        self.reviews.extend(later.reviews);
+        for (id, entries) in later.review_entries {
+            self.review_entries.entry(id).or_default().extend(entries);
+        }
         self.time_void_before = later.time_void_before.or(self.time_void_before);
         self.cascades.extend(later.cascades);
         self.remembered.extend(later.remembered);
         self.texts.extend(later.texts);
         self.revision = later.revision.or(self.revision.take());
+    }
+
+    /// Whether a grant is among these.
+    fn holds(&self, grant: &GrantRef) -> bool {
+        match grant {
+            GrantRef::Eligibility(id) => self.eligibilities.contains_key(id),
+            GrantRef::Assignment(id) => self.assignments.contains_key(id),
+        }
+    }
+
+    /// Of these, the grants that are not recorded as ended: of one role or of all, after `after`. In no order.
+    fn standing_grants<'c>(
+        &'c self,
+        role: Option<&'c RoleName>,
+        after: Option<&'c (RoleName, GrantRef)>,
+    ) -> impl Iterator<Item = (RoleName, GrantRef)> + 'c {
+        let eligible = self.eligibilities.values().filter(|found| found.ended.is_none());
+        let eligible = eligible.map(|found| (&found.role, GrantRef::Eligibility(found.id.clone())));
+        let assigned = self.assignments.values().filter(|found| found.ended.is_none());
+        let assigned = assigned.map(|found| (&found.role, GrantRef::Assignment(found.id.clone())));
+        let wanted = move |(of, _): &(&RoleName, GrantRef)| role.is_none_or(|role| role == *of);
+        let all = eligible.chain(assigned).filter(wanted).map(|(role, grant)| (role.clone(), grant));
+        all.filter(move |found| after.is_none_or(|after| found > after))
+    }
+
+    /// Of these, an item of a review.
+    fn entry(&self, id: &ReviewId, subject: &Subject) -> Option<&ReviewEntry> {
+        self.review_entries.get(id)?.get(subject)
+    }
+
+    /// Of these, the items of a review, after `after`, in order.
+    fn entries_of(&self, id: &ReviewId, after: Option<&Subject>) -> impl Iterator<Item = &ReviewEntry> {
+        let from = after.map_or(Bound::Unbounded, |after| Bound::Excluded(after.clone()));
+        let of = self.review_entries.get(id).into_iter().flat_map(move |of| of.range((from.clone(), Bound::Unbounded)));
+        of.map(|(_, entry)| entry)
     }
 
     /// Whether nothing changed.
@@ -106,6 +159,25 @@ pub fn eligibility_timer(eligibility: &Eligibility) -> Option<Timer> {
 pub fn assignment_timer(assignment: &Assignment) -> Option<Timer> {
     let at = assignment.window.end.filter(|_| assignment.ended.is_none())?;
     Some(Timer { at, due: super::command::Due::AssignmentEnd(assignment.id.clone()) })
+}
+
+/// The timer that belongs to a review definition as it stands, where it has one.
+#[must_use]
+pub fn review_definition_timer(definition: &ReviewDefinition) -> Option<Timer> {
+    let next = definition.next.filter(|_| definition.ended.is_none())?;
+    Some(Timer { at: next.at, due: super::command::Due::ReviewOpening(definition.id.clone()) })
+}
+
+/// The timer that belongs to a review as it stands, where it has one.
+#[must_use]
+pub fn review_timer(review: &Review) -> Option<Timer> {
+    let at = match review.state {
+        ReviewState::NotStarted { .. } => Some(review.opened_at),
+        ReviewState::InProgress { ends_at, remind_at, .. } => Some(remind_at.map_or(ends_at, |remind_at| remind_at.min(ends_at))),
+        ReviewState::Applying { at, .. } => Some(at),
+        ReviewState::Completed { .. } | ReviewState::Applied { .. } => None,
+    };
+    Some(Timer { at: at?, due: super::command::Due::ReviewStep(review.id.clone()) })
 }
 
 /// Whether it is recorded as waiting for votes.
@@ -323,6 +395,63 @@ impl Tables for Overlay<'_> {
         }
     }
 
+    fn standing_grants(
+        &self,
+        role: Option<&RoleName>,
+        after: Option<&(RoleName, GrantRef)>,
+        limit: usize,
+    ) -> Result<Vec<(RoleName, GrantRef)>, Unavailable> {
+        let changed = self.changes.eligibilities.len().saturating_add(self.changes.assignments.len());
+        let mut found = self.base.standing_grants(role, after, limit.saturating_add(changed))?;
+        found.retain(|(_, grant)| !self.changes.holds(grant));
+        found.extend(self.changes.standing_grants(role, after));
+        found.sort();
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    fn last_activation(&self, eligibility: &EligibilityId) -> Result<Option<Timestamp>, Unavailable> {
+        match self.changes.last_activations.get(eligibility) {
+            Some(at) => Ok(Some(*at)),
+            None => self.base.last_activation(eligibility),
+        }
+    }
+
+    fn last_check(&self, grant: &GrantRef) -> Result<Option<Timestamp>, Unavailable> {
+        self.base.last_check(grant)
+    }
+
+    fn review_definition(&self, id: &ReviewDefinitionId) -> Result<Option<Arc<ReviewDefinition>>, Unavailable> {
+        match self.changes.review_definitions.get(id) {
+            Some(definition) => Ok(Some(Arc::new(definition.clone()))),
+            None => self.base.review_definition(id),
+        }
+    }
+
+    fn review(&self, id: &ReviewId) -> Result<Option<Arc<Review>>, Unavailable> {
+        match self.changes.reviews.get(id) {
+            Some(review) => Ok(Some(Arc::new(review.clone()))),
+            None => self.base.review(id),
+        }
+    }
+
+    fn review_entry(&self, id: &ReviewId, subject: &Subject) -> Result<Option<Arc<ReviewEntry>>, Unavailable> {
+        match self.changes.entry(id, subject) {
+            Some(entry) => Ok(Some(Arc::new(entry.clone()))),
+            None => self.base.review_entry(id, subject),
+        }
+    }
+
+    fn review_entries(&self, id: &ReviewId, after: Option<&Subject>, limit: usize) -> Result<Vec<Arc<ReviewEntry>>, Unavailable> {
+        let changed: Vec<_> = self.changes.entries_of(id, after).collect();
+        let mut found = self.base.review_entries(id, after, limit.saturating_add(changed.len()))?;
+        found.retain(|entry| self.changes.entry(id, &entry.item.subject).is_none());
+        found.extend(changed.into_iter().map(|entry| Arc::new(entry.clone())));
+        found.sort_by(|one, other| one.item.subject.cmp(&other.item.subject));
+        found.truncate(limit);
+        Ok(found)
+    }
+
     fn remembered(&self, caller: &Uid, key: &IdempotencyKey) -> Result<Option<(Timestamp, Remembered)>, Unavailable> {
         match self.changes.remembered.get(&(caller.clone(), key.clone())) {
             Some(remembered) => Ok(Some(remembered.clone())),
@@ -338,13 +467,15 @@ pub struct MemoryRows {
     pub definitions: Arc<Definitions>,
     /// All rows.
     pub all: Changes,
+    /// When roles, held by grants, last decided checks: what follows from no record.
+    pub last_checks: BTreeMap<GrantRef, Timestamp>,
 }
 
 impl MemoryRows {
     /// Nothing stored.
     #[must_use]
     pub fn new(definitions: Arc<Definitions>) -> Self {
-        Self { definitions, all: Changes::default() }
+        Self { definitions, all: Changes::default(), last_checks: BTreeMap::new() }
     }
 
     fn open(&self, limit: usize, of_interest: impl Fn(&Activation) -> bool) -> Vec<ActivationId> {
@@ -447,6 +578,42 @@ impl Tables for MemoryRows {
 
     fn cascade_waits(&self, cause: &Cause) -> Result<bool, Unavailable> {
         Ok(self.all.cascades.get(cause).is_some_and(Option::is_some))
+    }
+
+    fn standing_grants(
+        &self,
+        role: Option<&RoleName>,
+        after: Option<&(RoleName, GrantRef)>,
+        limit: usize,
+    ) -> Result<Vec<(RoleName, GrantRef)>, Unavailable> {
+        let mut found: Vec<_> = self.all.standing_grants(role, after).collect();
+        found.sort();
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    fn last_activation(&self, eligibility: &EligibilityId) -> Result<Option<Timestamp>, Unavailable> {
+        Ok(self.all.last_activations.get(eligibility).copied())
+    }
+
+    fn last_check(&self, grant: &GrantRef) -> Result<Option<Timestamp>, Unavailable> {
+        Ok(self.last_checks.get(grant).copied())
+    }
+
+    fn review_definition(&self, id: &ReviewDefinitionId) -> Result<Option<Arc<ReviewDefinition>>, Unavailable> {
+        Ok(self.all.review_definitions.get(id).map(|definition| Arc::new(definition.clone())))
+    }
+
+    fn review(&self, id: &ReviewId) -> Result<Option<Arc<Review>>, Unavailable> {
+        Ok(self.all.reviews.get(id).map(|review| Arc::new(review.clone())))
+    }
+
+    fn review_entry(&self, id: &ReviewId, subject: &Subject) -> Result<Option<Arc<ReviewEntry>>, Unavailable> {
+        Ok(self.all.entry(id, subject).map(|entry| Arc::new(entry.clone())))
+    }
+
+    fn review_entries(&self, id: &ReviewId, after: Option<&Subject>, limit: usize) -> Result<Vec<Arc<ReviewEntry>>, Unavailable> {
+        Ok(self.all.entries_of(id, after).take(limit).map(|entry| Arc::new(entry.clone())).collect())
     }
 
     fn remembered(&self, caller: &Uid, key: &IdempotencyKey) -> Result<Option<(Timestamp, Remembered)>, Unavailable> {

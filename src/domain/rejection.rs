@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::facts::Unavailable;
 use super::grant::ActivationStatus;
-use super::id::{ActivationId, GrantRequestId, IdempotencyKey, RoleName, Uid};
+use super::id::{ActivationId, GrantRequestId, IdempotencyKey, ReviewId, RoleName, Uid};
 use super::settings::Requirement;
 use super::text::Digest;
 use super::time::{Duration, Timestamp};
@@ -373,6 +373,32 @@ pub enum Rejection {
     /// The facts could not be read.
     #[error("{0}; try again")]
     Unavailable(String),
+    /// A review is not defined as it should be, or too much is asked of one at once.
+    #[error("the review is not as it should be: {what}")]
+    ReviewInvalid {
+        /// What is wrong, and what to do.
+        what: String,
+    },
+    /// Not one of those who decide on an item.
+    #[error("{who} does not decide on `{subject}` in stage {stage}; `GET /v1/reviews/{{id}}` says who does")]
+    NotAReviewer {
+        /// Who tried.
+        who: Uid,
+        /// On what.
+        subject: String,
+        /// The stage, counted from 1.
+        stage: u32,
+    },
+    /// So much would be taken away that it has to be said once more.
+    #[error("carrying `{id}` out takes {removals} of {items} items away; if that is meant, ask again with `\"confirm\": {removals}`")]
+    ConfirmationNeeded {
+        /// Which review.
+        id: ReviewId,
+        /// How many items go.
+        removals: u32,
+        /// How many it has.
+        items: u32,
+    },
     /// The clock stands before what was already seen, or jumped ahead.
     #[error(
         "the clock cannot be believed, so nothing is decided: it stands before a time already seen, or jumped ahead of the machine's running time; set it right, or say that it is right with `elevon clock accept` on the machine"
@@ -439,6 +465,9 @@ impl Rejection {
             Self::TypeNotStorable { .. } => "type_not_storable",
             Self::EntityInvalid { .. } => "entity_invalid",
             Self::IdempotencyKeyReused { .. } => "idempotency_key_reused",
+            Self::ReviewInvalid { .. } => "review_invalid",
+            Self::NotAReviewer { .. } => "not_a_reviewer",
+            Self::ConfirmationNeeded { .. } => "confirmation_needed",
             Self::Unavailable(_) => "unavailable",
             Self::TimeUntrusted => "time_untrusted",
         }

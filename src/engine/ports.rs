@@ -7,10 +7,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::domain::command::Due;
-use crate::domain::grant::{ActivationStatus, EntityRow, RoleRow};
+use crate::domain::grant::{ActivationStatus, EntityRow, GrantRef, RoleRow};
+use crate::domain::review::{ReviewStatus, Subject};
 use crate::domain::text::Digest;
 use crate::domain::{
-    Activation, ActivationId, Assignment, Changes, Eligibility, GrantRequest, Revision, RoleName, Tables, Timestamp, Uid, Unavailable,
+    Activation, ActivationId, Assignment, AssignmentId, Changes, Eligibility, EligibilityId, GrantRequest, Review, ReviewDefinition,
+    ReviewDefinitionId, ReviewEntry, ReviewId, Revision, RoleName, Tables, Timestamp, Uid, Unavailable,
 };
 
 /// Most rows that one call of a list looks at; a page with few items and a cursor says that there may be more.
@@ -178,6 +180,30 @@ pub trait Reader: Tables + Send + Sync {
     /// The store cannot be read, or the cursor is not one of this list's.
     fn grant_requests(&self, filter: &GrantRequestFilter, page: &Page) -> Result<Listing<Arc<GrantRequest>>, Unavailable>;
 
+    /// Review definitions, by id.
+    ///
+    /// # Errors
+    /// The store cannot be read, or the cursor is not one of this list's.
+    fn review_definitions(&self, page: &Page) -> Result<Listing<Arc<ReviewDefinition>>, Unavailable>;
+
+    /// Reviews, newest first.
+    ///
+    /// # Errors
+    /// The store cannot be read, or the cursor is not one of this list's.
+    fn reviews(&self, filter: &ReviewFilter, page: &Page) -> Result<Listing<Arc<Review>>, Unavailable>;
+
+    /// Items of a review, by kind and id; of one holder where one is given.
+    ///
+    /// # Errors
+    /// The store cannot be read, or the cursor is not one of this list's.
+    fn review_items(&self, id: &ReviewId, holder: Option<&Uid>, page: &Page) -> Result<Listing<Arc<ReviewEntry>>, Unavailable>;
+
+    /// Notes when roles, held by grants, last decided checks. It is no truth: what is lost of it is missing from a recommendation.
+    ///
+    /// # Errors
+    /// They cannot be written.
+    fn save_checks(&self, checks: &[(GrantRef, Timestamp)]) -> Result<(), Unavailable>;
+
     /// Names that something is stored about, in order; of one type where one is given.
     ///
     /// # Errors
@@ -258,10 +284,32 @@ impl Page {
         })
     }
 
+    /// The cursor of [`Reader::review_items`]: the last item.
+    ///
+    /// # Errors
+    /// It is not one.
+    pub fn after_subject(&self) -> Result<Option<Subject>, BadCursor> {
+        self.read(|cursor| {
+            let (kind, id) = cursor.split_once('.')?;
+            match kind {
+                "eligibility" => EligibilityId::new(id).ok().map(Subject::Eligibility),
+                "assignment" => AssignmentId::new(id).ok().map(Subject::Assignment),
+                "activation" => ActivationId::new(id).ok().map(Subject::Activation),
+                _ => None,
+            }
+        })
+    }
+
     fn read<T>(&self, parse: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, BadCursor> {
         let Some(cursor) = &self.after else { return Ok(None) };
         parse(cursor).map(Some).ok_or_else(|| BadCursor { cursor: cursor.clone() })
     }
+}
+
+/// The cursor after an item of a review.
+#[must_use]
+pub fn subject_cursor(subject: &Subject) -> String {
+    format!("{}.{}", subject.kind(), subject.id())
 }
 
 /// A cursor that no page of this list gave.
@@ -326,6 +374,15 @@ pub struct GrantRequestFilter {
     pub status: Option<String>,
     /// The instant at which the status is told.
     pub now: Timestamp,
+}
+
+/// Which reviews are wanted: those that match all that is given.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ReviewFilter {
+    /// Of this definition.
+    pub definition: Option<ReviewDefinitionId>,
+    /// Standing there.
+    pub status: Option<ReviewStatus>,
 }
 
 /// Which records of the journal are wanted: those that match all that is given.

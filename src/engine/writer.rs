@@ -280,6 +280,10 @@ fn result_of(answer: &Answer) -> CommandResult {
             | Outcome::EntityChanged(_)
             | Outcome::EntityDeleted(_)
             | Outcome::BundleActivated(_)
+            | Outcome::ReviewsDefined(_)
+            | Outcome::ReviewsChanged(_)
+            | Outcome::ReviewOpened(_)
+            | Outcome::ReviewChanged(_)
             | Outcome::Settled => CommandResult::Done,
         },
         Err(SubmitError::Rejected { rejection, .. }) => CommandResult::Refused(rejection.rule()),

@@ -382,6 +382,9 @@ pub fn status_of(rejection: &Rejection) -> (StatusCode, &'static str) {
         R::UnknownParent { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "a parent is not stored"),
         R::TypeNotStorable { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "entities of this type are not stored"),
         R::EntityInvalid { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "the entity is not as the schema wants it"),
+        R::ReviewInvalid { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "the review is not as it should be"),
+        R::NotAReviewer { .. } => (StatusCode::FORBIDDEN, "not a reviewer"),
+        R::ConfirmationNeeded { .. } => (StatusCode::CONFLICT, "so much has to be confirmed"),
         R::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "stored facts cannot be read"),
         R::TimeUntrusted => (StatusCode::SERVICE_UNAVAILABLE, "the clock is not to be believed"),
     }
@@ -438,6 +441,9 @@ fn members_of(rejection: &Rejection) -> Value {
         R::UnknownParent { uid, parent } => json!({ "entity": uid, "parent": parent }),
         R::EntityInvalid { uid, problem } => json!({ "entity": uid, "problem": problem }),
         R::IdempotencyKeyReused { key } => json!({ "key": key }),
+        R::ReviewInvalid { what } => json!({ "what": what }),
+        R::NotAReviewer { who, subject, stage } => json!({ "principal": who, "id": subject, "stage": stage }),
+        R::ConfirmationNeeded { id, removals, items } => json!({ "id": id, "removals": removals, "items": items }),
     }
 }
 

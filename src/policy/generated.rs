@@ -65,7 +65,7 @@ pub(super) fn schema(author: &Author<'_>) -> String {
     let _ = write!(text, "\nnamespace {NAMESPACE} {{\n{COMMON}");
     let _ = write!(
         text,
-        "  // A role that is about to be asked for or granted, made for the question. Its parents are the role and the scope.
+        "  // A role that is about to be asked for, granted or reviewed, made for the question. Its parents are the role and the scope.
   entity RoleGrant in [{parents}] = {{
     role: String,
     scope_type?: String,
@@ -120,7 +120,9 @@ enum Resource {
 
 fn resource_of(action: Action) -> Resource {
     match action {
-        Action::ActivateRole | Action::ActivateRoleFor | Action::ActivateInEmergency | Action::AssignRole => Resource::Own("RoleGrant"),
+        Action::ActivateRole | Action::ActivateRoleFor | Action::ActivateInEmergency | Action::AssignRole | Action::ReviewAccess => {
+            Resource::Own("RoleGrant")
+        }
         Action::ApproveActivation
         | Action::DenyActivation
         | Action::CancelActivation
@@ -130,7 +132,9 @@ fn resource_of(action: Action) -> Resource {
         Action::RevokeRole => Resource::Role,
         Action::CheckAccess | Action::ExplainAccess => Resource::Own("SubjectKind"),
         Action::ManageEntity | Action::ManageMembership | Action::RevokePrincipal => Resource::Entities,
-        Action::ManageBundle | Action::ReadAudit | Action::ReadMetrics | Action::SubscribeEvents => Resource::Own("Sidecar"),
+        Action::ManageBundle | Action::ReadAudit | Action::ReadMetrics | Action::SubscribeEvents | Action::ManageReviews => {
+            Resource::Own("Sidecar")
+        }
     }
 }
 

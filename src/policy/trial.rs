@@ -251,7 +251,7 @@ fn read_own(ask: &Section<'_>, definitions: &Definitions, principal: Uid, action
     let only = |more: &[&str]| ask.only(&[CALLER.as_slice(), more].concat(), &[]);
     let needed = |key: &str| ask.needed(key).and_then(|_| ask.uid(key)).map(|uid| uid.value);
     let object = match action {
-        Action::ActivateRole | Action::ActivateRoleFor | Action::ActivateInEmergency | Action::AssignRole => {
+        Action::ActivateRole | Action::ActivateRoleFor | Action::ActivateInEmergency | Action::AssignRole | Action::ReviewAccess => {
             only(&["role", "scope", "beneficiary", "duration"]);
             let for_oneself = matches!(action, Action::ActivateRole | Action::ActivateInEmergency);
             let beneficiary = match for_oneself && !ask.has("beneficiary") {
@@ -289,7 +289,7 @@ fn read_own(ask: &Section<'_>, definitions: &Definitions, principal: Uid, action
             only(&["resource"]);
             Object::Entity(needed("resource")?)
         }
-        Action::ManageBundle | Action::ReadAudit | Action::ReadMetrics | Action::SubscribeEvents => {
+        Action::ManageBundle | Action::ReadAudit | Action::ReadMetrics | Action::SubscribeEvents | Action::ManageReviews => {
             only(&["resource"]);
             Object::Sidecar
         }

@@ -6,14 +6,15 @@ use std::sync::{Arc, PoisonError};
 use rocksdb::WriteBatch;
 
 use super::family::{
-    ACTIVATIONS, ASSIGNMENTS, At, BUNDLES, CASCADES, DAY_USES, ELIGIBILITIES, Entry, Family, GRANT_REQUESTS, JOURNAL, Order, REMEMBERED,
-    REMEMBERED_BY_TIME, ROLES, ROWS, Span, TEXTS,
+    ACTIVATIONS, ASSIGNMENTS, At, BUNDLES, CASCADES, DAY_USES, ELIGIBILITIES, Entry, Family, GRANT_REQUESTS, JOURNAL, LAST_ACTIVATIONS,
+    LAST_CHECKS, Order, REMEMBERED, REMEMBERED_BY_TIME, REVIEW_DEFINITIONS, REVIEW_ENTRIES, REVIEWS, ROLES, ROWS, Span, TEXTS,
 };
 use super::key::{Key, MetaKey, Seq};
 use super::value::{HeadRow, Raw, Value};
 use super::{Store, entries, put_entry, put_meta};
 use crate::audit;
 use crate::domain::decide::IDEMPOTENCY_HOURS;
+use crate::domain::grant::GrantRef;
 use crate::domain::{Changes, Duration, Tables, Timestamp, Unavailable};
 use crate::engine::ports::{Batch, Committed, Head, Journal};
 
@@ -84,6 +85,23 @@ impl Store {
             let Writing { batch, .. } = writing;
             self.write_synced(batch).map_err(Unavailable)?;
         }
+    }
+}
+
+impl Store {
+    /// Notes when roles, held by grants, last decided checks. Not synced: what a crash takes was not truth.
+    pub(super) fn note_checks(&self, checks: &[(GrantRef, Timestamp)]) -> Result<(), Unavailable> {
+        if let Some(why) = self.failed.get() {
+            return Err(Unavailable(why.clone()));
+        }
+        let mut writing = Writing { at: self.at(), batch: WriteBatch::default(), opened: 0, closed: 0 };
+        for (grant, at) in checks {
+            if writing.get(&LAST_CHECKS, grant)?.is_none_or(|known| known < *at) {
+                writing.put(&LAST_CHECKS, grant, at)?;
+            }
+        }
+        let Writing { batch, .. } = writing;
+        self.db.write(batch).map_err(|error| Unavailable(format!("marks of use cannot be written: {error}")))
     }
 }
 
@@ -162,6 +180,7 @@ impl Writing<'_> {
             self.derive(old.as_ref().map(entries::of_grant_request), Some(entries::of_grant_request(request)))?;
             self.put(&GRANT_REQUESTS, id, request)?;
         }
+        self.reviews(changes)?;
         if let Some(before) = changes.time_void_before {
             put_meta(self.at.db, &mut self.batch, MetaKey::TimeVoid, &before)?;
         }
@@ -199,6 +218,29 @@ impl Writing<'_> {
         }
         for (digest, text) in &changes.texts {
             self.put(&TEXTS, digest, text)?;
+        }
+        Ok(())
+    }
+
+    fn reviews(&mut self, changes: &Changes) -> Result<(), Unavailable> {
+        for (id, at) in &changes.last_activations {
+            self.put(&LAST_ACTIVATIONS, id, at)?;
+        }
+        for (id, definition) in &changes.review_definitions {
+            let old = self.get(&REVIEW_DEFINITIONS, id)?;
+            self.derive(old.as_ref().map(entries::of_review_definition), Some(entries::of_review_definition(definition)))?;
+            self.put(&REVIEW_DEFINITIONS, id, definition)?;
+        }
+        for (id, review) in &changes.reviews {
+            let old = self.get(&REVIEWS, id)?;
+            self.derive(old.as_ref().map(entries::of_review), Some(entries::of_review(review)))?;
+            self.put(&REVIEWS, id, review)?;
+        }
+        for (subject, entry) in changes.review_entries.values().flatten() {
+            let key = (entry.review.clone(), subject.clone());
+            let old = self.get(&REVIEW_ENTRIES, &key)?;
+            self.derive(old.as_ref().map(entries::of_review_entry), Some(entries::of_review_entry(entry)))?;
+            self.put(&REVIEW_ENTRIES, &key, entry)?;
         }
         Ok(())
     }

@@ -4,17 +4,19 @@ use std::collections::BTreeSet;
 
 use super::family::{
     ACTIVATIONS_BY_PRINCIPAL, ACTIVATIONS_BY_TIME, ASSIGNMENTS_BY_HOLDER, CHILDREN, ELIGIBILITIES_BY_HOLDER, Entry, FOLDS,
-    GRANT_REQUESTS_BY_TIME, GRANT_REQUESTS_PENDING, OPEN_BY_ELIGIBILITY, OPEN_BY_HOLDER, OPEN_BY_ROLE, OPEN_BY_SCOPE, OPEN_BY_TIME,
-    PENDING, REMEMBERED_BY_TIME, TIMERS,
+    GRANT_REQUESTS_BY_TIME, GRANT_REQUESTS_PENDING, GRANTS_BY_ROLE, OPEN_BY_ELIGIBILITY, OPEN_BY_HOLDER, OPEN_BY_ROLE, OPEN_BY_SCOPE,
+    OPEN_BY_TIME, PENDING, REMEMBERED_BY_TIME, REVIEW_ENTRIES_BY_HOLDER, REVIEWS_BY_TIME, TIMERS,
 };
 use super::key::Label;
 use crate::domain::command::Due;
 use crate::domain::event::Timer;
-use crate::domain::grant::{ActivationState, Cause, GrantRequestState};
+use crate::domain::grant::{ActivationState, Cause, GrantRef, GrantRequestState};
 use crate::domain::id::IdempotencyKey;
-use crate::domain::overlay::{activation_timer, assignment_timer, eligibility_timer, grant_request_timer, is_pending};
+use crate::domain::overlay::{
+    activation_timer, assignment_timer, eligibility_timer, grant_request_timer, is_pending, review_definition_timer, review_timer,
+};
 use crate::domain::settings::EntityDef;
-use crate::domain::{Activation, Assignment, Eligibility, GrantRequest, Timestamp, Uid};
+use crate::domain::{Activation, Assignment, Eligibility, GrantRequest, Review, ReviewDefinition, ReviewEntry, RoleName, Timestamp, Uid};
 
 fn timer(timer: Timer) -> Entry {
     TIMERS.entry(&(timer.at, timer.due))
@@ -55,13 +57,35 @@ pub(super) fn of_activation(activation: &Activation) -> Vec<Entry> {
 /// Of an eligibility.
 pub(super) fn of_eligibility(eligibility: &Eligibility) -> Vec<Entry> {
     let by_holder = ELIGIBILITIES_BY_HOLDER.entry(&(eligibility.holder.clone(), eligibility.id.clone()));
-    std::iter::once(by_holder).chain(eligibility_timer(eligibility).map(timer)).collect()
+    let by_role = by_role(&eligibility.role, GrantRef::Eligibility(eligibility.id.clone()), eligibility.ended.is_none());
+    std::iter::once(by_holder).chain(by_role).chain(eligibility_timer(eligibility).map(timer)).collect()
 }
 
 /// Of an assignment.
 pub(super) fn of_assignment(assignment: &Assignment) -> Vec<Entry> {
     let by_holder = ASSIGNMENTS_BY_HOLDER.entry(&(assignment.holder.clone(), assignment.id.clone()));
-    std::iter::once(by_holder).chain(assignment_timer(assignment).map(timer)).collect()
+    let by_role = by_role(&assignment.role, GrantRef::Assignment(assignment.id.clone()), assignment.ended.is_none());
+    std::iter::once(by_holder).chain(by_role).chain(assignment_timer(assignment).map(timer)).collect()
+}
+
+fn by_role(role: &RoleName, grant: GrantRef, stands: bool) -> Option<Entry> {
+    stands.then(|| GRANTS_BY_ROLE.entry(&(role.clone(), grant)))
+}
+
+/// Of a review definition.
+pub(super) fn of_review_definition(definition: &ReviewDefinition) -> Vec<Entry> {
+    review_definition_timer(definition).map(timer).into_iter().collect()
+}
+
+/// Of a review.
+pub(super) fn of_review(review: &Review) -> Vec<Entry> {
+    let by_time = REVIEWS_BY_TIME.entry(&(review.opened_at, review.id.clone()));
+    std::iter::once(by_time).chain(review_timer(review).map(timer)).collect()
+}
+
+/// Of an item of a review.
+pub(super) fn of_review_entry(entry: &ReviewEntry) -> Vec<Entry> {
+    vec![REVIEW_ENTRIES_BY_HOLDER.entry(&(entry.review.clone(), entry.item.holder.clone(), entry.item.subject.clone()))]
 }
 
 /// Of a request to extend or renew.

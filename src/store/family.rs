@@ -14,9 +14,10 @@ use crate::domain::command::Due;
 use crate::domain::event::Remembered;
 use crate::domain::grant::{Cause, DayUse, EntityRow, GrantRef, RoleRow};
 use crate::domain::id::{GrantRequestId, IdempotencyKey};
+use crate::domain::review::Subject;
 use crate::domain::{
-    Activation, ActivationId, Assignment, AssignmentId, Day, Eligibility, EligibilityId, GrantRequest, Revision, RoleName, Text,
-    TextDigest, Timestamp, Uid, Unavailable,
+    Activation, ActivationId, Assignment, AssignmentId, Day, Eligibility, EligibilityId, GrantRequest, Review, ReviewDefinition,
+    ReviewDefinitionId, ReviewEntry, ReviewId, Revision, RoleName, Text, TextDigest, Timestamp, Uid, Unavailable,
 };
 
 /// The truth: canonical records by sequence.
@@ -35,6 +36,16 @@ pub(super) const ASSIGNMENTS: Family<AssignmentId, Assignment> = Family::new("as
 pub(super) const GRANT_REQUESTS: Family<GrantRequestId, GrantRequest> = Family::new("grant_requests");
 /// What principals have had of roles, by day.
 pub(super) const DAY_USES: Family<(Uid, RoleName, Day), DayUse> = Family::new("day_uses");
+/// When an activation last began, by the eligibility that it rests on.
+pub(super) const LAST_ACTIVATIONS: Family<EligibilityId, Timestamp> = Family::new("last_activations");
+/// When a role, held by a grant, last decided a check. Not truth: it follows from no record, and may be lost.
+pub(super) const LAST_CHECKS: Family<GrantRef, Timestamp> = Family::new("last_checks");
+/// What is reviewed, and when.
+pub(super) const REVIEW_DEFINITIONS: Family<ReviewDefinitionId, ReviewDefinition> = Family::new("review_definitions");
+/// Reviews.
+pub(super) const REVIEWS: Family<ReviewId, Review> = Family::new("reviews");
+/// Their items.
+pub(super) const REVIEW_ENTRIES: Family<(ReviewId, Subject), ReviewEntry> = Family::new("review_entries");
 /// Cascades that wait to go on, and since when.
 pub(super) const CASCADES: Family<Cause, Timestamp> = Family::new("cascades");
 /// What repeated commands get. Not truth: the journal holds it too, and it goes after a day.
@@ -72,6 +83,12 @@ pub(super) const ASSIGNMENTS_BY_HOLDER: Family<(Uid, AssignmentId), ()> = Family
 pub(super) const GRANT_REQUESTS_BY_TIME: Family<(Timestamp, GrantRequestId), ()> = Family::new("grant_requests_by_time");
 /// Pending requests to extend or renew, by the grant that they are about.
 pub(super) const GRANT_REQUESTS_PENDING: Family<(GrantRef, GrantRequestId), ()> = Family::new("grant_requests_pending");
+/// Grants that are not recorded as ended, by role.
+pub(super) const GRANTS_BY_ROLE: Family<(RoleName, GrantRef), ()> = Family::new("grants_by_role");
+/// All reviews, by when they were opened.
+pub(super) const REVIEWS_BY_TIME: Family<(Timestamp, ReviewId), ()> = Family::new("reviews_by_time");
+/// Items of reviews by holder.
+pub(super) const REVIEW_ENTRIES_BY_HOLDER: Family<(ReviewId, Uid, Subject), ()> = Family::new("review_entries_by_holder");
 /// Stored entities by parent.
 pub(super) const CHILDREN: Family<(Uid, Uid), ()> = Family::new("children");
 /// Stored entities by type and folded id.
@@ -89,7 +106,7 @@ pub(super) enum Use {
 }
 
 /// Every family, and how it is read.
-pub(super) const ALL: [(&str, Use); 29] = [
+pub(super) const ALL: [(&str, Use); 37] = [
     (JOURNAL.name, Use::Ranges),
     (ROWS.name, Use::Points),
     (ROLES.name, Use::Points),
@@ -98,6 +115,11 @@ pub(super) const ALL: [(&str, Use); 29] = [
     (ASSIGNMENTS.name, Use::Points),
     (GRANT_REQUESTS.name, Use::Points),
     (DAY_USES.name, Use::Points),
+    (LAST_ACTIVATIONS.name, Use::Points),
+    (LAST_CHECKS.name, Use::Points),
+    (REVIEW_DEFINITIONS.name, Use::Points),
+    (REVIEWS.name, Use::Points),
+    (REVIEW_ENTRIES.name, Use::Ranges),
     (CASCADES.name, Use::Points),
     (REMEMBERED.name, Use::Points),
     (TEXTS.name, Use::Points),
@@ -116,13 +138,16 @@ pub(super) const ALL: [(&str, Use); 29] = [
     (ASSIGNMENTS_BY_HOLDER.name, Use::Ranges),
     (GRANT_REQUESTS_BY_TIME.name, Use::Ranges),
     (GRANT_REQUESTS_PENDING.name, Use::Ranges),
+    (GRANTS_BY_ROLE.name, Use::Ranges),
+    (REVIEWS_BY_TIME.name, Use::Ranges),
+    (REVIEW_ENTRIES_BY_HOLDER.name, Use::Ranges),
     (CHILDREN.name, Use::Ranges),
     (FOLDS.name, Use::Ranges),
     (REMEMBERED_BY_TIME.name, Use::Ranges),
 ];
 
 /// The indexes and timers: families that follow from others row by row.
-pub(super) const DERIVED: [&str; 16] = [
+pub(super) const DERIVED: [&str; 19] = [
     TIMERS.name,
     OPEN_BY_ELIGIBILITY.name,
     OPEN_BY_ROLE.name,
@@ -136,6 +161,9 @@ pub(super) const DERIVED: [&str; 16] = [
     ASSIGNMENTS_BY_HOLDER.name,
     GRANT_REQUESTS_BY_TIME.name,
     GRANT_REQUESTS_PENDING.name,
+    GRANTS_BY_ROLE.name,
+    REVIEWS_BY_TIME.name,
+    REVIEW_ENTRIES_BY_HOLDER.name,
     CHILDREN.name,
     FOLDS.name,
     REMEMBERED_BY_TIME.name,

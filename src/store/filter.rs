@@ -10,6 +10,7 @@ use super::family::{ACTIVATIONS, ASSIGNMENTS, At, ELIGIBILITIES, GRANT_REQUESTS}
 use crate::domain::command::Everything;
 use crate::domain::event::Record;
 use crate::domain::grant::Cause;
+use crate::domain::review::Subject as Reviewed;
 use crate::domain::{ActivationId, AssignmentId, EligibilityId, Event, GrantRequestId, RoleName, Timestamp, Uid, Unavailable};
 use crate::engine::ports::AuditFilter;
 
@@ -94,7 +95,18 @@ impl<'a> Matcher<'a> {
             Event::ActivationRequested { activation } => activation.role == *role,
             Event::EligibilityCreated { eligibility } => eligibility.role == *role,
             Event::AssignmentCreated { assignment } => assignment.role == *role,
-            Event::ApprovalGiven { .. }
+            Event::ReviewDefined { definition } => definition.plan.roles.contains(role),
+            Event::ReviewOpened { review, .. } => review.plan.roles.contains(role),
+            Event::ReviewItemsTaken { items, .. } => items.iter().any(|item| item.role == *role),
+            Event::ReviewsEnded { .. }
+            | Event::ReviewStageBegan { .. }
+            | Event::ReviewReminded { .. }
+            | Event::ReviewItemDecided { .. }
+            | Event::ReviewCompleted { .. }
+            | Event::ReviewApplying { .. }
+            | Event::ReviewItemApplied { .. }
+            | Event::ReviewApplied { .. }
+            | Event::ApprovalGiven { .. }
             | Event::VotesVoided { .. }
             | Event::StageReached { .. }
             | Event::QuorumUnreachable { .. }
@@ -195,7 +207,21 @@ fn grant(event: &Event) -> Option<Grant<'_>> {
         Event::AssignmentRemoved { id, .. } | Event::AssignmentExtended { id, .. } | Event::AssignmentExpired { id } => {
             Grant::Assignment(id)
         }
+        Event::ReviewItemDecided { subject, .. } | Event::ReviewItemApplied { subject, .. } => match subject {
+            Reviewed::Eligibility(id) => Grant::Eligibility(id),
+            Reviewed::Assignment(id) => Grant::Assignment(id),
+            Reviewed::Activation(id) => Grant::Activation(id),
+        },
         Event::EntityStored { .. }
+        | Event::ReviewDefined { .. }
+        | Event::ReviewsEnded { .. }
+        | Event::ReviewOpened { .. }
+        | Event::ReviewItemsTaken { .. }
+        | Event::ReviewStageBegan { .. }
+        | Event::ReviewReminded { .. }
+        | Event::ReviewCompleted { .. }
+        | Event::ReviewApplying { .. }
+        | Event::ReviewApplied { .. }
         | Event::EntityDeleted { .. }
         | Event::EntityDisabled { .. }
         | Event::EntityEnabled { .. }

@@ -6,7 +6,8 @@
 
 use crate::domain::command::Due;
 use crate::domain::grant::{Cause, GrantRef};
-use crate::domain::id::{GrantRequestId, IdempotencyKey};
+use crate::domain::id::{GrantRequestId, IdempotencyKey, ReviewDefinitionId, ReviewId};
+use crate::domain::review::Subject;
 use crate::domain::text::Digest;
 use crate::domain::{ActivationId, AssignmentId, Day, EligibilityId, Revision, RoleName, TextDigest, Timestamp, Uid};
 
@@ -118,7 +119,7 @@ macro_rules! text_keys {
     )*};
 }
 
-text_keys!(RoleName, ActivationId, EligibilityId, AssignmentId, GrantRequestId, IdempotencyKey, Revision);
+text_keys!(RoleName, ActivationId, EligibilityId, AssignmentId, GrantRequestId, IdempotencyKey, Revision, ReviewDefinitionId, ReviewId);
 
 impl Key for TextDigest {
     fn write(&self, out: &mut Vec<u8>) {
@@ -154,6 +155,27 @@ impl Key for GrantRef {
         match u8::from_be_bytes(read_array(input)?) {
             1 => Key::read(input).map(Self::Eligibility),
             2 => Key::read(input).map(Self::Assignment),
+            _ => None,
+        }
+    }
+}
+
+impl Key for Subject {
+    fn write(&self, out: &mut Vec<u8>) {
+        let (number, id): (u8, &dyn WriteKey) = match self {
+            Self::Eligibility(id) => (1, id),
+            Self::Assignment(id) => (2, id),
+            Self::Activation(id) => (3, id),
+        };
+        out.push(number);
+        id.write_key(out);
+    }
+
+    fn read(input: &mut &[u8]) -> Option<Self> {
+        match u8::from_be_bytes(read_array(input)?) {
+            1 => Key::read(input).map(Self::Eligibility),
+            2 => Key::read(input).map(Self::Assignment),
+            3 => Key::read(input).map(Self::Activation),
             _ => None,
         }
     }
@@ -227,6 +249,8 @@ impl Key for Due {
             Self::Cascade(cause) => (5, cause),
             Self::ActivationStart(id) => (6, id),
             Self::GrantRequestTimeout(id) => (7, id),
+            Self::ReviewOpening(id) => (8, id),
+            Self::ReviewStep(id) => (9, id),
         };
         out.push(number);
         name.write_key(out);
@@ -241,6 +265,8 @@ impl Key for Due {
             5 => Key::read(input).map(Self::Cascade),
             6 => Key::read(input).map(Self::ActivationStart),
             7 => Key::read(input).map(Self::GrantRequestTimeout),
+            8 => Key::read(input).map(Self::ReviewOpening),
+            9 => Key::read(input).map(Self::ReviewStep),
             _ => None,
         }
     }

@@ -6,17 +6,22 @@ use std::sync::Arc;
 use super::Store;
 use super::family::{
     ACTIVATIONS, ACTIVATIONS_BY_PRINCIPAL, ACTIVATIONS_BY_TIME, ASSIGNMENTS, ASSIGNMENTS_BY_HOLDER, At, ELIGIBILITIES,
-    ELIGIBILITIES_BY_HOLDER, Family, GRANT_REQUESTS, GRANT_REQUESTS_BY_TIME, JOURNAL, OPEN_BY_TIME, Order, PENDING, ROWS, Span,
+    ELIGIBILITIES_BY_HOLDER, Family, GRANT_REQUESTS, GRANT_REQUESTS_BY_TIME, JOURNAL, OPEN_BY_TIME, Order, PENDING, REVIEW_DEFINITIONS,
+    REVIEW_ENTRIES, REVIEW_ENTRIES_BY_HOLDER, REVIEWS, REVIEWS_BY_TIME, ROWS, Span,
 };
 use super::filter::Matcher;
 use super::key::{Key, Label, Seq};
 use super::value::{Raw, Value};
 use crate::audit;
 use crate::domain::grant::{ActivationStatus, EntityRow};
+use crate::domain::review::{ReviewOf, Subject};
 use crate::domain::{
-    Activation, ActivationId, Assignment, Eligibility, GrantRequest, GrantRequestId, RoleName, Timestamp, Uid, Unavailable,
+    Activation, ActivationId, Assignment, Eligibility, GrantRequest, GrantRequestId, Review, ReviewDefinition, ReviewDefinitionId,
+    ReviewEntry, ReviewId, RoleName, Timestamp, Uid, Unavailable,
 };
-use crate::engine::ports::{ActivationFilter, AuditFilter, GrantFilter, GrantRequestFilter, Listing, MAX_EXAMINED, Page, Sealed};
+use crate::engine::ports::{
+    ActivationFilter, AuditFilter, GrantFilter, GrantRequestFilter, Listing, MAX_EXAMINED, Page, ReviewFilter, Sealed, subject_cursor,
+};
 
 /// Records in one page, in bytes: more than this ends it early.
 const PAGE_BYTES: usize = 8 << 20;
@@ -176,6 +181,51 @@ impl Store {
                 gather(rows, page, K::to_string, light, |id, ()| pointed(&at, family, id).map(keep))
             }
         }
+    }
+
+    pub(super) fn list_review_definitions(&self, page: &Page) -> Result<Listing<Arc<ReviewDefinition>>, Unavailable> {
+        let span = page.after_id::<ReviewDefinitionId>()?.map_or_else(Span::all, |after| Span::all().after(&after));
+        let at = At::pinned(&self.db);
+        let rows = REVIEW_DEFINITIONS.scan(&at, span, Order::Up)?;
+        gather(rows, page, ReviewDefinitionId::to_string, light, |_, found| Ok(Some(Arc::new(found))))
+    }
+
+    pub(super) fn list_reviews(&self, filter: &ReviewFilter, page: &Page) -> Result<Listing<Arc<Review>>, Unavailable> {
+        let at = At::pinned(&self.db);
+        let of = |review: &Review, id: &ReviewDefinitionId| matches!(&review.of, ReviewOf::Definition(of) if of == id);
+        let keep = |(_, id): &(Timestamp, ReviewId), ()| {
+            let review = pointed(&at, &REVIEWS, id)?;
+            let wanted = filter.status.is_none_or(|status| review.status() == status)
+                && filter.definition.as_ref().is_none_or(|definition| of(&review, definition));
+            Ok(wanted.then(|| Arc::new(review)))
+        };
+        let span = page.after_request::<ReviewId>()?.map_or_else(Span::all, |after| Span::all().before(&after));
+        gather(REVIEWS_BY_TIME.scan(&at, span, Order::Down)?, page, cursor_of, light, keep)
+    }
+
+    pub(super) fn list_review_items(
+        &self,
+        id: &ReviewId,
+        holder: Option<&Uid>,
+        page: &Page,
+    ) -> Result<Listing<Arc<ReviewEntry>>, Unavailable> {
+        let after = page.after_subject()?;
+        let at = At::pinned(&self.db);
+        let cursor = |(_, subject): &(ReviewId, Subject)| subject_cursor(subject);
+        let Some(holder) = holder else {
+            let mut span = Span::beginning(id);
+            if let Some(after) = after {
+                span = span.after(&(id.clone(), after));
+            }
+            return gather(REVIEW_ENTRIES.scan(&at, span, Order::Up)?, page, cursor, light, |_, found| Ok(Some(Arc::new(found))));
+        };
+        let mut span = Span::beginning(&(id.clone(), holder.clone()));
+        if let Some(after) = after {
+            span = span.after(&(id.clone(), holder.clone(), after));
+        }
+        let rows = REVIEW_ENTRIES_BY_HOLDER.scan(&at, span, Order::Up)?;
+        let rows = rows.map(|row| row.map(|((id, _, subject), ())| ((id, subject), ())));
+        gather(rows, page, cursor, light, |key, ()| pointed(&at, &REVIEW_ENTRIES, key).map(|found| Some(Arc::new(found))))
     }
 
     pub(super) fn list_entities(&self, kind: Option<&str>, page: &Page) -> Result<Listing<(Uid, Arc<EntityRow>)>, Unavailable> {

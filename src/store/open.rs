@@ -20,7 +20,8 @@ use crate::engine::ports::Head;
 /// 1. The first one: the families of `family.rs`, keys as in `key.rs`, values of version 1, records of version 1.
 /// 2. Activations with starts, ends, emergencies and extensions; requests to extend or renew grants; time used by day; marks up to which
 ///    holdings are void. Records are still of version 1: what is new in them may be missing.
-pub const FORMAT: u32 = 2;
+/// 3. Access reviews; grants that stand by role; when an eligibility was last activated. Records are still of version 1.
+pub const FORMAT: u32 = 3;
 /// The oldest format that is taken over.
 const OLDEST: u32 = 1;
 

@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 
 use super::family::{
     ACTIVATIONS, ASSIGNMENTS, At, BUNDLES, CASCADES, CHILDREN, DAY_USES, ELIGIBILITIES, FOLDS, Family, GRANT_REQUESTS,
-    GRANT_REQUESTS_PENDING, OPEN_BY_ELIGIBILITY, OPEN_BY_HOLDER, OPEN_BY_ROLE, OPEN_BY_SCOPE, OPEN_BY_TIME, Order, PENDING, REMEMBERED,
-    ROLES, ROWS, Span, TEXTS, TIMERS,
+    GRANT_REQUESTS_PENDING, GRANTS_BY_ROLE, LAST_ACTIVATIONS, LAST_CHECKS, OPEN_BY_ELIGIBILITY, OPEN_BY_HOLDER, OPEN_BY_ROLE,
+    OPEN_BY_SCOPE, OPEN_BY_TIME, Order, PENDING, REMEMBERED, REVIEW_DEFINITIONS, REVIEW_ENTRIES, REVIEWS, ROLES, ROWS, Span, TEXTS, TIMERS,
 };
 use super::key::{Key, Label, MetaKey};
 use super::value::{AnchorRow, Raw};
@@ -17,11 +17,14 @@ use crate::domain::event::Remembered;
 use crate::domain::grant::{Cause, DayUse, EntityRow, GrantRef, RoleRow};
 use crate::domain::id::{GrantRequestId, IdempotencyKey, fold};
 use crate::domain::overlay::is_timed;
+use crate::domain::review::Subject;
 use crate::domain::{
-    Activation, ActivationId, Assignment, AssignmentId, Day, Eligibility, EligibilityId, GrantRequest, Revision, RoleName, Rows, Tables,
-    Text, TextDigest, Timestamp, Uid, Unavailable,
+    Activation, ActivationId, Assignment, AssignmentId, Day, Eligibility, EligibilityId, GrantRequest, Review, ReviewDefinition,
+    ReviewDefinitionId, ReviewEntry, ReviewId, Revision, RoleName, Rows, Tables, Text, TextDigest, Timestamp, Uid, Unavailable,
 };
-use crate::engine::ports::{ActivationFilter, Anchor, AuditFilter, GrantFilter, GrantRequestFilter, Head, Listing, Page, Reader, Sealed};
+use crate::engine::ports::{
+    ActivationFilter, Anchor, AuditFilter, GrantFilter, GrantRequestFilter, Head, Listing, Page, Reader, ReviewFilter, Sealed,
+};
 
 impl Rows for Store {
     fn row(&self, uid: &Uid) -> Result<Option<Arc<EntityRow>>, Unavailable> {
@@ -142,6 +145,51 @@ impl Tables for Store {
         Ok(CASCADES.get(&self.at(), cause)?.is_some())
     }
 
+    fn standing_grants(
+        &self,
+        role: Option<&RoleName>,
+        after: Option<&(RoleName, GrantRef)>,
+        limit: usize,
+    ) -> Result<Vec<(RoleName, GrantRef)>, Unavailable> {
+        let mut span = role.map_or_else(Span::all, Span::beginning);
+        if let Some(after) = after {
+            span = span.after(after);
+        }
+        let at = self.at();
+        let found = GRANTS_BY_ROLE.scan(&at, span, Order::Up)?;
+        found.take(limit).map(|row| row.map(|(key, ())| key)).collect()
+    }
+
+    fn last_activation(&self, eligibility: &EligibilityId) -> Result<Option<Timestamp>, Unavailable> {
+        LAST_ACTIVATIONS.get(&self.at(), eligibility)
+    }
+
+    fn last_check(&self, grant: &GrantRef) -> Result<Option<Timestamp>, Unavailable> {
+        LAST_CHECKS.get(&self.at(), grant)
+    }
+
+    fn review_definition(&self, id: &ReviewDefinitionId) -> Result<Option<Arc<ReviewDefinition>>, Unavailable> {
+        Ok(REVIEW_DEFINITIONS.get(&self.at(), id)?.map(Arc::new))
+    }
+
+    fn review(&self, id: &ReviewId) -> Result<Option<Arc<Review>>, Unavailable> {
+        Ok(REVIEWS.get(&self.at(), id)?.map(Arc::new))
+    }
+
+    fn review_entry(&self, id: &ReviewId, subject: &Subject) -> Result<Option<Arc<ReviewEntry>>, Unavailable> {
+        Ok(REVIEW_ENTRIES.get(&self.at(), &(id.clone(), subject.clone()))?.map(Arc::new))
+    }
+
+    fn review_entries(&self, id: &ReviewId, after: Option<&Subject>, limit: usize) -> Result<Vec<Arc<ReviewEntry>>, Unavailable> {
+        let mut span = Span::beginning(id);
+        if let Some(after) = after {
+            span = span.after(&(id.clone(), after.clone()));
+        }
+        let at = self.at();
+        let found = REVIEW_ENTRIES.scan(&at, span, Order::Up)?;
+        found.take(limit).map(|row| row.map(|(_, entry)| Arc::new(entry))).collect()
+    }
+
     fn remembered(&self, caller: &Uid, key: &IdempotencyKey) -> Result<Option<(Timestamp, Remembered)>, Unavailable> {
         REMEMBERED.get(&self.at(), &(caller.clone(), key.clone()))
     }
@@ -223,6 +271,22 @@ impl Reader for Store {
 
     fn grant_requests(&self, filter: &GrantRequestFilter, page: &Page) -> Result<Listing<Arc<GrantRequest>>, Unavailable> {
         self.list_grant_requests(filter, page)
+    }
+
+    fn review_definitions(&self, page: &Page) -> Result<Listing<Arc<ReviewDefinition>>, Unavailable> {
+        self.list_review_definitions(page)
+    }
+
+    fn reviews(&self, filter: &ReviewFilter, page: &Page) -> Result<Listing<Arc<Review>>, Unavailable> {
+        self.list_reviews(filter, page)
+    }
+
+    fn review_items(&self, id: &ReviewId, holder: Option<&Uid>, page: &Page) -> Result<Listing<Arc<ReviewEntry>>, Unavailable> {
+        self.list_review_items(id, holder, page)
+    }
+
+    fn save_checks(&self, checks: &[(GrantRef, Timestamp)]) -> Result<(), Unavailable> {
+        self.note_checks(checks)
     }
 
     fn entities(&self, kind: Option<&str>, page: &Page) -> Result<Listing<(Uid, Arc<EntityRow>)>, Unavailable> {

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use super::commit::forget_before;
 use super::family::{
-    ACTIVATIONS, ASSIGNMENTS, At, CASCADES, DAY_USES, DERIVED, ELIGIBILITIES, Entry, Family, GRANT_REQUESTS, JOURNAL, Order, REMEMBERED,
-    REMEMBERED_BY_TIME, ROLES, ROWS, Span, hex, raw_rows,
+    ACTIVATIONS, ASSIGNMENTS, At, CASCADES, DAY_USES, DERIVED, ELIGIBILITIES, Entry, Family, GRANT_REQUESTS, JOURNAL, LAST_ACTIVATIONS,
+    Order, REMEMBERED, REMEMBERED_BY_TIME, REVIEW_DEFINITIONS, REVIEW_ENTRIES, REVIEWS, ROLES, ROWS, Span, hex, raw_rows,
 };
 use super::key::{Key, MetaKey};
 use super::open::{OpenError, Purpose, open};
@@ -122,6 +122,8 @@ pub(super) fn projections(all: &Changes, at: Timestamp) -> Result<Vec<(&'static 
     let before = forget_before(at);
     let remembered = || all.remembered.iter().filter(|(_, (when, _))| *when >= before);
     let waiting = || all.cascades.iter().filter_map(|(cause, since)| since.as_ref().map(|since| (cause, since)));
+    let reviewed: BTreeMap<_, _> =
+        all.review_entries.values().flatten().map(|(subject, entry)| ((entry.review.clone(), subject.clone()), entry.clone())).collect();
     let mut families = vec![
         (ROWS.name, expected(&ROWS, all.rows.iter().map(|(uid, row)| (uid, &**row)))?),
         (ROLES.name, expected(&ROLES, &all.roles)?),
@@ -130,6 +132,10 @@ pub(super) fn projections(all: &Changes, at: Timestamp) -> Result<Vec<(&'static 
         (ASSIGNMENTS.name, expected(&ASSIGNMENTS, &all.assignments)?),
         (GRANT_REQUESTS.name, expected(&GRANT_REQUESTS, &all.grant_requests)?),
         (DAY_USES.name, expected(&DAY_USES, &all.day_uses)?),
+        (LAST_ACTIVATIONS.name, expected(&LAST_ACTIVATIONS, &all.last_activations)?),
+        (REVIEW_DEFINITIONS.name, expected(&REVIEW_DEFINITIONS, &all.review_definitions)?),
+        (REVIEWS.name, expected(&REVIEWS, &all.reviews)?),
+        (REVIEW_ENTRIES.name, expected(&REVIEW_ENTRIES, &reviewed)?),
         (CASCADES.name, expected(&CASCADES, waiting())?),
         (REMEMBERED.name, expected(&REMEMBERED, remembered())?),
     ];
@@ -144,6 +150,9 @@ pub(super) fn projections(all: &Changes, at: Timestamp) -> Result<Vec<(&'static 
     all.eligibilities.values().map(entries::of_eligibility).for_each(&mut take);
     all.assignments.values().map(entries::of_assignment).for_each(&mut take);
     all.grant_requests.values().map(entries::of_grant_request).for_each(&mut take);
+    all.review_definitions.values().map(entries::of_review_definition).for_each(&mut take);
+    all.reviews.values().map(entries::of_review).for_each(&mut take);
+    reviewed.values().map(entries::of_review_entry).for_each(&mut take);
     waiting().map(|(cause, since)| entries::of_cascade(cause, *since)).for_each(&mut take);
     remembered().map(|((caller, key), (when, _))| entries::of_remembered(caller, key, *when)).for_each(&mut take);
     families.extend(derived);

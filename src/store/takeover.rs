@@ -1,4 +1,4 @@
-//! Takes over a folder of format 1. The journal is the truth in every format, so nothing else of the old layout is read: what follows from the
+//! Takes over a folder of an earlier format. The journal is the truth in every format, so nothing else of the old layout is read: what follows from the
 //! journal is written anew, and then the number of the format. A crash in between leaves the old number, and the next start begins again.
 //!
 //! Lost: reading each value of the old layout and writing it as one of the new, which has to be right for every type that ever changed, and

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::event::Remembered;
 use crate::domain::grant::{DayUse, EntityRow, RoleRow};
 use crate::domain::text::Digest;
-use crate::domain::{Activation, Assignment, Eligibility, GrantRequest, Revision, Text, Timestamp};
+use crate::domain::{Activation, Assignment, Eligibility, GrantRequest, Review, ReviewDefinition, ReviewEntry, Revision, Text, Timestamp};
 use crate::engine::ports::{Anchor, Head};
 
 /// A value of a family.
@@ -95,6 +95,9 @@ versioned! {
     Eligibility = 2,
     Assignment = 2,
     GrantRequest = 1,
+    ReviewDefinition = 1,
+    Review = 1,
+    ReviewEntry = 1,
     Timestamp = 1,
     Text = 1,
     HeadRow = 1,

@@ -2,6 +2,7 @@
 
 use super::begin::{Begun, begin, foundation_gone, over_budget};
 use super::quorum::quorum_is_reachable;
+use super::reviews::run;
 use super::terms::{self, Brought};
 use super::{Case, Decision, Outcome};
 use crate::domain::command::Term;
@@ -66,8 +67,12 @@ pub(super) fn request(case: &Case<'_>, asked: &Asked<'_>) -> Result<Decision, Re
     let mut events = vec![Event::ActivationRequested { activation: Box::new(activation.clone()) }];
     if let Some(limits) = emergency {
         within_day(case, asked, limits)?;
-        events.extend(begun(begin(case, &activation, settings)?)?);
-        events.push(Event::EmergencyUsed { id: id.clone(), review_by: case.now().plus(limits.review_within) });
+        let begun = begun(begin(case, &activation, settings)?)?;
+        let review_by = case.now().plus(limits.review_within);
+        let review = run::of_emergency(case.now(), &activation, &begun, review_by)?;
+        events.extend(begun);
+        events.push(Event::EmergencyUsed { id: id.clone(), review_by });
+        events.extend(review);
         return Ok(Decision::permitted(permitted, events, Outcome::ActivationCreated(id)));
     }
     quorum_is_reachable(case, settings, &activation)?;

@@ -16,6 +16,7 @@ mod grants;
 mod people;
 mod prolong;
 mod quorum;
+mod reviews;
 mod settle;
 mod terms;
 
@@ -29,12 +30,15 @@ pub use approval::{asked_stage, may_vote_in, voted_hash, waited};
 pub use cascade::{MAX_CASCADE_BYTES, MAX_CASCADE_EVENTS, MAX_CONTINUED, MAX_LOOK};
 pub use people::{MAX_WALK, person};
 pub use prolong::RENEWABLE_DAYS;
+pub use reviews::who;
 
 use super::command::{Actor, Caller, Command, Envelope, Everything};
 use super::event::Event;
 use super::facts::{Action, Authority, Object, Permitted, Question, Records, Unavailable};
 use super::grant::Under;
-use super::id::{ActivationId, AssignmentId, EligibilityId, GrantRequestId, Incarnation, Revision, RoleName, Uid};
+use super::id::{
+    ActivationId, AssignmentId, EligibilityId, GrantRequestId, Incarnation, ReviewDefinitionId, ReviewId, Revision, RoleName, Uid,
+};
 use super::rejection::Rejection;
 use super::standing::{Moment, Presence, presence};
 use super::time::{Duration, Timestamp};
@@ -76,6 +80,14 @@ pub enum Outcome {
     EntityDeleted(Uid),
     /// A bundle went live.
     BundleActivated(Revision),
+    /// What is reviewed was said.
+    ReviewsDefined(ReviewDefinitionId),
+    /// It was said anew, or ended.
+    ReviewsChanged(ReviewDefinitionId),
+    /// A review was opened.
+    ReviewOpened(ReviewId),
+    /// Something about a review was decided.
+    ReviewChanged(ReviewId),
     /// What time had done already, or how often a rule refused a caller, was recorded.
     Settled,
     /// Nothing had to change; nothing is journaled.
@@ -161,6 +173,12 @@ pub fn decide(facts: &dyn Records, authority: &dyn Authority, envelope: &Envelop
         Command::DeleteEntity { uid, reason } => entities::delete(&case, uid, reason.as_ref()),
         Command::SetDisabled { uid, disabled, reason } => entities::set_disabled(&case, uid, *disabled, reason.as_ref()),
         Command::ActivateBundle { definitions, source } => bundle::activate(&case, definitions, *source),
+        Command::DefineReview { id, change, plan, schedule } => reviews::define(&case, id, *change, plan, schedule),
+        Command::EndReviews { id, reason } => reviews::end(&case, id, reason.as_ref()),
+        Command::OpenReview { id } => reviews::open(&case, id),
+        Command::DecideReview { id, subjects, decided, reason } => reviews::decide_on(&case, id, subjects, *decided, reason),
+        Command::CompleteReview { id, reason } => reviews::complete(&case, id, reason.as_ref()),
+        Command::ApplyReview { id, confirm } => reviews::apply(&case, id, *confirm),
         Command::Settle(due) => settle::settle(&case, due),
         Command::AcceptClock | Command::CoalesceRefusals { .. } => Ok(Decision::nothing(Outcome::Unchanged)),
     }

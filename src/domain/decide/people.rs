@@ -78,13 +78,18 @@ impl<'a> Members<'a> {
 /// Whether what is given to a holder is given to the actor, too: to itself, to another account of the same person, or to a group that
 /// either of them is in.
 pub(super) fn reaches_actor(case: &Case<'_>, actor: &Uid, holder: &Uid) -> Result<bool, Unavailable> {
-    if is_among(case.facts, actor, std::slice::from_ref(holder))? || person(case.facts, actor)? == person(case.facts, holder)? {
+    reaches(case.facts, actor, holder)
+}
+
+/// The same, as the facts stand.
+pub(super) fn reaches(facts: &dyn Records, actor: &Uid, holder: &Uid) -> Result<bool, Unavailable> {
+    if is_among(facts, actor, std::slice::from_ref(holder))? || person(facts, actor)? == person(facts, holder)? {
         return Ok(true);
     }
-    let Some(mine) = definition(case.facts, actor)?.and_then(|def| def.person()) else { return Ok(false) };
-    let mut members = Members::of(case.facts, std::slice::from_ref(holder));
+    let Some(mine) = definition(facts, actor)?.and_then(|def| def.person()) else { return Ok(false) };
+    let mut members = Members::of(facts, std::slice::from_ref(holder));
     while let Some(member) = members.next()? {
-        if person(case.facts, &member)? == mine {
+        if person(facts, &member)? == mine {
             return Ok(true);
         }
     }

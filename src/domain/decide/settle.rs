@@ -6,7 +6,7 @@ use super::begin::begin_scheduled;
 use super::cascade::{After, Cascade};
 use super::extend::left_behind;
 use super::grants::resting_on;
-use super::{Case, Decision, Outcome};
+use super::{Case, Decision, Outcome, reviews};
 use crate::domain::command::Due;
 use crate::domain::event::Event;
 use crate::domain::grant::{Activation, ActivationState, Cause, GrantRequestState};
@@ -58,6 +58,8 @@ pub(super) fn settle(case: &Case<'_>, due: &Due) -> Result<Decision, Rejection> 
             one(over, Event::AssignmentExpired { id: id.clone() })
         }
         Due::Cascade(cause) => go_on(case, cause)?,
+        Due::ReviewOpening(id) => reviews::due(case, id)?,
+        Due::ReviewStep(id) => reviews::run::step(case, id)?,
     };
     let outcome = if events.is_empty() { Outcome::Unchanged } else { Outcome::Settled };
     Ok(Decision::unasked(events, outcome))

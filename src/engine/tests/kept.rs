@@ -31,7 +31,7 @@ fn assignments(world: &World) -> Vec<(AssignmentId, Uid)> {
 /// The answer over a plain copy of what is stored, which keeps nothing.
 fn found_anew(world: &World, ask: &Ask) -> (bool, Vec<Uid>) {
     let view = world.engine.view();
-    let rows = MemoryRows { definitions: view.bundle.definitions().clone(), all: world.memory.stored.read().unwrap().rows.all.clone() };
+    let rows = MemoryRows { definitions: view.bundle.definitions().clone(), ..world.memory.stored.read().unwrap().rows.clone() };
     let verdict = view.bundle.check(&rows, ask, world.engine.moment()).unwrap();
     (verdict.allowed, verdict.memberships.groups.clone())
 }

@@ -9,14 +9,18 @@ use crate::domain::command::Due;
 use crate::domain::event::{Record, Remembered, Timer};
 use crate::domain::grant::{Cause, DayUse, EntityRow, GrantRef, RoleRow};
 use crate::domain::id::{GrantRequestId, IdempotencyKey};
-use crate::domain::overlay::{activation_timer, assignment_timer, eligibility_timer, grant_request_timer};
+use crate::domain::overlay::{
+    activation_timer, assignment_timer, eligibility_timer, grant_request_timer, review_definition_timer, review_timer,
+};
+use crate::domain::review::Subject;
 use crate::domain::{
     Activation, ActivationId, Assignment, AssignmentId, Changes, Day, Definitions, Eligibility, EligibilityId, GrantRequest, MemoryRows,
-    Revision, RoleName, Rows, Tables, Text, TextDigest, Timestamp, Uid, Unavailable,
+    Review, ReviewDefinition, ReviewDefinitionId, ReviewEntry, ReviewId, Revision, RoleName, Rows, Tables, Text, TextDigest, Timestamp,
+    Uid, Unavailable,
 };
 use crate::engine::ports::{
     ActivationFilter, Anchor, AuditFilter, Batch, ClockAnswer, ClockAsked, ClockDesk, Committed, GrantFilter, GrantRequestFilter, Head,
-    Journal, Listing, Page, Reader, Sealed,
+    Journal, Listing, Page, Reader, ReviewFilter, Sealed,
 };
 
 /// What the next commit does instead of committing.
@@ -143,6 +147,8 @@ impl Memory {
         timers.extend(all.eligibilities.values().filter_map(eligibility_timer));
         timers.extend(all.assignments.values().filter_map(assignment_timer));
         timers.extend(all.grant_requests.values().filter_map(grant_request_timer));
+        timers.extend(all.review_definitions.values().filter_map(review_definition_timer));
+        timers.extend(all.reviews.values().filter_map(review_timer));
         timers.extend(all.cascades.iter().filter_map(|(cause, since)| Some(Timer { at: (*since)?, due: Due::Cascade(cause.clone()) })));
         timers.extend(self.never.lock().unwrap().iter().cloned());
         timers.sort_by_key(|timer| timer.at);
@@ -285,6 +291,39 @@ impl Tables for Memory {
         self.read(|rows| rows.cascade_waits(cause))
     }
 
+    fn standing_grants(
+        &self,
+        role: Option<&RoleName>,
+        after: Option<&(RoleName, GrantRef)>,
+        limit: usize,
+    ) -> Result<Vec<(RoleName, GrantRef)>, Unavailable> {
+        self.read(|rows| rows.standing_grants(role, after, limit))
+    }
+
+    fn last_activation(&self, eligibility: &EligibilityId) -> Result<Option<Timestamp>, Unavailable> {
+        self.read(|rows| rows.last_activation(eligibility))
+    }
+
+    fn last_check(&self, grant: &GrantRef) -> Result<Option<Timestamp>, Unavailable> {
+        self.read(|rows| rows.last_check(grant))
+    }
+
+    fn review_definition(&self, id: &ReviewDefinitionId) -> Result<Option<Arc<ReviewDefinition>>, Unavailable> {
+        self.read(|rows| rows.review_definition(id))
+    }
+
+    fn review(&self, id: &ReviewId) -> Result<Option<Arc<Review>>, Unavailable> {
+        self.read(|rows| rows.review(id))
+    }
+
+    fn review_entry(&self, id: &ReviewId, subject: &Subject) -> Result<Option<Arc<ReviewEntry>>, Unavailable> {
+        self.read(|rows| rows.review_entry(id, subject))
+    }
+
+    fn review_entries(&self, id: &ReviewId, after: Option<&Subject>, limit: usize) -> Result<Vec<Arc<ReviewEntry>>, Unavailable> {
+        self.read(|rows| rows.review_entries(id, after, limit))
+    }
+
     fn remembered(&self, caller: &Uid, key: &IdempotencyKey) -> Result<Option<(Timestamp, Remembered)>, Unavailable> {
         self.read(|rows| rows.remembered(caller, key))
     }
@@ -373,6 +412,23 @@ impl Reader for Memory {
 
     fn grant_requests(&self, _: &GrantRequestFilter, _: &Page) -> Result<Listing<Arc<GrantRequest>>, Unavailable> {
         all(self.read(|rows| rows.all.grant_requests.values().cloned().map(Arc::new).collect()))
+    }
+
+    fn review_definitions(&self, _: &Page) -> Result<Listing<Arc<ReviewDefinition>>, Unavailable> {
+        all(self.read(|rows| rows.all.review_definitions.values().cloned().map(Arc::new).collect()))
+    }
+
+    fn reviews(&self, _: &ReviewFilter, _: &Page) -> Result<Listing<Arc<Review>>, Unavailable> {
+        all(self.read(|rows| rows.all.reviews.values().cloned().map(Arc::new).collect()))
+    }
+
+    fn review_items(&self, id: &ReviewId, _: Option<&Uid>, _: &Page) -> Result<Listing<Arc<ReviewEntry>>, Unavailable> {
+        all(self.review_entries(id, None, usize::MAX)?)
+    }
+
+    fn save_checks(&self, checks: &[(GrantRef, Timestamp)]) -> Result<(), Unavailable> {
+        self.stored.write().unwrap().rows.last_checks.extend(checks.iter().cloned());
+        Ok(())
     }
 
     fn entities(&self, _: Option<&str>, _: &Page) -> Result<Listing<(Uid, Arc<EntityRow>)>, Unavailable> {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::domain::command::Everything;
 use crate::domain::event::Event;
 use crate::domain::facts::{Action, Object};
+use crate::domain::review::Subject;
 use crate::domain::{Activation, ActivationId, AssignmentId, EligibilityId, GrantRequest, GrantRequestId, Record, Uid, Unavailable};
 use crate::engine::ports::Sealed;
 use crate::http::asker::Asker;
@@ -65,12 +66,28 @@ fn about(event: &Event) -> About<'_> {
         | Event::GrantRequestDenied { id, .. }
         | Event::GrantRequestCancelled { id, .. }
         | Event::GrantRequestTimedOut { id } => About::GrantRequest(id),
+        // What became of a grant is its holder's to see; who decided so, and why, is not.
+        Event::ReviewItemApplied { subject, .. } => match subject {
+            Subject::Eligibility(id) => About::Eligibility(id),
+            Subject::Assignment(id) => About::Assignment(id),
+            Subject::Activation(id) => About::Activation(id),
+        },
         Event::EntityStored { entity } => About::Entity(&entity.uid),
         Event::EntityDeleted { uid, .. } | Event::EntityDisabled { uid, .. } | Event::EntityEnabled { uid, .. } => About::Entity(uid),
         Event::ActivationsVoided { of: Everything::Principal(uid), .. } => About::Entity(uid),
         Event::ActivationsVoided { of: Everything::Role(_), .. }
         | Event::ClockAccepted {}
         | Event::BundleActivated { .. }
+        | Event::ReviewDefined { .. }
+        | Event::ReviewsEnded { .. }
+        | Event::ReviewOpened { .. }
+        | Event::ReviewItemsTaken { .. }
+        | Event::ReviewStageBegan { .. }
+        | Event::ReviewReminded { .. }
+        | Event::ReviewItemDecided { .. }
+        | Event::ReviewCompleted { .. }
+        | Event::ReviewApplying { .. }
+        | Event::ReviewApplied { .. }
         | Event::CascadeContinues { .. }
         | Event::CascadeCompleted { .. }
         | Event::CommandRefused { .. } => About::Nobody,

@@ -137,6 +137,13 @@ pub(super) const RULES: &[Rule] = &[
         &["voter", "stage"],
     ),
     rule(
+        ("not_a_reviewer", 403, At::Own),
+        "not a reviewer",
+        "the caller is not one of those who decide on that item in the stage that is asked now",
+        "let somebody decide who is; the review says who",
+        &["principal", "id", "stage"],
+    ),
+    rule(
         ("not_eligible", 403, At::Own),
         "not eligible for the role",
         "no eligibility in force covers the role on that scope",
@@ -255,6 +262,13 @@ pub(super) const RULES: &[Rule] = &[
         "a name that differs by case only exists, and its type does not tell them apart",
         "use the one that exists",
         &["entity", "existing"],
+    ),
+    rule(
+        ("confirmation_needed", 409, At::Own),
+        "so much has to be confirmed",
+        "carrying the review out takes away more than the share that its plan allows unasked, or another number than was confirmed",
+        "look at what would go, and ask again with `confirm` set to `removals`",
+        &["id", "removals", "items"],
     ),
     rule(
         ("grant_request_waits", 409, At::Own),
@@ -466,6 +480,13 @@ pub(super) const RULES: &[Rule] = &[
         "nobody stored the resource that was named as a scope",
         "store it first",
         &["scope"],
+    ),
+    rule(
+        ("review_invalid", 422, At::Own),
+        "the review is not as it should be",
+        "its stages, days, reviewers or dates do not go together, or too many items are decided on at once",
+        "mend what the detail names",
+        &["what"],
     ),
     rule(
         ("wider_than_asked", 422, At::Own),

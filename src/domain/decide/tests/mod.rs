@@ -12,6 +12,7 @@ mod model;
 mod prolonging;
 mod property;
 mod requests;
+mod reviews;
 mod steering;
 mod upkeep;
 mod votes;

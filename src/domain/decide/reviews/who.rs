@@ -1,0 +1,69 @@
+//! Who decides on an item. The policies are asked besides, when the command is decided.
+
+use crate::domain::decide::people::{Members, is_among, person, reaches};
+use crate::domain::facts::{Object, Records, Unavailable};
+use crate::domain::id::Uid;
+use crate::domain::review::{ReviewItem, ReviewStage, Reviewers};
+use crate::domain::standing::{Presence, presence};
+
+/// What part somebody has in an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// May decide on it, where the policies permit it.
+    Reviewer,
+    /// Would, if it were not the own access.
+    Own,
+    /// None.
+    None,
+}
+
+/// What the authority is asked about an item.
+#[must_use]
+pub fn object(item: &ReviewItem) -> Object {
+    Object::RoleGrant { role: item.role.clone(), scope: item.scope.clone(), beneficiary: item.holder.clone(), duration: None }
+}
+
+/// What part somebody has in an item in a stage.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn part_in(facts: &dyn Records, stage: &ReviewStage, item: &ReviewItem, who: &Uid) -> Result<Part, Unavailable> {
+    let part = |reviewer: bool| {
+        Ok(match reviewer {
+            false => Part::None,
+            true if reaches(facts, who, &item.holder)? => Part::Own,
+            true => Part::Reviewer,
+        })
+    };
+    let first = match &stage.reviewers {
+        Reviewers::Holder if *who == item.holder => Part::Reviewer,
+        Reviewers::Holder => Part::None,
+        Reviewers::Selected(list) => part(is_among(facts, who, list)?)?,
+        Reviewers::Permitted => part(true)?,
+    };
+    if first != Part::None || !is_among(facts, who, &stage.fallback)? || somebody_could(facts, &stage.reviewers, item)? {
+        return Ok(first);
+    }
+    part(true)
+}
+
+/// Whether somebody of a stage's own reviewers could decide on an item.
+fn somebody_could(facts: &dyn Records, reviewers: &Reviewers, item: &ReviewItem) -> Result<bool, Unavailable> {
+    let list = match reviewers {
+        Reviewers::Permitted => return Ok(true),
+        Reviewers::Holder => {
+            return Ok(facts.definitions().is_principal(&item.holder) && presence(facts, &item.holder)? == Presence::Known);
+        }
+        Reviewers::Selected(list) => list,
+    };
+    let holder = person(facts, &item.holder)?;
+    let mut members = Members::of(facts, list);
+    while let Some(member) = members.next()? {
+        let own = person(facts, &member)? == holder || is_among(facts, &member, std::slice::from_ref(&item.holder))?;
+        if !own && presence(facts, &member)? == Presence::Known {
+            return Ok(true);
+        }
+    }
+    // past the bound of the walk there is somebody, for all that is known
+    Ok(members.cut)
+}
