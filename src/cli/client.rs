@@ -135,6 +135,27 @@ impl Client {
         self.call(Method::POST, path, &[], Some(body))
     }
 
+    /// Asks for something to be as it is said.
+    pub(super) fn put(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.call(Method::PUT, path, &[], Some(body))
+    }
+
+    /// Reads something that is no JSON, of the kind that is asked for.
+    pub(super) fn text(&self, path: &str, kind: &'static str) -> Result<Vec<u8>, Failure> {
+        let url = format!("{}{path}", self.base);
+        let bad = |error: ureq::http::Error| Failure::Usage(format!("`{url}` is no address: {error}"));
+        let unreachable = |error: ureq::Error| Failure::Unreachable { url: self.base.clone(), why: error.to_string() };
+        let mut reply = self.agent.run(self.request(Method::GET, &url, kind).body(()).map_err(bad)?).map_err(unreachable)?;
+        let is_kind = reply.headers().get(header::CONTENT_TYPE).is_some_and(|found| found.as_bytes().starts_with(kind.as_bytes()));
+        if reply.status().is_success() && is_kind {
+            return reply.body_mut().with_config().limit(MAX_REPLY).read_to_vec().map_err(unreachable);
+        }
+        match self.read(reply) {
+            Err(failure) => Err(failure),
+            Ok(_) => Err(Failure::NotElevon { url: self.base.clone(), why: format!("no {kind}") }),
+        }
+    }
+
     /// Asks for something to be taken away.
     pub(super) fn delete(&self, path: &str, query: &[(&str, String)]) -> Result<Value, Failure> {
         self.call(Method::DELETE, path, query, None)

@@ -21,7 +21,7 @@ pub(super) fn end(client: &Client, out: &Output, verb: &str, ending: &Ending) ->
     show(out, &reply)
 }
 
-fn because(reason: Option<&str>) -> Value {
+pub(super) fn because(reason: Option<&str>) -> Value {
     reason.map_or_else(|| json!({}), |reason| json!({"reason": reason}))
 }
 
@@ -77,7 +77,7 @@ fn everything(client: &Client, out: &Output, asked: &Revoke) -> Outcome {
         }
         (None, None) => return Err(Failure::Usage("name what to revoke: ids, --principal or --role".to_owned())),
     };
-    if !asked.yes && !confirmed(out, &whose)? {
+    if !asked.yes && !confirmed(out, &format!("revokes everything {whose}"))? {
         out.remark("Nothing was revoked.")?;
         return Ok(Done::No);
     }
@@ -96,11 +96,11 @@ fn everything(client: &Client, out: &Output, asked: &Revoke) -> Outcome {
 }
 
 /// Asks once more. Only a person at a terminal is asked: a script says `--yes`.
-fn confirmed(out: &Output, whose: &str) -> Result<bool, Failure> {
+pub(super) fn confirmed(out: &Output, what: &str) -> Result<bool, Failure> {
     if !io::stdin().is_terminal() {
-        return Err(Failure::Usage(format!("this revokes everything {whose}; say so with --yes where no terminal can be asked")));
+        return Err(Failure::Usage(format!("this {what}; say so with --yes where no terminal can be asked")));
     }
-    out.remark(&format!("This revokes everything {whose}. Go on? [y/N]"))?;
+    out.remark(&format!("This {what}. Go on? [y/N]"))?;
     let mut answer = String::new();
     io::Read::take(io::stdin().lock(), MAX_ANSWER).read_line(&mut answer)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))

@@ -15,6 +15,7 @@ mod local;
 mod output;
 mod people;
 mod reply;
+mod reviews;
 mod watch;
 mod words;
 
@@ -86,6 +87,7 @@ fn dispatch(shared: &Shared, command: &Command, out: &Output) -> Outcome {
         Command::Eligibility(what) => grants::grants(&client()?, out, Kind::Eligibility, what),
         Command::Assignment(what) => grants::grants(&client()?, out, Kind::Assignment, what),
         Command::GrantRequests { what } => grants::requests(&client()?, out, what.as_ref()),
+        Command::Review(what) => reviews::reviews(&client()?, out, what),
         Command::Audit(Audit::List(filter)) => audit::listed(&client()?, out, filter),
         Command::Events(asked) => watch::events(&client()?, out, asked),
         Command::Completion { shell } => completion(*shell, out),

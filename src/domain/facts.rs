@@ -280,7 +280,7 @@ pub enum Action {
     ReadMetrics,
     /// Watch the journal as it grows.
     SubscribeEvents,
-    /// Decide in an access review whether a grant stays.
+    /// Decide in an access review whether a grant stays, or whether an emergency was one.
     ReviewAccess,
     /// Define access reviews, open, complete and carry them out, and read all of them.
     ManageReviews,

@@ -24,6 +24,12 @@ pub const DETAIL_BYTES: usize = 1024;
 pub const COALESCE: crate::domain::Duration = crate::domain::Duration::from_mins(1);
 /// How many due timers are settled at a time.
 pub const DUE: usize = 128;
+/// How many steps of a review are asked for at a time: each is a record of its own, and they share a commit.
+pub const STEPS: usize = 16;
+/// Marks of use that wait to be written. One more is not noted.
+pub const USES: usize = 4096;
+/// Holdings of which it is remembered that their use was noted within the hour, at most.
+pub const USE_SLOTS: usize = 16 * 1024;
 /// How many due timers that could not be recorded are passed over at a time.
 pub const STUCK: usize = 4096;
 /// After which time one of them is tried again.

@@ -88,7 +88,11 @@ impl Engine {
     /// The facts could not be read. Whoever asked denies.
     pub fn check(&self, ask: &Ask) -> Result<Checked, Unavailable> {
         let began = Instant::now();
-        let read = self.shared.read(|facts, view, moment| Ok(Checked { verdict: view.bundle.check(facts, ask, moment)?, seq: view.seq }));
+        let read = self.shared.read(|facts, view, moment| {
+            let verdict = view.bundle.check(facts, ask, moment)?;
+            self.shared.uses.note(&view.bundle, &verdict, moment.now);
+            Ok(Checked { verdict, seq: view.seq })
+        });
         let checked = match read {
             Ok(checked) => Ok(checked),
             Err(Unread::Stale) => Ok(self.stale()),
@@ -143,6 +147,15 @@ impl Engine {
         read(&after, &view, self.shared.moment())
     }
 
+    /// Reads everything that is stored, under the live bundle: as of now, and not of one moment.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn records<T>(&self, read: impl FnOnce(&dyn Records, Moment) -> Result<T, Unavailable>) -> Result<T, Unavailable> {
+        let definitions = Arc::clone(self.view().bundle.definitions());
+        read(&Overlay::new(&*self.shared.reader, definitions), self.shared.moment())
+    }
+
     /// Whether the policies permit something of Elevon's own, as things stand. `question.now` is set to the moment of asking; while the
     /// clock cannot be believed, holdings that are bound to time do not count and the others do.
     ///
@@ -150,7 +163,11 @@ impl Engine {
     /// They do not, or the facts could not be read.
     pub fn permits(&self, question: &Question) -> Result<(), Refusal> {
         let verdict = self
-            .facts(|facts, view, moment| view.bundle.ask(facts, &Question { now: moment.now, ..question.clone() }, moment))
+            .facts(|facts, view, moment| {
+                let verdict = view.bundle.ask(facts, &Question { now: moment.now, ..question.clone() }, moment)?;
+                self.shared.uses.note(&view.bundle, &verdict, moment.now);
+                Ok(verdict)
+            })
             .map_err(Refusal::Unavailable)?;
         if verdict.allowed { Ok(()) } else { Err(Refusal::Denied(verdict.policies)) }
     }

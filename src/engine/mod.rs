@@ -18,6 +18,7 @@ mod shadowed;
 mod shared;
 mod start;
 mod timer;
+mod uses;
 mod writer;
 
 #[cfg(test)]

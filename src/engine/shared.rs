@@ -17,6 +17,7 @@ use super::clock::Judge;
 use super::handle::EngineConfig;
 use super::observe::Observer;
 use super::ports::{Clock, ClockDesk, Reader};
+use super::uses::Uses;
 use super::view::View;
 
 pub(super) struct Shared {
@@ -29,6 +30,8 @@ pub(super) struct Shared {
     pub(super) bundle_error: ArcSwapOption<BundleFailure>,
     pub(super) feed: watch::Sender<u64>,
     pub(super) bell: Bell,
+    /// Which roles were of use.
+    pub(super) uses: Uses,
     /// Whether the writer counts refusals that it has yet to journal.
     pub(super) refusals_wait: AtomicBool,
     stopping: AtomicBool,
@@ -65,6 +68,7 @@ impl Shared {
             observer,
             bundle_error: ArcSwapOption::empty(),
             bell: Bell::default(),
+            uses: Uses::default(),
             refusals_wait: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             poison: OnceLock::new(),

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::domain::command::Due;
 use crate::domain::standing::Moment;
 use crate::domain::{Actor, Command, Envelope, Outcome, Rejection, Timestamp, Unavailable};
 
 use super::answer::SubmitError;
-use super::bounds::{CLOCK_WORD, DUE, MARK_EVERY, MAX_LEAD, STUCK, STUCK_RETRY, TIMER_SLEEP};
+use super::bounds::{CLOCK_WORD, DUE, MARK_EVERY, MAX_LEAD, STEPS, STUCK, STUCK_RETRY, TIMER_SLEEP};
 use super::clock::Reading;
 use super::group::Answer;
 use super::ports::{Anchor, ClockAnswer, ClockAsked};
@@ -56,11 +56,19 @@ impl Timer {
             if self.saved_at.elapsed() >= MARK_EVERY {
                 self.save_mark();
             }
+            self.save_uses();
             if !sleep.is_zero() {
                 self.shared.bell.wait(sleep);
             }
         }
         self.save_mark();
+        self.save_uses();
+    }
+
+    fn save_uses(&self) {
+        if let Err(error) = self.shared.uses.save(&*self.shared.reader) {
+            tracing::warn!(%error, "which roles were of use could not be noted");
+        }
     }
 
     /// Settles what is due. How long to sleep until something may be due again.
@@ -80,20 +88,38 @@ impl Timer {
         }
         let mut answers = Vec::with_capacity(due.len());
         for due in due {
+            let asked = self.ask(&due)?;
+            if asked.is_empty() {
+                break;
+            }
+            answers.push((due, asked));
+        }
+        let mut moved = false;
+        for (due, answers) in answers {
+            let mut answers = answers.into_iter().map(|answer| answer.blocking_recv().ok());
+            let first = answers.next().flatten();
+            // Of the steps that were asked for beside the first, those past the last one found nothing to do.
+            answers.for_each(drop);
+            moved |= self.settled(due, first);
+        }
+        // where nothing could be recorded, trying again at once would not help
+        Ok(if moved { Duration::ZERO } else { TIMER_SLEEP })
+    }
+
+    /// Asks for what is due to be recorded: once, or for as many steps of a review as go at a time. None, where the queue is full.
+    fn ask(&self, due: &Due) -> Result<Vec<oneshot::Receiver<Answer>>, Unavailable> {
+        let times = if matches!(due, Due::ReviewStep(_)) { STEPS } else { 1 };
+        let mut asked = Vec::with_capacity(times);
+        for _ in 0..times {
             let command = Command::Settle(due.clone());
             let envelope = Envelope { id: self.shared.command_id()?, actor: Actor::System, idempotency: None, dry_run: false, command };
             let (job, answer) = Job::new(envelope, None);
             if self.queue.try_send(Message::Job(Box::new(job))).is_err() {
                 break;
             }
-            answers.push((due, answer));
+            asked.push(answer);
         }
-        let mut moved = false;
-        for (due, answer) in answers {
-            moved |= self.settled(due, answer.blocking_recv().ok());
-        }
-        // where nothing could be recorded, trying again at once would not help
-        Ok(if moved { Duration::ZERO } else { TIMER_SLEEP })
+        Ok(asked)
     }
 
     /// Notes what became of one that was due. Whether others may have their turn for it.

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::domain::id::{BadName, CommandId};
 use crate::domain::text::{MAX_TEXT_BYTES, misleads};
-use crate::domain::{ActivationId, AssignmentId, EligibilityId, GrantRequestId, Text};
+use crate::domain::{ActivationId, AssignmentId, EligibilityId, GrantRequestId, ReviewDefinitionId, Text};
 
 use super::problem::{self, Problem};
 use super::strict::{Members, malformed_member};
@@ -35,6 +35,11 @@ pub(super) fn assignment() -> Result<AssignmentId, Problem> {
 /// A new id of a request to extend or renew a grant.
 pub(super) fn grant_request() -> Result<GrantRequestId, Problem> {
     fresh("grq_", GrantRequestId::new)
+}
+
+/// A new id of a review definition.
+pub(super) fn review_definition() -> Result<ReviewDefinitionId, Problem> {
+    fresh("rvd_", ReviewDefinitionId::new)
 }
 
 /// A new command id.

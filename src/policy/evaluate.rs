@@ -341,6 +341,13 @@ impl Bundle {
         Ok(verdict)
     }
 
+    /// Whether a role decided: what is allowed is allowed by a policy that names it. Another policy may have allowed it, too.
+    #[must_use]
+    pub fn decided_by(&self, verdict: &Verdict, role: &RoleName) -> bool {
+        let Some(name) = self.role_entity(role) else { return false };
+        verdict.allowed && verdict.policies.iter().any(|policy| self.policies().permits_by(policy, &name))
+    }
+
     /// The roles that are in force through some holding and have conditions, each once.
     fn conditioned(&self, holdings: &[Holding]) -> Vec<RoleName> {
         if self.conditions().is_empty() {

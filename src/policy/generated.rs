@@ -110,7 +110,7 @@ pub(super) fn schema(author: &Author<'_>) -> String {
 
 /// What an action is asked about.
 enum Resource {
-    /// An entity type of Elevon's.
+    /// Entity types of Elevon's.
     Own(&'static str),
     /// A role.
     Role,
@@ -120,9 +120,9 @@ enum Resource {
 
 fn resource_of(action: Action) -> Resource {
     match action {
-        Action::ActivateRole | Action::ActivateRoleFor | Action::ActivateInEmergency | Action::AssignRole | Action::ReviewAccess => {
-            Resource::Own("RoleGrant")
-        }
+        Action::ActivateRole | Action::ActivateRoleFor | Action::ActivateInEmergency | Action::AssignRole => Resource::Own("RoleGrant"),
+        // An emergency is reviewed as the activation that it is.
+        Action::ReviewAccess => Resource::Own("RoleGrant, RoleActivation"),
         Action::ApproveActivation
         | Action::DenyActivation
         | Action::CancelActivation

@@ -23,6 +23,13 @@ struct Placed {
     span: Range<usize>,
 }
 
+/// What a policy writes out.
+#[derive(Default)]
+struct Names {
+    entities: HashSet<ast::EntityUID>,
+    tags: HashSet<String>,
+}
+
 /// All policies of a bundle.
 pub(super) struct Policies {
     pub(super) set: PolicySet,
@@ -34,6 +41,8 @@ pub(super) struct Policies {
     time_readers: Vec<Policy>,
     /// Every entity that a policy writes out.
     named: HashSet<ast::EntityUID>,
+    /// The same for each policy that permits, with the texts that it may ask for as tags.
+    permits_name: HashMap<String, Names>,
     /// Whether some policy asks `in` of an entity that it does not write out, so that any could be meant.
     asks_in_any: bool,
 }
@@ -43,6 +52,12 @@ impl Policies {
     pub(super) fn effect(&self, id: &str) -> Effect {
         // a policy that nobody knows cannot be assumed to be harmless
         self.effects.get(id).copied().unwrap_or(Effect::Forbid)
+    }
+
+    /// Whether a policy that permits names a role: by its entity, or by its tag.
+    pub(super) fn permits_by(&self, id: &str, role: &ast::EntityUID) -> bool {
+        let tag: &str = role.eid().as_ref();
+        self.permits_name.get(id).is_some_and(|names| names.entities.contains(role) || names.tags.contains(tag))
     }
 
     /// Whether it can make a difference to some policy that something stands below this entity.
@@ -128,6 +143,7 @@ pub(super) fn parse<'a>(files: impl Iterator<Item = (&'a String, &'a Shared)>, p
         reads_tags: false,
         time_readers: Vec::new(),
         named: HashSet::new(),
+        permits_name: HashMap::new(),
         asks_in_any: false,
     };
     let mut texts: BTreeMap<&str, &Shared> = BTreeMap::new();
@@ -193,12 +209,22 @@ fn add(policies: &mut Policies, texts: &BTreeMap<&str, &Shared>, file: &str, num
             policies.time_readers.push(policy.clone());
         }
     }
-    for part in inner.condition().subexpressions() {
+    let (whole, mut names) = (inner.condition(), Names::default());
+    let tagged = whole.subexpressions().any(looks_at_tags);
+    for part in whole.subexpressions() {
         if let ExprKind::Lit(Literal::EntityUID(uid)) = part.expr_kind() {
             policies.named.insert((**uid).clone());
+            names.entities.insert((**uid).clone());
+        } else if let ExprKind::Lit(Literal::String(text)) = part.expr_kind() {
+            if tagged {
+                names.tags.insert(text.to_string());
+            }
         } else if let ExprKind::BinaryApp { op: BinaryOp::In, arg2, .. } = part.expr_kind() {
             policies.asks_in_any |= !is_written_out(arg2);
         }
+    }
+    if effect == Effect::Permit {
+        policies.permits_name.insert(id.clone(), names);
     }
     if let Err(error) = policies.set.add(policy) {
         problems.push(Problem::at(file, text, span, error.to_string()));

@@ -7,18 +7,24 @@ use std::sync::Arc;
 use super::family::{self, Family, hex};
 use super::key::{Key, Label, MetaKey, Seq};
 use super::value::{AnchorRow, HeadRow, Raw, Value};
+use crate::domain::calendar::{Date, Every, Schedule, TimeOfDay, Zone};
 use crate::domain::command::Due;
 use crate::domain::event::Remembered;
 use crate::domain::grant::{
     ActivationGrant, ActivationState, Asked, AssignmentGrant, Basis, Cause, DayUse, EligibilityGrant, EntityRow, GrantEnd, GrantRef,
     GrantRequestState, Grants, Narrowed, RoleRow, TicketDigest, Under, Vote,
 };
-use crate::domain::id::IdempotencyKey;
+use crate::domain::id::{IdempotencyKey, ReviewName};
+use crate::domain::review::{
+    Applied, Covers, Decided, DefinitionEnd, NoAnswer, Recommendation, ReviewDecision, ReviewItem, ReviewOf, ReviewPlan, ReviewStage,
+    ReviewState, Reviewers, Subject, Taken, Tally, Upcoming,
+};
 use crate::domain::settings::{EdgeSource, JsonObject, ParentEdge};
 use crate::domain::text::Digest;
 use crate::domain::{
     Activation, ActivationId, Actor, Assignment, AssignmentId, Caller, CredentialKind, Day, Duration, Eligibility, EligibilityId,
-    EntityDef, GrantRequest, GrantRequestId, Incarnation, Outcome, Rejection, Revision, RoleName, Text, TextDigest, Timestamp, Uid, Window,
+    EntityDef, GrantRequest, GrantRequestId, Incarnation, Outcome, Rejection, Review, ReviewDefinition, ReviewDefinitionId, ReviewEntry,
+    ReviewId, Revision, RoleName, Text, TextDigest, Timestamp, Uid, Window,
 };
 use crate::engine::ports::{Anchor, Head};
 
@@ -233,7 +239,75 @@ fn dues() -> Vec<Due> {
         Due::Cascade(Cause::ScopeDeleted(prod())),
         Due::ActivationStart(act()),
         Due::GrantRequestTimeout(grq()),
+        Due::ReviewOpening(rvd()),
+        Due::ReviewStep(rev()),
     ]
+}
+
+fn rvd() -> ReviewDefinitionId {
+    ReviewDefinitionId::new("rvd_1").unwrap()
+}
+
+fn rev() -> ReviewId {
+    ReviewId::new("rev_1_1").unwrap()
+}
+
+fn subjects() -> [Subject; 3] {
+    [Subject::Eligibility(elg()), Subject::Assignment(asg()), Subject::Activation(act())]
+}
+
+fn plan() -> ReviewPlan {
+    let stage = |reviewers| ReviewStage { reviewers, fallback: vec![alice()], days: 300 };
+    ReviewPlan {
+        name: ReviewName::new("n").unwrap(),
+        roles: vec![dba()],
+        scopes: vec![prod()],
+        covers: Covers::Both,
+        inactive_days: Some(301),
+        stages: vec![stage(Reviewers::Selected(vec![alice()])), stage(Reviewers::Holder), stage(Reviewers::Permitted)],
+        no_answer: NoAnswer::TakeRecommendation,
+        auto_apply: true,
+        confirm_above: 20,
+        reminders: true,
+    }
+}
+
+fn review_definition(every: Every, ended: Option<DefinitionEnd>) -> ReviewDefinition {
+    let first = Date::try_from("2030-01-31".to_owned()).unwrap();
+    let schedule = Schedule { every, first, at: TimeOfDay::try_from("09:30".to_owned()).unwrap(), zone: Zone::new("Europe/Berlin") };
+    let next = Some(Upcoming { number: 300, at: at(10) });
+    ReviewDefinition { id: rvd(), plan: plan(), schedule, defined_by: actor(), defined_at: at(9), opened: 301, next, ended }
+}
+
+fn review_states() -> Vec<ReviewState> {
+    vec![
+        ReviewState::NotStarted { after: Some(Taken { role: dba(), grant: GrantRef::Assignment(asg()) }) },
+        ReviewState::InProgress { stage: 1, ends_at: at(20), remind_at: Some(at(15)) },
+        ReviewState::Completed { at: at(20) },
+        ReviewState::Applying { at: at(20), after: Some(Subject::Eligibility(elg())) },
+        ReviewState::Applied { at: at(30) },
+    ]
+}
+
+fn review(of: ReviewOf, state: ReviewState) -> Review {
+    let tally = Tally { items: 300, approved: 301, denied: 302, advised: 303, open: 304, applied: 305, removed: 306 };
+    Review { id: rev(), of, number: 2, plan: plan(), opened_at: at(10), tally, truncated: true, completed_at: Some(at(20)), state }
+}
+
+fn review_entry(subject: Subject, decided: Decided, applied: Applied) -> ReviewEntry {
+    let item = ReviewItem {
+        subject,
+        holder: alice(),
+        role: dba(),
+        scope: Some(prod()),
+        window: window(),
+        granted_at: at(8),
+        last_activation: Some(at(300)),
+        last_check: Some(at(301)),
+        recommendation: Some(Recommendation::Deny),
+    };
+    let decisions = vec![ReviewDecision { stage: 1, by: actor(), at: at(12), decided, reason: digest(9) }];
+    ReviewEntry { review: rev(), item, decisions, applied: Some((at(30), applied)) }
 }
 
 /// One line for each row of each family, as its table would write it, read back on the way.
@@ -306,6 +380,7 @@ fn sheet() -> String {
     }
     meta(&mut sheet);
     indexes(&mut sheet);
+    reviews(&mut sheet);
     sheet.0
 }
 
@@ -325,6 +400,28 @@ fn meta(sheet: &mut Sheet) {
     ] {
         sheet.row(&family::META, &key, &Raw(value));
     }
+}
+
+fn reviews(sheet: &mut Sheet) {
+    sheet.row(&family::LAST_ACTIVATIONS, &elg(), &at(300));
+    for grant in grants() {
+        sheet.row(&family::LAST_CHECKS, &grant, &at(300));
+        sheet.row(&family::GRANTS_BY_ROLE, &(dba(), grant), &());
+    }
+    let ended = || Some(DefinitionEnd { by: actor(), at: at(9), reason: Some(digest(9)) });
+    for (place, every) in Every::ALL.into_iter().enumerate() {
+        sheet.row(&family::REVIEW_DEFINITIONS, &rvd(), &review_definition(every, if place == 0 { ended() } else { None }));
+    }
+    let of = [ReviewOf::Definition(rvd()), ReviewOf::Emergency(act())];
+    for (state, of) in review_states().into_iter().zip(of.into_iter().cycle()) {
+        sheet.row(&family::REVIEWS, &rev(), &review(of, state));
+    }
+    let applied = [Applied::Kept, Applied::Removed, Applied::Gone];
+    for ((subject, decided), applied) in subjects().into_iter().zip(Decided::ALL).zip(applied) {
+        sheet.row(&family::REVIEW_ENTRIES, &(rev(), subject.clone()), &review_entry(subject.clone(), decided, applied));
+        sheet.row(&family::REVIEW_ENTRIES_BY_HOLDER, &(rev(), alice(), subject), &());
+    }
+    sheet.row(&family::REVIEWS_BY_TIME, &(at(1), rev()), &());
 }
 
 fn indexes(sheet: &mut Sheet) {

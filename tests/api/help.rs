@@ -198,6 +198,25 @@ impl Api {
         self.post("carol", "/v1/eligibilities", &grant, 201)
     }
 
+    /// Opens a review of a definition, and waits until its items are taken.
+    pub(crate) fn begun_review(&self, definition: &str) -> Value {
+        let opened = self.post("carol", &format!("/v1/reviews/definitions/{definition}/start"), &json!({}), 201);
+        self.reaches(id(&opened), "in_progress")
+    }
+
+    /// Waits until a review stands somewhere.
+    pub(crate) fn reaches(&self, review: &str, status: &str) -> Value {
+        let began = std::time::Instant::now();
+        loop {
+            let shown = self.get("carol", &format!("/v1/reviews/{review}"));
+            if shown["status"] == status {
+                return shown;
+            }
+            assert!(began.elapsed() < std::time::Duration::from_secs(20), "not {status}: {shown}");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    }
+
     /// Moves the clock on.
     pub(crate) fn later(&self, by: Duration) {
         self.running().clock().unwrap().advance(by);

@@ -18,6 +18,7 @@ mod matrix;
 mod openapi;
 mod operations;
 mod prolong;
+mod reviews;
 mod schema;
 mod settings;
 mod story;

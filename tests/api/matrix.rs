@@ -31,6 +31,8 @@ struct Scene {
     eligibility: String,
     assignment: String,
     request: String,
+    definition: String,
+    review: String,
     hash: Value,
 }
 
@@ -45,7 +47,15 @@ impl Scene {
         let request = api.post("alice", &path, &json!({ "duration": "P1D" }), 201)["id"].as_str().unwrap().to_owned();
         let grant = json!({ "principal": user("dave"), "role": "auditor", "end": end, "justification": "audit" });
         let assignment = api.post("carol", "/v1/assignments", &grant, 201)["id"].as_str().unwrap().to_owned();
+        let plan = json!({
+            "name": "Who may", "roles": ["db-admin"], "stages": [{ "reviewers": [user("bob")], "days": 7 }],
+            "recurrence": { "every": "once", "first": "9999-01-31" },
+        });
+        let definition = api.post("carol", "/v1/reviews/definitions", &plan, 201)["id"].as_str().unwrap().to_owned();
+        let review = api.begun_review(&definition);
         Self {
+            definition,
+            review: review["id"].as_str().unwrap().to_owned(),
             activation: asked["id"].as_str().unwrap().to_owned(),
             hash: asked["request_hash"].clone(),
             api,
@@ -60,6 +70,8 @@ impl Scene {
             path if path.starts_with("/v1/eligibilities") => &self.eligibility,
             path if path.starts_with("/v1/assignments") => &self.assignment,
             path if path.starts_with("/v1/grant-requests") => &self.request,
+            path if path.starts_with("/v1/reviews/definitions") => &self.definition,
+            path if path.starts_with("/v1/reviews") => &self.review,
             _ => &self.activation,
         };
         let mut path = template.replace("{id}", id).replace("{role}", "db-admin");
@@ -94,6 +106,13 @@ impl Scene {
                 None
             }
             ("POST", "/v1/entities/disable" | "/v1/entities/enable") => Some(json!({ "type": "User", "id": "frank" })),
+            ("POST", "/v1/reviews/definitions") | ("PUT", "/v1/reviews/definitions/{id}") => Some(json!({
+                "name": "Who may", "stages": [{ "self": true, "days": 7 }], "recurrence": { "every": "once", "first": "9999-01-31" },
+            })),
+            ("POST", "/v1/reviews/{id}/decide") => {
+                let item = json!({ "kind": "eligibility", "id": self.eligibility });
+                Some(json!({ "items": [item], "decision": "approve", "reason": "x" }))
+            }
             ("POST", "/v1/policies/validate") => Some(json!({ "files": {} })),
             _ => None,
         };

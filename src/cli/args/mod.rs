@@ -3,6 +3,7 @@
 mod grants;
 mod people;
 mod read;
+mod reviews;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use clap_complete::Shell;
 
 pub(super) use grants::{GrantAdd, GrantList, GrantProlong, GrantRequests, Grants};
 pub(super) use people::{Activate, Approve, Check, Ending, Events, Extend, Revoke, Status, Vote};
+pub(super) use reviews::{ReportFormat, ReviewDecide, ReviewPlan, ReviewReport, Reviews};
 
 use crate::domain::id::{ActivationId, RoleName, Uid};
 use crate::domain::time::{Duration, Timestamp};
@@ -101,6 +103,9 @@ pub(super) enum Command {
         #[command(subcommand)]
         what: Option<GrantRequests>,
     },
+    /// Who still needs what: access reviews
+    #[command(subcommand, after_help = reviews::EXAMPLES)]
+    Review(Reviews),
     /// Look at a policy folder, without a server
     #[command(subcommand)]
     Policy(Policy),

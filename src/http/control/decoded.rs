@@ -8,7 +8,7 @@ use crate::http::asker::Sent;
 use crate::http::data;
 use crate::http::problem::Problem;
 
-use super::{activations, endings, grant_requests, grants};
+use super::{activations, endings, grant_requests, grants, reviews};
 
 /// How many kinds of body these bytes are in order as.
 #[doc(hidden)]
@@ -22,6 +22,8 @@ pub fn decoded(bytes: &[u8]) -> usize {
         grant_requests::body(&sent).is_ok(),
         endings::ending(&sent).is_ok(),
         stored(&sent).is_ok(),
+        reviews::definition(&sent).is_ok(),
+        reviews::decision(&sent).is_ok(),
     ];
     taken.into_iter().filter(|taken| *taken).count()
 }

@@ -18,6 +18,8 @@ mod me;
 mod ops;
 mod paging;
 mod policies;
+mod review_reports;
+mod reviews;
 mod seen;
 mod visible;
 
@@ -68,6 +70,7 @@ pub fn endpoints() -> Vec<Endpoint> {
     let mut all: Vec<Endpoint> = data.collect();
     all.extend(activation_endpoints());
     all.extend(grant_endpoints());
+    all.extend(review_endpoints());
     all.extend(other_endpoints());
     all
 }
@@ -131,6 +134,31 @@ fn grant_endpoints() -> Vec<Endpoint> {
             "requester or holder: free; others: assignRole on the grant",
             post(grant_requests::cancel),
         ),
+    ]
+}
+
+fn review_endpoints() -> Vec<Endpoint> {
+    let manage = "manageReviews on Sidecar";
+    let see = "readAudit or manageReviews on Sidecar";
+    let part = "reviewers: what waits for their decision; all: readAudit or manageReviews on Sidecar";
+    let decide =
+        "a reviewer of the stage that is asked now, never on the own access but where holders decide, and reviewAccess on the grant";
+    vec![
+        row(Method::POST, "/v1/reviews/definitions", manage, post(reviews::define)),
+        row(Method::GET, "/v1/reviews/definitions", see, get(reviews::definitions)),
+        row(Method::GET, "/v1/reviews/definitions/{id}", see, get(reviews::one_definition)),
+        row(Method::PUT, "/v1/reviews/definitions/{id}", manage, put(reviews::change)),
+        row(Method::DELETE, "/v1/reviews/definitions/{id}", manage, delete(reviews::end)),
+        row(Method::POST, "/v1/reviews/definitions/{id}/start", manage, post(reviews::start)),
+        row(Method::GET, "/v1/reviews", part, get(reviews::list)),
+        row(Method::GET, "/v1/reviews/{id}", part, get(reviews::one)),
+        row(Method::GET, "/v1/reviews/{id}/items", part, get(reviews::items)),
+        row(Method::POST, "/v1/reviews/{id}/decide", decide, post(reviews::decide)),
+        row(Method::POST, "/v1/reviews/{id}/complete", manage, post(reviews::complete)),
+        row(Method::POST, "/v1/reviews/{id}/apply", manage, post(reviews::apply)),
+        row(Method::GET, "/v1/reviews/{id}/report", see, get(review_reports::json)),
+        row(Method::GET, "/v1/reviews/{id}/report.csv", see, get(review_reports::csv)),
+        row(Method::GET, "/v1/reviews/{id}/report.html", see, get(review_reports::html)),
     ]
 }
 

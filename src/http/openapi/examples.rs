@@ -22,6 +22,8 @@ pub(super) fn id_below(path: &str) -> &'static str {
         ASSIGNMENT
     } else if path.starts_with("/v1/grant-requests") {
         REQUEST
+    } else if path.starts_with("/v1/reviews") {
+        super::reviews::id_below(path)
     } else {
         ACTIVATION
     }
@@ -75,7 +77,7 @@ pub(super) fn request(operation: &str) -> Option<Value> {
         "reloadPolicies" => json!({}),
         "validatePolicies" => json!({ "files": { "access.cedar": "permit(principal, action, resource);" } }),
         "moveClock" => json!({ "advance": "PT1H" }),
-        _ => return None,
+        _ => return super::reviews::request(operation),
     })
 }
 
@@ -167,7 +169,7 @@ fn operating(operation: &str, status: u16) -> Option<Value> {
         }),
         ("moveClock", 200) => json!({ "now": TEN, "seq": 42 }),
         ("openapi", 200) => json!({ "openapi": "3.1.0", "paths": { "/healthz": schemas::described(json!({}), "and so on") } }),
-        _ => return None,
+        _ => return super::reviews::answer(operation, status),
     })
 }
 

@@ -7,6 +7,7 @@
 mod examples;
 mod paths;
 mod problems;
+mod reviews;
 mod schemas;
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ pub(super) struct Operation {
     pub(super) rules: Vec<&'static str>,
 }
 
-fn operation(method: Method, path: &'static str, id: &'static str, tag: &'static str, summary: &'static str) -> Operation {
+pub(super) fn operation(method: Method, path: &'static str, id: &'static str, tag: &'static str, summary: &'static str) -> Operation {
     Operation {
         method,
         path,
@@ -76,56 +76,56 @@ impl Operation {
         self
     }
 
-    fn query(mut self, parameters: impl IntoIterator<Item = Value>) -> Self {
+    pub(super) fn query(mut self, parameters: impl IntoIterator<Item = Value>) -> Self {
         self.query.extend(parameters);
         self
     }
 
-    fn body(mut self, schema: &'static str) -> Self {
+    pub(super) fn body(mut self, schema: &'static str) -> Self {
         self.body = Some((schema, true));
         self
     }
 
-    fn body_or_none(mut self, schema: &'static str) -> Self {
+    pub(super) fn body_or_none(mut self, schema: &'static str) -> Self {
         self.body = Some((schema, false));
         self
     }
 
-    fn command(mut self) -> Self {
+    pub(super) fn command(mut self) -> Self {
         self.command = true;
         self
     }
 
-    fn answer(mut self, status: u16, says: &'static str, schema: Value) -> Self {
+    pub(super) fn answer(mut self, status: u16, says: &'static str, schema: Value) -> Self {
         self.answers.push(Answered { status, says, content: Content::Json(schema), located: false });
         self
     }
 
-    fn created(mut self, says: &'static str, schema: &str) -> Self {
+    pub(super) fn created(mut self, says: &'static str, schema: &str) -> Self {
         self.answers.push(Answered { status: 201, says, content: Content::Json(answered(schema)), located: true });
         self
     }
 
-    fn text(mut self, says: &'static str, kind: &'static str) -> Self {
+    pub(super) fn text(mut self, says: &'static str, kind: &'static str) -> Self {
         self.answers.push(Answered { status: 200, says, content: Content::Text(kind), located: false });
         self
     }
 
-    fn refused(mut self, rules: &[&'static str]) -> Self {
+    pub(super) fn refused(mut self, rules: &[&'static str]) -> Self {
         self.rules.extend(rules);
         self
     }
 }
 
-fn get(path: &'static str, id: &'static str, tag: &'static str, summary: &'static str) -> Operation {
+pub(super) fn get(path: &'static str, id: &'static str, tag: &'static str, summary: &'static str) -> Operation {
     operation(Method::GET, path, id, tag, summary)
 }
 
-fn post(path: &'static str, id: &'static str, tag: &'static str, summary: &'static str) -> Operation {
+pub(super) fn post(path: &'static str, id: &'static str, tag: &'static str, summary: &'static str) -> Operation {
     operation(Method::POST, path, id, tag, summary)
 }
 
-fn parameter(name: &str, schema: Value, says: &str) -> Value {
+pub(super) fn parameter(name: &str, schema: Value, says: &str) -> Value {
     json!({ "name": name, "in": "query", "required": false, "description": says, "schema": schema })
 }
 
@@ -133,12 +133,12 @@ fn required(name: &str, schema: Value, says: &str) -> Value {
     json!({ "name": name, "in": "query", "required": true, "description": says, "schema": schema })
 }
 
-fn page() -> [Value; 2] {
+pub(super) fn page() -> [Value; 2] {
     let limit = json!({ "type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": DEFAULT_PAGE });
     [parameter("limit", limit, "items in a page, at most"), parameter("cursor", string(), "`next` of the page before")]
 }
 
-fn principal() -> [Value; 2] {
+pub(super) fn principal() -> [Value; 2] {
     [
         parameter("principal_type", reference("EntityType"), "goes with `principal_id`"),
         parameter("principal_id", reference("Name"), "goes with `principal_type`"),
@@ -153,7 +153,7 @@ fn from_to() -> [Value; 2] {
     [parameter("from", reference("Time"), "not before"), parameter("to", reference("Time"), "before")]
 }
 
-fn taking_back() -> [Value; 2] {
+pub(super) fn taking_back() -> [Value; 2] {
     [
         parameter("reason", reference("Text"), "why, for clients that send no body with `DELETE`"),
         parameter("dry_run", boolean(), "only say what would become of it"),
@@ -245,6 +245,7 @@ pub(super) fn operations() -> Vec<Operation> {
     all.extend(grants("/v1/eligibilities"));
     all.extend(grants("/v1/assignments"));
     all.extend(grant_requests());
+    all.extend(super::reviews::operations());
     all.extend(entities());
     all.extend(running());
     all

@@ -4,12 +4,14 @@ mod activation;
 mod entity;
 mod grant;
 mod holding;
+mod review;
 mod role;
 
 pub(super) use activation::{activation, not_held};
 pub(super) use entity::entity;
 pub(super) use grant::{assignment, eligibility, grant_request};
 pub(super) use holding::{holding, holding_at_home};
+pub(super) use review::{review, review_definition, review_item};
 pub(super) use role::{role, role_summary};
 
 use serde_json::{Value, json};

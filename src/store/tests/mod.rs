@@ -5,6 +5,7 @@ mod lists;
 mod model;
 mod opening;
 mod proof;
+mod reviews;
 mod writing;
 
 use std::collections::BTreeMap;

@@ -27,7 +27,13 @@ struct Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    (0_u8..33, 0_usize..64, 0_usize..64, 0_usize..64, any::<bool>()).prop_map(|(what, a, b, c, joins)| Step { what, a, b, c, joins })
+    (0_u8..33 + reviews::KINDS, 0_usize..64, 0_usize..64, 0_usize..64, any::<bool>()).prop_map(|(what, a, b, c, joins)| Step {
+        what,
+        a,
+        b,
+        c,
+        joins,
+    })
 }
 
 fn pick<'a>(from: &[&'a str], number: usize) -> &'a str {
@@ -130,7 +136,8 @@ fn event(step: &Step) -> Event {
         29 => Event::GrantRequested { request: grant_request(a, b, moment) },
         30 => Event::GrantRequestApproved { id: grant_request_id(a), grant: grant_ref(b), reason: None },
         31 => Event::GrantRequestDenied { id: grant_request_id(a), reason: Some(text("no").digest()) },
-        _ if c.is_multiple_of(2) => Event::GrantRequestCancelled { id: grant_request_id(a), reason: None },
+        32 if c.is_multiple_of(2) => Event::GrantRequestCancelled { id: grant_request_id(a), reason: None },
+        33.. => reviews::event(what - 33, (a, b, c), [pick(&PEOPLE, a), pick(&GROUPS, b)], moment),
         _ => Event::GrantRequestTimedOut { id: grant_request_id(a) },
     }
 }
@@ -185,6 +192,8 @@ fn compare(desk: &Desk) -> Result<(), TestCaseError> {
     for number in 0..12 {
         prop_assert_eq!(store.cascade_waits(&cause(number)), memory.cascade_waits(&cause(number)));
     }
+    let holders: Vec<&str> = PEOPLE.into_iter().chain(GROUPS).collect();
+    reviews::compare(store, memory, &holders, &ROLES)?;
     compare_lists(store, memory)
 }
 
@@ -224,6 +233,8 @@ fn compare_lists(store: &Store, memory: &MemoryRows) -> Result<(), TestCaseError
     let timers = timers.chain(memory.all.eligibilities.values().filter_map(crate::domain::overlay::eligibility_timer));
     let timers = timers.chain(memory.all.assignments.values().filter_map(crate::domain::overlay::assignment_timer));
     let timers = timers.chain(memory.all.grant_requests.values().filter_map(crate::domain::overlay::grant_request_timer));
+    let timers = timers.chain(memory.all.review_definitions.values().filter_map(crate::domain::overlay::review_definition_timer));
+    let timers = timers.chain(memory.all.reviews.values().filter_map(crate::domain::overlay::review_timer));
     let mut due: Vec<_> = timers.map(|timer| (timer.at, timer.due)).collect();
     let waiting = memory.all.cascades.iter().filter_map(|(cause, since)| since.map(|since| (since, cause)));
     due.extend(waiting.map(|(since, cause)| (since, crate::domain::command::Due::Cascade(cause.clone()))));
@@ -236,7 +247,7 @@ fn compare_lists(store: &Store, memory: &MemoryRows) -> Result<(), TestCaseError
 proptest! {
     #![proptest_config(ProptestConfig { cases: 32, max_shrink_iters: 200, ..ProptestConfig::default() })]
     #[test]
-    fn the_store_answers_as_the_plain_picture_does(steps in prop::collection::vec(step(), 1..60)) {
+    fn the_store_answers_as_the_plain_picture_does(steps in prop::collection::vec(step(), 1..80)) {
         let mut desk = Desk::new();
         let mut group = Vec::new();
         for (number, step) in steps.iter().enumerate() {

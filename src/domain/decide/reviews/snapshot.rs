@@ -16,7 +16,7 @@ const MAX_TAKEN: usize = 400;
 /// Most bytes of JSON that they take.
 const MAX_TAKEN_BYTES: usize = 128 * 1024;
 /// Most grants that are looked at for one record.
-const MAX_LOOKED_AT: usize = 4000;
+const MAX_LOOKED_AT: usize = 2000;
 /// Grants that are read at a time.
 const PAGE: usize = 500;
 

@@ -3,7 +3,7 @@
 use crate::domain::decide::people::{Members, is_among, person, reaches};
 use crate::domain::facts::{Object, Records, Unavailable};
 use crate::domain::id::Uid;
-use crate::domain::review::{ReviewItem, ReviewStage, Reviewers};
+use crate::domain::review::{ReviewItem, ReviewStage, Reviewers, Subject};
 use crate::domain::standing::{Presence, presence};
 
 /// What part somebody has in an item.
@@ -20,7 +20,15 @@ pub enum Part {
 /// What the authority is asked about an item.
 #[must_use]
 pub fn object(item: &ReviewItem) -> Object {
-    Object::RoleGrant { role: item.role.clone(), scope: item.scope.clone(), beneficiary: item.holder.clone(), duration: None }
+    let (role, scope, beneficiary) = (item.role.clone(), item.scope.clone(), item.holder.clone());
+    match &item.subject {
+        Subject::Eligibility(_) | Subject::Assignment(_) => Object::RoleGrant { role, scope, beneficiary, duration: None },
+        // an emergency is for oneself
+        Subject::Activation(id) => {
+            let requester = Some(beneficiary.clone());
+            Object::RoleActivation { id: id.clone(), role, scope, beneficiary, requester }
+        }
+    }
 }
 
 /// What part somebody has in an item in a stage.

@@ -7,6 +7,7 @@ mod commands;
 
 use serde_json::{Map, Value, json};
 
+use super::reviews;
 use crate::domain::grant::ActivationStatus;
 use crate::domain::id::{MAX_ID_BYTES, MAX_TYPE_BYTES};
 use crate::domain::text::MAX_TEXT_BYTES;
@@ -46,7 +47,7 @@ pub(in crate::http::openapi) fn object(required: &[&str], members: &[(&str, Valu
 }
 
 /// An object with these members, all of them always there, and no others.
-fn whole(members: &[(&str, Value)]) -> Value {
+pub(in crate::http::openapi) fn whole(members: &[(&str, Value)]) -> Value {
     let names: Vec<&str> = members.iter().map(|(name, _)| *name).collect();
     object(&names, members)
 }
@@ -56,7 +57,7 @@ pub(in crate::http::openapi) fn nullable(schema: Value) -> Value {
     json!({ "anyOf": [schema, { "type": "null" }] })
 }
 
-fn list(schema: Value) -> Value {
+pub(in crate::http::openapi) fn list(schema: Value) -> Value {
     json!({ "type": "array", "items": schema })
 }
 
@@ -88,11 +89,11 @@ pub(in crate::http::openapi) fn count() -> Value {
     json!({ "type": "integer", "minimum": 0 })
 }
 
-fn seq() -> Value {
+pub(in crate::http::openapi) fn seq() -> Value {
     described(count(), "the journal sequence as of which it was answered")
 }
 
-fn words(words: &[&str]) -> Value {
+pub(in crate::http::openapi) fn words(words: &[&str]) -> Value {
     json!({ "type": "string", "enum": words })
 }
 
@@ -133,7 +134,9 @@ pub(in crate::http::openapi) fn grant_request_status() -> Value {
 /// All of them.
 pub(in crate::http::openapi) fn all() -> Map<String, Value> {
     let mut all = Map::new();
-    for (name, schema) in basics().into_iter().chain(commands::all()).chain(answers::all()) {
+    for (name, schema) in
+        basics().into_iter().chain(commands::all()).chain(answers::all()).chain(reviews::commands()).chain(reviews::answers())
+    {
         all.insert(name.to_owned(), schema);
     }
     all.insert("Problem".to_owned(), super::problems::schema());
