@@ -80,6 +80,8 @@ fn named(server: &Server, kind: &str, pointer: &str) -> BTreeMap<String, usize> 
 #[test]
 fn a_kill_in_the_middle_of_carrying_out_does_each_item_once() {
     let home = Home::new();
+    let permit = "@id(\"e2e-entities\")\npermit(principal == User::\"carol\", action == Elevon::Action::\"manageEntity\", resource);\n";
+    std::fs::write(home.policies().join("e2e.cedar"), permit).unwrap();
     let server = home.serve();
     furnish(&server);
     let plan = json!({
@@ -117,4 +119,52 @@ fn a_kill_in_the_middle_of_carrying_out_does_each_item_once() {
     server.kill();
     let rebuilt = elevon(&["rebuild", "--data", home.data().to_str().unwrap()]);
     assert_eq!(rebuilt.code, 0, "{rebuilt:?}");
+}
+
+#[test]
+fn a_review_by_the_command_line() {
+    let home = Home::new();
+    let server = home.serve();
+    let grant = json!({"principal": uid(("User", "alice")), "role": "reader", "justification": "x"});
+    let eligibility = server.post(CAROL, "/v1/eligibilities", grant, 201)["id"].as_str().unwrap().to_owned();
+    let define = ["review", "define", "--name", "Readers", "--role", "reader", "--reviewer", "User::\"bob\"", "--first", "9999-01-31"];
+    let (code, definition) = server.cli_json(CAROL, &define);
+    assert_eq!((code, &definition["stages"][0]["days"]), (0, &json!(14)), "{definition}");
+    let definition = definition["id"].as_str().unwrap();
+    assert!(server.cli(CAROL, &["review", "definitions"]).stdout.contains("9999-01-31T00:00:00.000Z"));
+    let (code, opened) = server.cli_json(CAROL, &["review", "start", definition]);
+    assert_eq!(code, 0, "{opened}");
+    let id = opened["id"].as_str().unwrap();
+    until(&server, &format!("/v1/reviews/{id}"), "its items are taken", |shown| shown["status"] == "in_progress");
+
+    assert!(server.cli("bob", &["review", "list"]).stdout.contains("in progress"));
+    let items = server.cli("bob", &["review", "items", id]);
+    assert!(items.stdout.contains("alice") && items.stdout.contains(&eligibility) && items.stdout.contains("never"), "{items:?}");
+    let refused = server.cli("dave", &["review", "decide", id, &eligibility, "--deny", "--reason", "x"]);
+    assert_eq!((refused.code, refused.stderr.contains("does not decide")), (1, true), "{refused:?}");
+    let decided = server.cli("bob", &["review", "decide", id, &eligibility, "--deny", "--reason", "=1+1"]);
+    assert!(decided.code == 0 && decided.stdout.contains("1 denied"), "{decided:?}");
+    let complete = server.cli(CAROL, &["review", "complete", id]);
+    assert!(complete.code == 0 && complete.stderr.contains("elevon review apply"), "{complete:?}");
+    assert_eq!(server.cli(CAROL, &["review", "apply", id]).code, 0);
+    until(&server, &format!("/v1/reviews/{id}"), "it is carried out", |shown| shown["status"] == "applied");
+    for (format, holds) in [("json", "\"removed\""), ("csv", "\"'=1+1\""), ("html", "<td><bdi>removed</bdi></td>")] {
+        let file = home.path().join(format);
+        let ran = server.cli(CAROL, &["review", "report", id, "--format", format, "--file", file.to_str().unwrap()]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        let printed = server.cli(CAROL, &["review", "report", id, "--format", format]).stdout;
+        assert!(std::fs::read_to_string(&file).unwrap().contains(holds) && printed.contains(holds), "{format}: {printed}");
+    }
+    let denied = server.cli("alice", &["review", "report", id, "--format", "html"]);
+    assert_eq!(denied.code, 1, "{denied:?}");
+
+    // all of it from a file, and changed
+    let file = home.path().join("plan.json");
+    let plan = json!({"name": "Mine", "stages": [{"self": true, "days": 3}, {"reviewers": [uid(("Group", "security"))], "days": 4}],
+                      "recurrence": {"every": "weekly", "first": "9998-01-01", "time_zone": "Europe/Berlin"}});
+    std::fs::write(&file, plan.to_string()).unwrap();
+    let (code, changed) = server.cli_json(CAROL, &["review", "change", definition, "--from", file.to_str().unwrap()]);
+    assert_eq!((code, &changed["next"]), (0, &json!("9997-12-31T23:00:00.000Z")), "{changed}");
+    assert!(server.cli(CAROL, &["review", "end", definition, "--reason", "enough"]).stdout.contains("ended"));
+    assert_eq!(server.cli(CAROL, &["review", "decide", id, "nonsense", "--deny", "--reason", "x"]).code, 2);
 }

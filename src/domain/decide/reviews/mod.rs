@@ -15,7 +15,7 @@ use crate::domain::id::{ReviewDefinitionId, ReviewId, Uid};
 use crate::domain::rejection::Rejection;
 use crate::domain::review::{
     Decided, MAX_DECIDED, MAX_NAMED, MAX_REVIEW_STAGES, MAX_STAGE_DAYS, Review, ReviewDefinition, ReviewOf, ReviewPlan, ReviewState,
-    Reviewers, Subject, Upcoming,
+    ReviewStatus, Reviewers, Subject, Upcoming,
 };
 use crate::domain::standing::{Presence, presence};
 use crate::domain::text::Text;
@@ -23,6 +23,8 @@ use crate::domain::time::{Duration, Timestamp};
 
 use who::{Part, part_in};
 
+/// A plan is shorter than this, as JSON.
+const MAX_PLAN_BYTES: usize = 64 * 1024;
 /// How far back a first occurrence may lie, in days.
 const OLDEST_FIRST_DAYS: u64 = 366;
 
@@ -154,9 +156,12 @@ fn plan_in_order(case: &Case<'_>, plan: &ReviewPlan) -> Result<(), Rejection> {
     if !(1..=100).contains(&plan.confirm_above) {
         return Err(wrong("`confirm_above` is a share in percent, from 1 to 100"));
     }
-    let most = [plan.roles.len(), plan.scopes.len()].into_iter().max().unwrap_or(0);
-    if most > MAX_NAMED {
+    if plan.roles.len().max(plan.scopes.len()) > MAX_NAMED {
         return Err(wrong(format!("at most {MAX_NAMED} roles and as many scopes can be named; leave them out to mean all")));
+    }
+    // it stands in the record that opens each of its reviews
+    if serde_json::to_string(plan).map_or(MAX_PLAN_BYTES, |text| text.len()) >= MAX_PLAN_BYTES {
+        return Err(wrong(format!("it names so much that it is longer than {MAX_PLAN_BYTES} bytes; name groups, or containers of scopes")));
     }
     for (number, stage) in (1..).zip(&plan.stages) {
         if !(1..=MAX_STAGE_DAYS).contains(&stage.days) {
@@ -226,16 +231,19 @@ fn found(case: &Case<'_>, id: &ReviewId) -> Result<Review, Rejection> {
     Ok((*found).clone())
 }
 
-/// That a review takes no decisions any more, or not yet.
-fn over(review: &Review) -> Rejection {
-    let (status, at) = match review.state {
-        ReviewState::InProgress { ends_at, .. } => ("completed".to_owned(), Some(ends_at)),
-        ReviewState::Completed { at } | ReviewState::Applying { at, .. } | ReviewState::Applied { at } => {
-            (review.status().as_str().to_owned(), Some(at))
-        }
-        ReviewState::NotStarted { .. } => (review.status().as_str().to_owned(), Some(review.opened_at)),
+/// That a review stands where the command does not take it, and since when.
+fn stands(review: &Review) -> Rejection {
+    let at = match review.state {
+        ReviewState::Completed { at } | ReviewState::Applying { at, .. } | ReviewState::Applied { at } => at,
+        ReviewState::NotStarted { .. } | ReviewState::InProgress { .. } => review.opened_at,
     };
-    Rejection::NotInState { id: review.id.to_string(), status, at }
+    Rejection::NotInState { id: review.id.to_string(), status: review.status().as_str().to_owned(), at: Some(at) }
+}
+
+/// That a review takes no decisions any more, or not yet. One whose time is over has ended, whether or not that is recorded.
+fn over(review: &Review) -> Rejection {
+    let ReviewState::InProgress { ends_at, .. } = review.state else { return stands(review) };
+    Rejection::NotInState { id: review.id.to_string(), status: ReviewStatus::Completed.as_str().to_owned(), at: Some(ends_at) }
 }
 
 /// Ends the asking before its time. What was decided stands; the rest goes by the rule for want of an answer.
@@ -243,7 +251,7 @@ pub(super) fn complete(case: &Case<'_>, id: &ReviewId, reason: Option<&Text>) ->
     let permitted = managed(case)?;
     let review = found(case, id)?;
     if !matches!(review.state, ReviewState::InProgress { .. }) {
-        return Err(over(&review));
+        return Err(stands(&review));
     }
     let events = run::completed(&review, reason.map(Text::digest));
     Ok(Decision::permitted(permitted, events, Outcome::ReviewChanged(id.clone())))
@@ -254,7 +262,7 @@ pub(super) fn apply(case: &Case<'_>, id: &ReviewId, confirm: Option<u32>) -> Res
     let permitted = managed(case)?;
     let review = found(case, id)?;
     if !matches!(review.state, ReviewState::Completed { .. }) {
-        return Err(over(&review));
+        return Err(stands(&review));
     }
     let removals = review.removals();
     if (review.is_mass() || confirm.is_some()) && confirm != Some(removals) {

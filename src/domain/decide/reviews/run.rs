@@ -18,8 +18,10 @@ use crate::domain::review::{
 use crate::domain::text::TextDigest;
 use crate::domain::time::{Duration, Timestamp};
 
-/// Most items that stay and are recorded in the record of one that goes.
-const MAX_KEPT: usize = 100;
+/// About as many items that stay are recorded in one record, at most.
+const MAX_KEPT: usize = 90;
+/// Items that are read at a time.
+const PAGE: usize = 10;
 
 /// The next step, where there is one to take now.
 pub(in crate::domain::decide) fn step(case: &Case<'_>, id: &ReviewId) -> Result<Vec<Event>, Rejection> {
@@ -79,25 +81,29 @@ pub(super) fn completed(review: &Review, reason: Option<TextDigest>) -> Vec<Even
 /// Carries out what comes next: one item that goes, and those before it that stay.
 fn carry_out(case: &Case<'_>, review: &Review, after: Option<&Subject>) -> Result<Vec<Event>, Unavailable> {
     let mut events = Vec::new();
-    let entries = case.facts.review_entries(&review.id, after, MAX_KEPT)?;
-    let last = entries.len() < MAX_KEPT;
-    for entry in entries.iter().filter(|entry| entry.applied.is_none()) {
-        let removed = entry.is_removed(review.plan.no_answer);
-        let taken = if removed { take_away(case, entry)? } else { Vec::new() };
-        let applied = match (removed, taken.is_empty()) {
-            (false, _) => Applied::Kept,
-            (true, true) => Applied::Gone,
-            (true, false) => Applied::Removed,
-        };
-        events.extend(taken);
-        events.push(Event::ReviewItemApplied { id: review.id.clone(), subject: entry.item.subject.clone(), applied });
-        if applied == Applied::Removed {
+    let mut last = after.cloned();
+    while events.len() < MAX_KEPT {
+        let entries = case.facts.review_entries(&review.id, last.as_ref(), PAGE)?;
+        if entries.is_empty() {
+            let Tally { items, removed, .. } = review.tally;
+            events.push(Event::ReviewApplied { id: review.id.clone(), items, removed });
             return Ok(events);
         }
-    }
-    if last {
-        let Tally { items, removed, .. } = review.tally;
-        events.push(Event::ReviewApplied { id: review.id.clone(), items, removed });
+        last = entries.last().map(|entry| entry.item.subject.clone());
+        for entry in entries.iter().filter(|entry| entry.applied.is_none()) {
+            let goes = entry.is_removed(review.plan.no_answer);
+            let taken = if goes { take_away(case, entry)? } else { Vec::new() };
+            let applied = match (goes, taken.is_empty()) {
+                (false, _) => Applied::Kept,
+                (true, true) => Applied::Gone,
+                (true, false) => Applied::Removed,
+            };
+            events.extend(taken);
+            events.push(Event::ReviewItemApplied { id: review.id.clone(), subject: entry.item.subject.clone(), applied });
+            if applied == Applied::Removed {
+                return Ok(events);
+            }
+        }
     }
     Ok(events)
 }
