@@ -52,6 +52,11 @@ def seeded():
         if grant["end"]:
             asked = {"duration": "P1D", "justification": "x"}
             found["grant-requests"].append(post(grant["principal"]["id"], f"/v1/eligibilities/{grant['id']}/extend", asked))
+    plan = {"name": "Readers", "roles": ["reader"], "stages": [{"reviewers": [{"type": "User", "id": "bob"}], "days": 7}]}
+    for every in ("once", "monthly"):
+        defined = post("carol", "/v1/reviews/definitions", {**plan, "recurrence": {"every": every, "first": "9998-01-31"}})
+        found.setdefault("definitions", []).append(defined)
+        found.setdefault("reviews", []).append(defined and post("carol", f"/v1/reviews/definitions/{defined['id']}/start", {}))
     return {name: [one for one in all if one] for name, all in found.items()}
 
 
@@ -67,7 +72,8 @@ def is_positive(case):
 
 def about_something(case):
     """Half of the made-up ids become ids of what is there."""
-    things = THINGS.get(case.path.split("/")[2] if case.path.count("/") > 2 else "", [])
+    parts = case.path.split("/")
+    things = THINGS.get("definitions" if parts[3:4] == ["definitions"] else parts[2] if len(parts) > 3 else "", [])
     if things and "id" in (case.path_parameters or {}) and is_positive(case):
         turn = next(TURNS)
         if turn % 2:

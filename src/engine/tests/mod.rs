@@ -7,6 +7,7 @@ mod reading;
 mod sample;
 mod time;
 mod tried;
+mod uses;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
