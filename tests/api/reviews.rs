@@ -201,10 +201,12 @@ fn an_emergency_waits_for_security_to_look_at_it() {
 fn what_is_wrong_with_a_definition_or_a_decision_is_named() {
     let api = Api::start();
     let stage = |stage: Value| json!({ "stages": [stage] });
-    let rows: [(Value, u16, &str, &str); 14] = [
+    let rows: [(Value, u16, &str, &str); 16] = [
         (json!({ "stages": [] }), 422, "review_invalid", "one to 3"),
         (stage(json!({ "reviewers": [user("bob")] })), 400, "missing_member", "`days`"),
-        (stage(json!({ "days": 3 })), 422, "review_invalid", "names no reviewers"),
+        (stage(json!({ "days": 3.0 })), 422, "review_invalid", "names no reviewers"),
+        (stage(json!({ "self": true, "days": 3.5 })), 400, "malformed_member", "a whole number"),
+        (stage(json!({ "self": true, "days": -1 })), 400, "malformed_member", "a whole number"),
         (stage(json!({ "reviewers": [user("bob")], "self": true, "days": 3 })), 400, "conflicting_members", "`self`"),
         (stage(json!({ "reviewers": [user("nobody")], "days": 3 })), 422, "unknown_principal", "nobody"),
         (stage(json!({ "reviewers": [user("bob")], "days": 3, "x": 1 })), 400, "unknown_member", "`x`"),

@@ -44,11 +44,11 @@ pub(super) fn definition(sent: &Sent) -> Result<(ReviewPlan, Schedule, bool), Pr
         roles: members.optional::<Vec<RoleName>>("roles")?.unwrap_or_default(),
         scopes: members.entities("scopes")?,
         covers: word(&mut members, "covers", &Covers::ALL.map(Covers::as_str))?.unwrap_or(Covers::Both),
-        inactive_days: members.optional("inactive_days")?,
+        inactive_days: number(&mut members, "inactive_days")?,
         stages: stages.into_iter().map(stage).collect::<Result<_, _>>()?,
         no_answer: word(&mut members, "no_answer", &NoAnswer::ALL.map(NoAnswer::as_str))?.unwrap_or(NoAnswer::NoChange),
         auto_apply: members.optional("auto_apply")?.unwrap_or(false),
-        confirm_above: members.optional("confirm_above")?.unwrap_or(CONFIRM_ABOVE),
+        confirm_above: number(&mut members, "confirm_above")?.unwrap_or(CONFIRM_ABOVE),
         reminders: members.optional("reminders")?.unwrap_or(true),
     };
     members.finish(&[])?;
@@ -78,9 +78,20 @@ fn stage(value: Value) -> Result<ReviewStage, Problem> {
         (true, true) => Reviewers::Holder,
         (_, false) => Reviewers::Selected(listed),
     };
-    let stage = ReviewStage { reviewers, fallback: members.entities("fallback")?, days: members.required("days")? };
+    let days =
+        number(&mut members, "days")?.ok_or_else(|| missing("days", "`days` is missing; say for how long the stage takes decisions"))?;
+    let stage = ReviewStage { reviewers, fallback: members.entities("fallback")?, days };
     members.finish(&[])?;
     Ok(stage)
+}
+
+/// Takes a number without a fraction: `14.0` is one in JSON, too.
+fn number(members: &mut Members, name: &'static str) -> Result<Option<u32>, Problem> {
+    let Some(given) = members.optional::<f64>(name)? else { return Ok(None) };
+    let whole = given.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&given);
+    // what has no fraction and lies in these bounds is written without a point
+    let read = whole.then(|| format!("{given:.0}").parse().ok()).flatten();
+    read.map(Some).ok_or_else(|| malformed_member(name, format_args!("write a whole number from 0 to {}", u32::MAX)))
 }
 
 /// Takes one of a few words.
@@ -393,7 +404,7 @@ pub(super) async fn complete(asker: Asker, Path(id): Path<String>, sent: Sent) -
 pub(super) async fn apply(asker: Asker, Path(id): Path<String>, sent: Sent) -> Result<Answer, Problem> {
     let id = review_id(&id)?;
     let mut members = sent.members_or_none()?;
-    let (confirm, dry_run) = (members.optional("confirm")?, members.dry_run()?);
+    let (confirm, dry_run) = (number(&mut members, "confirm")?, members.dry_run()?);
     members.finish(&[])?;
     let done = asker.submit(&sent, Command::ApplyReview { id, confirm }, dry_run).await?;
     reviewed(asker, done).await
