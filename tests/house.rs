@@ -54,7 +54,7 @@ const CRATES: [(&str, &[&str]); 13] = [
     ("postcard", &["store"]),
     ("axum", &["http"]),
     ("hyper", &["http"]),
-    ("ureq", &["command line"]),
+    ("ureq", &["running", "command line"]),
     ("x509_cert", &["identity"]),
     ("aws_lc_rs", &["identity"]),
     ("clap", &["command line"]),

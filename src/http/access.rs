@@ -5,7 +5,7 @@ use http::header::{AUTHORIZATION, HOST};
 
 use crate::domain::facts::{Action, Object, Question, Refusal};
 use crate::domain::{Actor, Caller, Rejection, Unavailable};
-use crate::identity::{Presented, is_loopback_host, known_spelling};
+use crate::identity::{BadCredential, Presented, is_loopback_host, known_spelling};
 
 use super::Server;
 use super::problem::{self, Problem};
@@ -27,13 +27,32 @@ impl Server {
         if named.is_some_and(is_loopback_host) && in_uri { Ok(()) } else { Err(problem::foreign_host()) }
     }
 
-    /// Who calls. A request without a credential is refused as well: whoever needs none does not ask.
-    pub(super) fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+    /// Who calls. A request without a credential is refused as well: whoever needs none does not ask. A credential of a key that its issuer
+    /// may have begun to use just now is looked at once more when the keys were fetched.
+    pub(super) async fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+        match self.identify(headers) {
+            Err(bad) => match bad.unknown_key_of() {
+                Some(issuer) if self.upkeep.fetch_keys(issuer).await => self.authenticate_at_once(headers),
+                Some(_) | None => Err(problem::bad_credential(&bad, self.authenticator.challenge())),
+            },
+            found @ Ok(_) => self.known(found),
+        }
+    }
+
+    /// Who calls, by the keys that are at hand.
+    pub(super) fn authenticate_at_once(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+        self.known(self.identify(headers))
+    }
+
+    fn identify(&self, headers: &HeaderMap) -> Result<Option<Caller>, BadCredential> {
         let authorization: Vec<&[u8]> =
             headers.get_all(AUTHORIZATION).iter().take(MAX_AUTHORIZATIONS).map(http::HeaderValue::as_bytes).collect();
-        let challenge = self.authenticator.challenge();
         let now = self.engine.moment().now;
-        let found = self.authenticator.authenticate(&Presented { authorization: &authorization, ..Presented::default() }, now);
+        self.authenticator.authenticate(&Presented { authorization: &authorization, ..Presented::default() }, now)
+    }
+
+    fn known(&self, found: Result<Option<Caller>, BadCredential>) -> Result<Caller, Problem> {
+        let challenge = self.authenticator.challenge();
         let mut caller = match found {
             Ok(Some(caller)) => caller,
             Ok(None) => return Err(problem::no_credential(challenge)),

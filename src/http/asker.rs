@@ -37,7 +37,7 @@ impl FromRequestParts<Arc<Server>> for Asker {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, server: &Arc<Server>) -> Result<Self, Problem> {
-        let caller = server.authenticate(&parts.headers)?;
+        let caller = server.authenticate(&parts.headers).await?;
         server.wait_for_seq(&parts.headers).await?;
         Ok(Self { server: Arc::clone(server), caller, seq: server.engine.view().seq })
     }

@@ -99,7 +99,7 @@ async fn evaluation<B>(server: &Server, parts: &Parts, body: B) -> Result<Respon
 where
     B: hyper::body::Body<Data = bytes::Bytes, Error = hyper::Error>,
 {
-    let caller = server.authenticate(&parts.headers)?;
+    let caller = server.authenticate(&parts.headers).await?;
     if !is_json(&parts.headers) {
         return Err(problem::not_json());
     }
@@ -182,7 +182,7 @@ fn entity(body: &mut Map<String, Value>, name: &str) -> Result<(Uid, Map<String,
 }
 
 async fn elevated(server: &Server, parts: &Parts) -> Result<Answer, Problem> {
-    let caller = server.authenticate(&parts.headers)?;
+    let caller = server.authenticate(&parts.headers).await?;
     server.wait_for_seq(&parts.headers).await?;
     let mut params = Params::of(&parts.uri)?;
     let missing = || problem::bad_parameter("principal_type", "it is missing; name the principal by `principal_type` and `principal_id`");

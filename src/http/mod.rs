@@ -56,12 +56,27 @@ pub trait PolicyFolder: Send + Sync {
     fn path(&self) -> &Path;
 }
 
+/// Whether identifying a caller once more may help.
+pub type Fetching<'a> = Pin<Box<dyn Future<Output = bool> + Send + 'a>>;
+
+/// What whoever wires the server keeps in order beside the engine: its configuration, and the keys of issuers.
+pub trait Upkeep: Send + Sync {
+    /// Fetches an issuer's keys anew, because a credential names one that is not known; no more often and waiting no longer than the
+    /// limits on that allow, for whoever sent the credential has shown nothing yet.
+    fn fetch_keys<'a>(&'a self, issuer: &'a str) -> Fetching<'a>;
+
+    /// Whether something of it is not as it should be: the last configuration was not taken, or an issuer's keys cannot be had.
+    fn degraded(&self) -> bool;
+}
+
 /// Everything that answering takes.
 pub struct Server {
     /// Decides.
     pub engine: Arc<Engine>,
     /// Says who calls.
     pub authenticator: Arc<dyn Authenticator>,
+    /// Keeps in order what that rests on.
+    pub upkeep: Arc<dyn Upkeep>,
     /// Counts.
     pub metrics: Arc<Metrics>,
     /// Where policies come from.

@@ -177,15 +177,21 @@ pub struct Told(pub Problem);
 /// No credential where one is needed.
 #[must_use]
 pub fn no_credential(challenge: &str) -> Problem {
-    let detail = "no credential came with the request; send `Authorization: Dev User::\"you\"` to a server started with `--dev`";
+    let detail = if challenge.starts_with("Dev") {
+        "no credential came with the request; this server was started with `--dev` and takes `Authorization: Dev User::\"you\"`"
+    } else {
+        "no credential came with the request; `WWW-Authenticate` says which kind is taken here"
+    };
     Problem::new(StatusCode::UNAUTHORIZED, "no_credential", "a credential is needed", detail).header(WWW_AUTHENTICATE, challenge)
 }
 
 /// A credential that is not to be believed.
 #[must_use]
 pub fn bad_credential(bad: &BadCredential, challenge: &str) -> Problem {
+    // RFC 6750, section 3.1: whoever sent a token learns that it was the token, and from this header no more than that
+    let challenge = if challenge.starts_with("Bearer ") { format!("{challenge}, error=\"invalid_token\"") } else { challenge.to_owned() };
     Problem::new(StatusCode::UNAUTHORIZED, "bad_credential", "the credential is not to be believed", bad.to_string())
-        .header(WWW_AUTHENTICATE, challenge)
+        .header(WWW_AUTHENTICATE, &challenge)
 }
 
 /// A `Host` that is not this machine's own.

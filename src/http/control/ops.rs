@@ -31,7 +31,7 @@ pub(super) async fn readyz(State(server): State<Arc<Server>>) -> Answer {
         "time_trusted": health.time_trusted,
         "revision": health.revision,
         "bundle_age_seconds": health.bundle_age.secs(),
-        "degraded": health.degraded,
+        "degraded": health.degraded || server.upkeep.degraded(),
     });
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     Answer::ok(server.engine.view().seq, body).status(status)
@@ -40,7 +40,7 @@ pub(super) async fn readyz(State(server): State<Arc<Server>>) -> Answer {
 /// `GET /metrics`.
 pub(super) async fn metrics(State(server): State<Arc<Server>>, headers: HeaderMap) -> Result<Response, Problem> {
     if !server.open_metrics {
-        let caller = server.authenticate(&headers)?;
+        let caller = server.authenticate(&headers).await?;
         server.demand(&caller, Action::ReadMetrics, Object::Sidecar)?;
     }
     let text = server.metrics.text(&server.engine);
