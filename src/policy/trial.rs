@@ -285,7 +285,7 @@ fn read_own(ask: &Section<'_>, definitions: &Definitions, principal: Uid, action
             only(&["resource"]);
             Object::SubjectKind(needed("resource")?.id().to_owned())
         }
-        Action::ManageEntity | Action::ManageMembership => {
+        Action::ManageEntity | Action::ManageMembership | Action::RevokePrincipal => {
             only(&["resource"]);
             Object::Entity(needed("resource")?)
         }
