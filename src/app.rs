@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use arc_swap::ArcSwap;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, Semaphore, watch};
@@ -16,8 +16,8 @@ use crate::domain::command::BundleSource;
 use crate::domain::{Actor, Outcome, Revision};
 use crate::engine::ports::Clock;
 use crate::engine::{Engine, EngineConfig, Observer, Parts, Reply, StartError, SubmitError, SystemClock};
-use crate::http::{Metrics, PolicyFolder, ReloadError, Reloading, Server, limits};
-use crate::identity::Dev;
+use crate::http::{Bind, EdgeLimits, Listen, Metrics, Planes, PolicyFolder, ReloadError, Reloading, Server, limits};
+use crate::identity::{Accepted, Accepts, Dev};
 use crate::policy::{Bundle, BundleError, Watcher, digest_of};
 use crate::store::{FolderDesk, Mode, OpenError, Opened, Store};
 use crate::telemetry::{self, TelemetryError};
@@ -179,7 +179,7 @@ pub fn start(config: ServeConfig) -> Result<Running, AppError> {
         .build()
         .map_err(system("threads cannot be started"))?;
     // Before anything is opened: where the address is taken, nothing is changed.
-    let listener = runtime.block_on(TcpListener::bind(config.listen)).map_err(|error| AppError::Listen { listen: config.listen, error })?;
+    let listener = std::net::TcpListener::bind(config.listen).map_err(|error| AppError::Listen { listen: config.listen, error })?;
     let address = listener.local_addr().map_err(|error| AppError::Listen { listen: config.listen, error })?;
     let metrics = Arc::new(Metrics::new());
     let clock = Clocks::of(&config);
@@ -193,7 +193,6 @@ pub fn start(config: ServeConfig) -> Result<Running, AppError> {
     let watcher = runtime.block_on(async { watch(&folder, known) })?;
     let server = Arc::new(Server {
         engine: Arc::clone(&engine),
-        authenticator: Arc::new(Dev),
         metrics: Arc::clone(&metrics),
         policies: folder,
         open_metrics: config.dev && config.listen.ip().is_loopback(),
@@ -202,10 +201,19 @@ pub fn start(config: ServeConfig) -> Result<Running, AppError> {
         bundle_jobs: Semaphore::new(limits::MAX_BUNDLE_JOBS),
         subscribers: Arc::new(Semaphore::new(limits::MAX_SUBSCRIBERS)),
     });
+    let accepts = Accepts::new(vec![Accepted::Dev(Dev)]).map_err(|bad| system("callers cannot be told")(io::Error::other(bad)))?;
+    let listen = Listen {
+        name: "dev".to_owned(),
+        at: Bind::Tcp(listener),
+        tls: None,
+        accepts: Arc::new(ArcSwap::from_pointee(accepts)),
+        planes: Planes::ALL,
+        limits: EdgeLimits::default(),
+    };
     let stop = Arc::new(Notify::new());
     let told = Arc::clone(&stop);
     let serving = runtime.spawn(async move {
-        if let Err(error) = crate::http::serve(listener, server, async move { told.notified().await }).await {
+        if let Err(error) = crate::http::serve(vec![listen], server, async move { told.notified().await }).await {
             tracing::error!(%error, "serving broke off");
         }
     });
