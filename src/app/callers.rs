@@ -10,9 +10,10 @@ use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
 
 use super::keys::KeyRing;
-use crate::config::{BadFile, Credentials, ListenerSettings, Settings};
+use super::outbound::bounded;
+use crate::config::{BadFile, ClientCertificate, Credentials, ListenerSettings, Settings, TlsSettings};
 use crate::domain::CredentialKind;
-use crate::http::{Fetching, Upkeep};
+use crate::http::{self, Fetching, Upkeep};
 use crate::identity::{Accepted, Accepts, BadSettings, Certificates, Dev, Issuer, Oidc, Peers, Tokens};
 
 /// Why credentials cannot be taken as the settings say.
@@ -45,15 +46,24 @@ impl BadCallers {
     }
 }
 
+/// Largest file with a certificate, a key or authorities, in bytes.
+const MAX_PEM_BYTES: u64 = 1 << 20;
+
 type Rings = BTreeMap<String, Arc<KeyRing>>;
 
 /// Whom the listeners of a server believe.
 pub(super) struct Callers {
     started: Started,
-    listeners: Vec<Arc<ArcSwap<Accepts>>>,
+    doors: Vec<Door>,
     rings: ArcSwap<Rings>,
     stale: AtomicBool,
     reloading: Mutex<()>,
+}
+
+/// What of a listener can change while it is open.
+pub(super) struct Door {
+    pub(super) accepts: Arc<ArcSwap<Accepts>>,
+    pub(super) tls: Option<Arc<ArcSwap<rustls::ServerConfig>>>,
 }
 
 /// What a server was started with, and keeps until it is started again.
@@ -64,7 +74,7 @@ struct Started {
 
 /// What a configuration comes to.
 struct Read {
-    accepts: Vec<Accepts>,
+    doors: Vec<(Accepts, Option<rustls::ServerConfig>)>,
     rings: Rings,
 }
 
@@ -73,16 +83,23 @@ impl Callers {
         let read = take(&settings.listeners, &settings.credentials, &Rings::new())?;
         Ok(Self {
             started: Started { file: settings.file.clone(), settings: settings.clone() },
-            listeners: read.accepts.into_iter().map(|accepts| Arc::new(ArcSwap::from_pointee(accepts))).collect(),
+            doors: read
+                .doors
+                .into_iter()
+                .map(|(accepts, tls)| Door {
+                    accepts: Arc::new(ArcSwap::from_pointee(accepts)),
+                    tls: tls.map(|tls| Arc::new(ArcSwap::from_pointee(tls))),
+                })
+                .collect(),
             rings: ArcSwap::from_pointee(read.rings),
             stale: AtomicBool::new(false),
             reloading: Mutex::new(()),
         })
     }
 
-    /// What each listener accepts, in their order.
-    pub(super) fn listeners(&self) -> &[Arc<ArcSwap<Accepts>>] {
-        &self.listeners
+    /// What each listener goes by, in their order.
+    pub(super) fn doors(&self) -> &[Door] {
+        &self.doors
     }
 
     /// Fetches every issuer's keys for the first time, and goes on to do so. A provider that does not answer does not keep the server from
@@ -114,8 +131,11 @@ impl Callers {
             }
         }
         self.rings.store(Arc::new(read.rings));
-        for (listener, accepts) in self.listeners.iter().zip(read.accepts) {
-            listener.store(Arc::new(accepts));
+        for (door, (accepts, tls)) in self.doors.iter().zip(read.doors) {
+            if let (Some(shown), Some(tls)) = (&door.tls, tls) {
+                shown.store(Arc::new(tls));
+            }
+            door.accepts.store(Arc::new(accepts));
         }
         self.stale.store(false, Ordering::Relaxed);
         tracing::info!("the configuration was read again: tokens, issuers, keys, certificates and peers are as it says");
@@ -138,7 +158,10 @@ fn again(file: &Path, started: &Settings, before: &Rings) -> Result<Read, BadCal
         .iter()
         .map(|served| {
             let now = settings.listeners.iter().find(|listener| listener.name == served.name);
-            ListenerSettings { accept: now.unwrap_or(served).accept.clone(), ..served.clone() }
+            let now = now.unwrap_or(served);
+            // whether it speaks TLS at all is a matter of the start
+            let tls = served.tls.as_ref().map(|tls| now.tls.as_ref().unwrap_or(tls).clone());
+            ListenerSettings { accept: now.accept.clone(), tls, ..served.clone() }
         })
         .collect();
     take(&listeners, &settings.credentials, before)
@@ -156,6 +179,7 @@ fn needs_restart(started: &Settings, now: &Settings) -> Vec<&'static str> {
         ("log", started.log != now.log),
         ("listeners", listeners(started) != listeners(now)),
         ("metrics", started.open_metrics != now.open_metrics),
+        ("limits", started.limits != now.limits),
     ];
     rows.into_iter().filter(|(_, differs)| *differs).map(|(what, _)| what).collect()
 }
@@ -167,8 +191,20 @@ fn take(listeners: &[ListenerSettings], credentials: &Credentials, before: &Ring
         let ring = known.map_or_else(|| KeyRing::new(config).map_err(BadCallers::Named), |ring| Ok(Arc::clone(ring)))?;
         rings.insert(config.settings.issuer.clone(), ring);
     }
-    let accepts = listeners.iter().map(|listener| accepts(listener, credentials, &rings)).collect::<Result<_, _>>()?;
-    Ok(Read { accepts, rings })
+    let doors = listeners.iter().map(|listener| {
+        let tls = listener.tls.as_ref().map(|files| tls(listener, files)).transpose()?;
+        Ok::<_, BadCallers>((accepts(listener, credentials, &rings)?, tls))
+    });
+    Ok(Read { doors: doors.collect::<Result<_, _>>()?, rings })
+}
+
+fn tls(listener: &ListenerSettings, files: &TlsSettings) -> Result<rustls::ServerConfig, BadCallers> {
+    let bad = |why: &dyn std::fmt::Display| BadCallers::Named(format!("TLS of listener `{}`: {why}", listener.name));
+    let read = |path: &Path| bounded(path, MAX_PEM_BYTES).map_err(|why| bad(&format_args!("`{}`: {why}", path.display())));
+    let (certificate, key) = (read(&files.certificate)?, read(&files.key)?);
+    let authorities = files.client_ca.as_deref().map(read).transpose()?;
+    let required = files.client_certificate == ClientCertificate::Required;
+    http::tls_config(&certificate, &key, authorities.as_deref(), required).map_err(|why| bad(&why))
 }
 
 fn accepts(listener: &ListenerSettings, credentials: &Credentials, rings: &Rings) -> Result<Accepts, BadCallers> {

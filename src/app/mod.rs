@@ -19,7 +19,7 @@ use tokio::sync::{Notify, Semaphore};
 use crate::config::{Place, Settings};
 use crate::engine::ports::Clock;
 use crate::engine::{Engine, EngineConfig, Observer, Parts, StartError, SystemClock};
-use crate::http::{Metrics, limits};
+use crate::http::{Metrics, Server, limits};
 use crate::policy::{Bundle, BundleError, Watcher, digest_of};
 use crate::store::{FolderDesk, Mode, OpenError, Opened, Store};
 use crate::telemetry::{self, TelemetryError};
@@ -121,7 +121,7 @@ pub fn check(settings: &Settings) -> Result<(), AppError> {
 /// A server that runs in this process, on threads of its own. It stops when it is dropped.
 pub struct Running {
     runtime: Runtime,
-    address: SocketAddr,
+    address: Option<SocketAddr>,
     engine: Arc<Engine>,
     metrics: Arc<Metrics>,
     serving: Option<tokio::task::JoinHandle<()>>,
@@ -132,10 +132,10 @@ pub struct Running {
 }
 
 impl Running {
-    /// Where it listens.
+    /// Where it listens: the first of its listeners on TCP, or the loopback address without a port where there is none.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.address.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)))
     }
 
     /// Its engine.
@@ -201,7 +201,7 @@ pub fn start_with(settings: Settings) -> Result<Running, AppError> {
     let callers = Arc::new(Callers::new(&settings)?);
     // Before anything is opened: where an address is taken, nothing is changed.
     let bound = listening::bind(&settings.listeners)?;
-    let address = bound.address();
+    let address = bound.address;
     let metrics = Arc::new(Metrics::new());
     let clock = Clocks::of(&settings);
     let known = digest_of(&settings.policies).ok();
@@ -214,17 +214,24 @@ pub fn start_with(settings: Settings) -> Result<Running, AppError> {
     let watcher = runtime.block_on(async { folder::watch(&folder, &callers, known) })?;
     runtime.block_on(callers.first_keys());
     let stop = Arc::new(Notify::new());
-    let parts = listening::Answering {
+    let told = Arc::clone(&stop);
+    let listens = listening::listens(&settings.listeners, bound, &callers, &settings.limits);
+    let server = Arc::new(Server {
         engine: Arc::clone(&engine),
-        callers: Arc::clone(&callers),
+        upkeep: callers,
         metrics: Arc::clone(&metrics),
         policies: folder,
         open_metrics: settings.open_metrics,
-        subscribers: Arc::new(Semaphore::new(limits::MAX_SUBSCRIBERS)),
         #[cfg(feature = "test-clock")]
         clock: clock.test.clone(),
-    };
-    let serving = listening::serve(&runtime, bound, parts, &stop)?;
+        bundle_jobs: Semaphore::new(limits::MAX_BUNDLE_JOBS),
+        subscribers: Arc::new(Semaphore::new(limits::MAX_SUBSCRIBERS)),
+    });
+    let serving = runtime.spawn(async move {
+        if let Err(error) = crate::http::serve(listens, server, async move { told.notified().await }).await {
+            tracing::error!(%error, "serving broke off");
+        }
+    });
     runtime.block_on(folder::warn_of_shadowed(&engine));
     announce(&settings, address, &engine);
     let running = Running {
@@ -239,12 +246,12 @@ pub fn start_with(settings: Settings) -> Result<Running, AppError> {
         clock: clock.test,
     };
     if let Some(path) = &settings.port_file {
-        write_port(path, address.port()).map_err(|error| AppError::PortFile { path: path.clone(), error })?;
+        write_port(path, running.address().port()).map_err(|error| AppError::PortFile { path: path.clone(), error })?;
     }
     Ok(running)
 }
 
-fn announce(settings: &Settings, address: SocketAddr, engine: &Engine) {
+fn announce(settings: &Settings, address: Option<SocketAddr>, engine: &Engine) {
     if settings.dev {
         tracing::warn!("DEVELOPMENT MODE: every caller is believed, whoever it says it is. Loopback only; never for real use");
     }
@@ -253,13 +260,22 @@ fn announce(settings: &Settings, address: SocketAddr, engine: &Engine) {
     }
     for listener in &settings.listeners {
         let accept: Vec<&str> = listener.accept.iter().map(|kind| kind.as_str()).collect();
-        let planes: Vec<&str> =
-            [(listener.check, "check"), (listener.control, "control")].iter().filter(|(on, _)| *on).map(|(_, name)| *name).collect();
-        tracing::info!(listener = listener.name, at = %listener.at, tls = listener.tls.is_some(), ?planes, ?accept, "listens");
+        let at = match (&listener.at, address) {
+            (Place::Tcp(given), Some(address)) if given.port() == 0 => address.to_string(),
+            (at, _) => at.to_string(),
+        };
+        tracing::info!(
+            listener = listener.name,
+            at,
+            tls = listener.tls.is_some(),
+            check = listener.check,
+            control = listener.control,
+            ?accept,
+            "elevon listens"
+        );
     }
     let view = engine.view();
-    let scheme = if settings.listeners.first().is_some_and(|listener| listener.tls.is_some()) { "https" } else { "http" };
-    tracing::info!(%address, revision = %view.bundle.revision(), seq = view.seq, policies = view.bundle.policy_count(), "elevon listens on {scheme}://{address}");
+    tracing::info!(revision = %view.bundle.revision(), seq = view.seq, policies = view.bundle.policy_count(), "elevon serves");
 }
 
 /// Written whole and then named, so that whoever waits for the file never reads half of it.

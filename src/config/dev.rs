@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::{Credentials, ListenerSettings, Place, Settings};
 use crate::domain::CredentialKind;
+use crate::http::EdgeLimits;
 use crate::telemetry::LogConfig;
 
 /// How to run a server without a configuration file.
@@ -92,6 +93,7 @@ impl ServeConfig {
             dev: true,
             listeners: vec![listener],
             credentials: Credentials::default(),
+            limits: EdgeLimits::default(),
             open_metrics: true,
             test_clock: self.test_clock,
             port_file: self.port_file,

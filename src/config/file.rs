@@ -51,7 +51,7 @@ pub(super) struct File<'a> {
 
 impl File<'_> {
     fn settings(&self, path: &Path) -> Settings {
-        self.root.only(&keys::TOP, &["limits"]);
+        self.root.only(&keys::TOP, &[]);
         let listeners = self.listeners();
         let credentials = self.credentials(&listeners);
         Settings {
@@ -60,6 +60,7 @@ impl File<'_> {
             data: self.path(&self.root, "data").unwrap_or_default(),
             log: self.log(),
             dev: false,
+            limits: super::limits::read(self),
             open_metrics: self.metrics(&listeners),
             listeners,
             credentials,

@@ -41,13 +41,40 @@ const PATH: [&str; 3] = ["path", "principal", "groups"];
 const SUBJECT: [&str; 3] = ["name", "principal", "groups"];
 /// Keys of `[[unix]]`.
 pub(super) const UNIX: [&str; 4] = ["uid", "gid", "principal", "groups"];
+/// Keys of `[limits]`.
+pub(super) const LIMITS: [&str; 24] = [
+    "connections",
+    "connections_per_peer",
+    "checks_in_flight",
+    "control_in_flight",
+    "commands_per_second",
+    "command_burst",
+    "header_bytes",
+    "headers",
+    "handshake_timeout",
+    "head_timeout",
+    "body_timeout",
+    "request_timeout",
+    "write_timeout",
+    "idle_timeout",
+    "lifetime",
+    "drain_timeout",
+    "h2_streams",
+    "h2_pending_resets",
+    "h2_error_resets",
+    "h2_given_up",
+    "h2_stream_window",
+    "h2_connection_window",
+    "h2_ping_every",
+    "h2_ping_timeout",
+];
 /// Keys of `[metrics]`.
 pub(super) const METRICS: [&str; 1] = ["open"];
 
 /// Every key that has a value of its own, spelt out from the top.
 #[must_use]
 pub fn all() -> Vec<String> {
-    let tables: [(&str, &[&str]); 13] = [
+    let tables: [(&str, &[&str]); 14] = [
         ("log", &LOG),
         ("listeners", &LISTENER),
         ("listeners.tls", &TLS),
@@ -60,6 +87,7 @@ pub fn all() -> Vec<String> {
         ("mtls.paths", &PATH),
         ("mtls.subjects", &SUBJECT),
         ("unix", &UNIX),
+        ("limits", &LIMITS),
         ("metrics", &METRICS),
     ];
     let below = tables.into_iter().flat_map(|(table, keys)| keys.iter().map(move |key| format!("{table}.{key}")));

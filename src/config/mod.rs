@@ -8,6 +8,7 @@ mod credentials;
 mod dev;
 mod file;
 mod keys;
+mod limits;
 
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use crate::domain::{CredentialKind, Duration};
+use crate::http::EdgeLimits;
 use crate::identity::{CertificateSettings, IssuerSettings, PeerEntry, TokenEntry};
 use crate::policy::{BundleError, Problem};
 use crate::telemetry::LogConfig;
@@ -46,6 +48,8 @@ pub struct Settings {
     pub listeners: Vec<ListenerSettings>,
     /// Whom to believe.
     pub credentials: Credentials,
+    /// The bounds of each listener.
+    pub limits: EdgeLimits,
     /// Whether `/metrics` is open to callers without a credential.
     pub open_metrics: bool,
     /// Whether tests may move the clock.

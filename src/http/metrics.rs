@@ -94,6 +94,16 @@ struct RequestLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WhyLabels {
+    why: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PlaneLabels {
+    plane: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RevisionLabels {
     revision: String,
 }
@@ -111,6 +121,10 @@ pub struct Metrics {
     commit_records: Buckets,
     requests: Family<RequestLabels, Counter>,
     connections: Gauge,
+    refused: Family<WhyLabels, Counter>,
+    cut: Family<WhyLabels, Counter>,
+    shed: Family<PlaneLabels, Counter>,
+    rate_limited: Counter,
     subscribers: Gauge,
     journal_head: Gauge,
     active: Gauge,
@@ -149,6 +163,10 @@ impl Metrics {
             commit_records: Buckets::new(&COMMIT_RECORDS),
             requests: Family::default(),
             connections: Gauge::default(),
+            refused: Family::default(),
+            cut: Family::default(),
+            shed: Family::default(),
+            rate_limited: Counter::default(),
             subscribers: Gauge::default(),
             journal_head: Gauge::default(),
             active: Gauge::default(),
@@ -167,6 +185,10 @@ impl Metrics {
         registry.register("journal_commit_records", "Records in a commit", metrics.commit_records.clone());
         registry.register("http_requests", "Requests by method, route and status", metrics.requests.clone());
         registry.register("http_connections", "Open connections", metrics.connections.clone());
+        registry.register("http_connections_refused", "Connections refused, by why", metrics.refused.clone());
+        registry.register("http_connections_cut", "Connections that the server ended before their time, by why", metrics.cut.clone());
+        registry.register("http_requests_shed", "Requests turned away because too many were answered at once", metrics.shed.clone());
+        registry.register("commands_rate_limited", "Commands turned away because their caller gave too many", metrics.rate_limited.clone());
         registry.register("event_subscribers", "Callers that watch the journal", metrics.subscribers.clone());
         registry.register("journal_head", "Sequence of the journal's last record", metrics.journal_head.clone());
         registry.register("activations_active", "Activations recorded as active", metrics.active.clone());
@@ -182,6 +204,26 @@ impl Metrics {
     pub(super) fn connection(self: &Arc<Self>) -> OpenConnection {
         self.connections.inc();
         OpenConnection(Arc::clone(self))
+    }
+
+    /// A connection was refused: there were too many, or it could not be secured.
+    pub(super) fn refused(&self, why: &'static str) {
+        self.refused.get_or_create(&WhyLabels { why }).inc();
+    }
+
+    /// A connection was ended before its time.
+    pub(super) fn cut(&self, why: &'static str) {
+        self.cut.get_or_create(&WhyLabels { why }).inc();
+    }
+
+    /// A request was turned away because too many were answered at once.
+    pub(super) fn shed(&self, plane: &'static str) {
+        self.shed.get_or_create(&PlaneLabels { plane }).inc();
+    }
+
+    /// A command was turned away because its caller gave too many.
+    pub(super) fn rate_limited(&self) {
+        self.rate_limited.inc();
     }
 
     /// A caller began to watch the journal; it counts until what is returned is dropped.

@@ -1,7 +1,7 @@
 //! What Elevon speaks over HTTP: wire formats and nothing else. What is asked for is decided in the engine.
 //!
-//! Checks are matched first, on hyper itself; everything else goes through axum's router over the same hyper. Lost: two listeners,
-//! which would have to be kept apart and secured twice while there is one kind of credential.
+//! Checks are matched first, on hyper itself; everything else goes through axum's router over the same hyper. A listener serves both
+//! planes or one of them; what keeps a plane from the other's load is that they are counted apart, and not where they listen.
 
 pub mod limits;
 pub mod metrics;
@@ -10,11 +10,18 @@ pub mod strict;
 
 mod access;
 mod asker;
+mod conn;
 mod control;
 mod data;
 mod ids;
+mod listen;
+mod pulse;
+mod rate;
 mod reply;
 mod server;
+mod shed;
+mod smuggling;
+mod tls;
 mod views;
 
 use std::future::Future;
@@ -26,12 +33,13 @@ use tokio::sync::Semaphore;
 
 use crate::domain::Actor;
 use crate::engine::{Engine, Reply, SubmitError};
-use crate::identity::Authenticator;
 use crate::policy::BundleError;
 
 pub use control::endpoints;
+pub use limits::EdgeLimits;
+pub use listen::{Bind, Listen, Planes, serve};
 pub use metrics::Metrics;
-pub use server::serve;
+pub use tls::{BadTls, tls_config};
 
 /// Why the policy folder could not be reloaded.
 #[derive(Debug, thiserror::Error)]
@@ -73,9 +81,7 @@ pub trait Upkeep: Send + Sync {
 pub struct Server {
     /// Decides.
     pub engine: Arc<Engine>,
-    /// Says who calls.
-    pub authenticator: Arc<dyn Authenticator>,
-    /// Keeps in order what that rests on.
+    /// Keeps in order what callers are held against.
     pub upkeep: Arc<dyn Upkeep>,
     /// Counts.
     pub metrics: Arc<Metrics>,

@@ -288,6 +288,20 @@ pub fn busy(what: &str) -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "too much at once", detail).header(RETRY_AFTER, "1")
 }
 
+/// A caller that gives more commands than it may.
+#[must_use]
+pub fn rate_limited(wait: std::time::Duration) -> Problem {
+    let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1).to_string();
+    let detail = format!("too many commands from this caller; nothing was done, come back in {seconds} s");
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "too many commands", detail).header(RETRY_AFTER, &seconds)
+}
+
+/// A request whose parts can be read in two ways.
+#[must_use]
+pub fn ambiguous(why: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "ambiguous_request", "the request can be read in two ways", why)
+}
+
 /// A bundle that is refused, with each thing that is wrong with it.
 #[must_use]
 pub fn bundle_invalid(problems: &Value, text: String) -> Problem {
