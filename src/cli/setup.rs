@@ -21,14 +21,21 @@ pub(super) fn init(out: &Output, asked: &Init) -> Outcome {
         out.value(&json!({"config": config, "token": made.token, "administrator": made.administrator, "role": made.role}))?;
         return Ok(Done::Yes);
     }
-    out.line(&format!("`{}` holds a configuration, policies and data to begin with.\n", asked.dir.display()))?;
-    out.line(&format!("{} may activate `{}`. Its token is shown this once and is nowhere else:\n", made.administrator, made.role))?;
-    out.line(&format!("    {}\n", made.token))?;
-    out.line("Serve, and in another terminal be the administrator for a while:\n")?;
-    out.line(&format!("    elevon serve --config {config}"))?;
-    out.line("    export ELEVON_TOKEN=<that token>")?;
-    out.line(&format!("    elevon activate {} --reason \"first start\"", made.role))?;
-    out.line("    elevon status")?;
+    let text = [
+        format!("`{}` holds a configuration, policies and data to begin with.", asked.dir.display()),
+        String::new(),
+        format!("{} may activate `{}`. Its token is shown this once and is nowhere else:", made.administrator, made.role),
+        String::new(),
+        format!("    {}", made.token),
+        String::new(),
+        "Serve, and in another terminal be the administrator for a while:".to_owned(),
+        String::new(),
+        format!("    elevon serve --config {config}"),
+        "    export ELEVON_TOKEN=<that token>".to_owned(),
+        format!("    elevon activate {} --reason \"first start\"", made.role),
+        "    elevon status".to_owned(),
+    ];
+    text.iter().try_for_each(|line| out.line(line))?;
     Ok(Done::Yes)
 }
 
@@ -44,8 +51,10 @@ pub(super) fn token(out: &Output, asked: &NewToken) -> Outcome {
     }
     // a JSON string is a TOML string
     let text = |text: &str| Value::from(text).to_string();
-    out.line(&format!("The token is shown this once and is nowhere else:\n\n    {token}\n"))?;
-    out.line("Its entry, for the configuration; then send the server SIGHUP:\n")?;
+    let before = ["The token is shown this once and is nowhere else:", "", &format!("    {token}"), ""];
+    before.iter().try_for_each(|line| out.line(line))?;
+    out.line("Its entry, for the configuration; then send the server SIGHUP:")?;
+    out.line("")?;
     out.line("[[tokens]]")?;
     out.line(&format!("id = {}", text(&asked.id)))?;
     out.line(&format!("sha256 = \"{sha256}\""))?;

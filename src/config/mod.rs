@@ -10,9 +10,6 @@ mod file;
 mod keys;
 mod limits;
 
-#[cfg(test)]
-mod tests;
-
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
