@@ -11,7 +11,7 @@ DATA ?= data
 POLICIES ?= policies
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help tools run test test-long bench fmt lint dist
+.PHONY: help tools tools-test run test test-long bench fmt lint dist
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -19,12 +19,16 @@ help: ## This list
 tools: ## Install what the build needs and this machine lacks
 	@scripts/tools
 
+tools-test: ## Install what some tests speak to: a real OpenID provider, pinned
+	@scripts/tools-test
+
 run: tools ## Build, start a server on policies/ and data/, and print the walk-through
 	$(CARGO) build --release --locked $(FEATURES)
 	@scripts/walkthrough $(LISTEN)
 	$(TARGET)/release/elevon serve --policies $(POLICIES) --data $(DATA) --listen $(LISTEN) --dev
 
-test: tools ## Every test that a change has to pass
+test: export ELEVON_TEST_TOOLS := 1
+test: tools tools-test ## Every test that a change has to pass
 	$(CARGO) test --release --locked $(FEATURES) --doc
 	if $(CARGO) nextest --version >/dev/null 2>&1; then \
 		$(CARGO) nextest run --release --locked $(FEATURES); \
