@@ -292,7 +292,6 @@ fn what_could_not_be_served_does_not_start() {
     let rows = [
         (whole.replace("accept = [\"token\"]", "accept = []"), "accepts nothing"),
         (whole.replace("127.0.0.1:0", "0.0.0.0:0"), "clear text"),
-        (whole.replace("\"policies\"", "\"nothing\""), "nothing"),
         (whole.replace("127.0.0.1:0\"", "0.0.0.0:0\"\ntls = { certificate = \"none.pem\", key = \"none.key\" }"), "none.pem"),
         (format!("{whole}\n[[oidc]]\nissuer = \"x\"\n"), "no listener accepts `oidc`"),
     ];
@@ -322,6 +321,111 @@ fn what_could_not_be_served_does_not_start() {
     assert_eq!(both.code, 2, "{both:?}");
 }
 
+// TLS --------------------------------------------------------------------------------------------------------------------------------
+
+/// DER as PEM, in one line: nobody has to read it.
+fn pem(kind: &str, der: &[u8]) -> String {
+    use base64::Engine as _;
+    format!("-----BEGIN {kind}-----\n{}\n-----END {kind}-----\n", base64::engine::general_purpose::STANDARD.encode(der))
+}
+
+/// An authority of a test's own.
+struct Authority {
+    pem: String,
+    issuer: rcgen::Issuer<'static, rcgen::KeyPair>,
+}
+
+impl Authority {
+    fn new(name: &str) -> Self {
+        let mut params = rcgen::CertificateParams::default();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let pem = pem("CERTIFICATE", params.self_signed(&key).unwrap().der());
+        Self { pem, issuer: rcgen::Issuer::new(params, key) }
+    }
+
+    /// A certificate for these names, and its key, both PEM.
+    fn issue(&self, names: Vec<rcgen::SanType>) -> (String, String) {
+        let mut params = rcgen::CertificateParams::default();
+        params.subject_alt_names = names;
+        let key = rcgen::KeyPair::generate().unwrap();
+        (pem("CERTIFICATE", params.signed_by(&key, &self.issuer).unwrap().der()), pem("PRIVATE KEY", &key.serialize_der()))
+    }
+
+    fn issue_server(&self, to: &Path) {
+        let (certificate, key) = self.issue(vec![rcgen::SanType::IpAddress([127, 0, 0, 1].into())]);
+        fs::write(to.join("server.pem"), certificate).unwrap();
+        fs::write(to.join("server.key"), key).unwrap();
+    }
+}
+
+/// The status of `GET /v1/me` by TLS, with a client certificate where one is given; nothing, where TLS came to nothing.
+fn me_by_tls(url: &str, authority: &Path, client: Option<&(String, String)>) -> Option<(u16, Value)> {
+    use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
+    let roots = Certificate::from_pem(&fs::read(authority).unwrap()).unwrap();
+    let client = client.map(|(certificate, key)| {
+        let chain = [Certificate::from_pem(certificate.as_bytes()).unwrap()];
+        ClientCert::new_with_certs(&chain, PrivateKey::from_pem(key.as_bytes()).unwrap())
+    });
+    let tls = TlsConfig::builder()
+        .root_certs(RootCerts::new_with_certs(&[roots]))
+        .client_cert(client)
+        .unversioned_rustls_crypto_provider(std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .build();
+    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).proxy(None).tls_config(tls).build().into();
+    let mut reply = agent.get(format!("{url}/v1/me")).call().ok()?;
+    let text = reply.body_mut().read_to_string().ok()?;
+    Some((reply.status().as_u16(), serde_json::from_str(&text).unwrap()))
+}
+
+#[test]
+fn certificates_show_callers_and_are_exchanged_without_a_restart() {
+    let mut secure = Secure::new();
+    let dir = secure.dir();
+    let (old, new, clients, strangers) =
+        (Authority::new("old"), Authority::new("new"), Authority::new("clients"), Authority::new("strangers"));
+    old.issue_server(&dir);
+    fs::write(dir.join("old.pem"), &old.pem).unwrap();
+    fs::write(dir.join("new.pem"), &new.pem).unwrap();
+    fs::write(dir.join("clients.pem"), &clients.pem).unwrap();
+    let tls =
+        "tls = { certificate = \"server.pem\", key = \"server.key\", client_ca = \"clients.pem\", client_certificate = \"optional\" }";
+    secure.change("accept = [\"token\"]", &format!("accept = [\"token\", \"mtls\"]\n{tls}"));
+    secure.add(
+        "[mtls]\nnames = \"spiffe\"\ntrust_domain = \"prod.example\"\n\n[[mtls.paths]]\npath = \"/people/{name}\"\nprincipal = 'User::\"{name}\"'\n",
+    );
+    secure.start();
+    let url = secure.url().replace("http://", "https://");
+    let status = |ca: &str| {
+        let mut command = Command::new(ELEVON);
+        run(command.arg("status").env("ELEVON_URL", &url).env("ELEVON_TOKEN", &secure.admin).env("ELEVON_CA", dir.join(ca)))
+    };
+    assert_eq!(status("old.pem").code, 0, "{:?}", status("old.pem"));
+    assert_eq!(status("new.pem").code, 2);
+    let name = |uri: &str| rcgen::SanType::URI(uri.try_into().unwrap());
+    let admin = clients.issue(vec![name("spiffe://prod.example/people/admin")]);
+    let (code, body) = me_by_tls(&url, &dir.join("old.pem"), Some(&admin)).unwrap();
+    assert_eq!((code, &body["principal"]), (200, &json!({"type": "User", "id": "admin"})));
+    assert_eq!(me_by_tls(&url, &dir.join("old.pem"), None).unwrap().0, 401);
+    let two = clients.issue(vec![name("spiffe://prod.example/people/admin"), name("spiffe://prod.example/people/alice")]);
+    assert_eq!(me_by_tls(&url, &dir.join("old.pem"), Some(&two)).unwrap().0, 401, "two URI names");
+    let stranger = strangers.issue(vec![name("spiffe://prod.example/people/admin")]);
+    assert_eq!(me_by_tls(&url, &dir.join("old.pem"), Some(&stranger)), None, "an authority that is not believed");
+    // a key that does not fit changes nothing
+    let fitting = fs::read(dir.join("server.key")).unwrap();
+    new.issue_server(&dir);
+    let newer = fs::read(dir.join("server.key")).unwrap();
+    fs::write(dir.join("server.key"), fitting).unwrap();
+    secure.hang_up();
+    eventually("that is shown", || secure.log().contains("was not taken"));
+    assert_eq!(status("old.pem").code, 0);
+    fs::write(dir.join("server.key"), newer).unwrap();
+    secure.hang_up();
+    eventually("the new certificate is shown", || status("new.pem").code == 0);
+    assert_eq!(status("old.pem").code, 2);
+}
+
 // A real provider --------------------------------------------------------------------------------------------------------------------
 
 /// `oidc-provider-mock`, where `scripts/tools-test` put it.
@@ -329,6 +433,12 @@ fn provider() -> Option<PathBuf> {
     let python = std::env::var_os("ELEVON_TEST_PYTHON")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools-test/bin/python"), PathBuf::from);
     python.exists().then_some(python)
+}
+
+/// A free port, of those that the kernel gives to no connection: whoever asks whether the provider is there must not take its port.
+fn free_port() -> u16 {
+    let begin = 20_000 + u16::try_from(std::process::id() % 8_000).unwrap();
+    (begin..begin + 1_000).find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
 }
 
 /// A running provider. Each start has a key of its own.
@@ -348,7 +458,7 @@ impl Provider {
             .spawn()
             .unwrap();
         let provider = Self { child, url: format!("http://127.0.0.1:{port}") };
-        let agent: ureq::Agent = ureq::Agent::config_builder().proxy(None).build().into();
+        let agent: ureq::Agent = ureq::Agent::config_builder().proxy(None).timeout_global(Some(Duration::from_secs(5))).build().into();
         eventually("the provider answers", || agent.get(format!("{}/jwks", provider.url)).call().is_ok());
         provider
     }
@@ -392,7 +502,7 @@ fn tokens_of_a_real_provider_through_rotation_and_outage() {
         println!("left out: `scripts/tools-test` installs the provider");
         return;
     };
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let mut secure = Secure::new();
     secure.change("accept = [\"token\"]", "accept = [\"token\", \"oidc\"]");
     secure.add(&format!(
@@ -422,7 +532,7 @@ fn tokens_of_a_real_provider_through_rotation_and_outage() {
     assert_eq!(secure.me(&first).0, 401, "the old key is gone from the provider's set");
     provider.kill();
     assert_eq!(secure.me(&second).0, 200);
-    let stranger = Provider::start(&python, std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port());
+    let stranger = Provider::start(&python, free_port());
     assert_eq!(secure.me(&stranger.token("admin")).0, 401, "another issuer");
     assert!(!secure.log().contains(&first) && !secure.log().contains(&second), "a token is in the log");
 }
