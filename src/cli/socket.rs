@@ -49,10 +49,8 @@ fn left(timeout: &NextTimeout) -> Result<Option<Duration>, ureq::Error> {
 }
 
 fn waited<T>(done: io::Result<T>, timeout: &NextTimeout) -> Result<T, ureq::Error> {
-    done.map_err(|error| match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => ureq::Error::Timeout(timeout.reason),
-        _ => error.into(),
-    })
+    let too_late = |error: &io::Error| [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut].contains(&error.kind());
+    done.map_err(|error| if too_late(&error) { ureq::Error::Timeout(timeout.reason) } else { error.into() })
 }
 
 impl Transport for SocketTransport {
