@@ -5,7 +5,8 @@ use std::time::Duration;
 /// The bounds of a listener. Each holds for the listener as a whole unless it says otherwise.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EdgeLimits {
-    /// Most connections open at once; one more is closed as soon as it is accepted.
+    /// Most connections open at once. One more takes the place of the oldest on which nothing was asked yet; where there is none, it is closed
+    /// as soon as it is accepted.
     pub connections: usize,
     /// Most connections open at once from one peer: an IPv4 address, the first 64 bits of an IPv6 address, or a user of a UNIX socket.
     pub connections_per_peer: usize,

@@ -15,7 +15,7 @@ use crate::identity::{self, UnixPeer};
 use super::conn::{self, Arrived};
 use super::limits::{ACCEPT_PAUSE, EdgeLimits, MAX_COUNTED_CALLERS, MIN_HEADER_BYTES};
 use super::rate::Rates;
-use super::shed::{Kind, Peer, PeerPlace, Peers, Places};
+use super::shed::{Kind, Newcomer, Newcomers, Peer, PeerPlace, Peers, Places};
 use super::{Server, control};
 
 /// A listener: where it is, whom it takes, and what it serves.
@@ -78,6 +78,7 @@ pub(super) struct Gate {
     began: Instant,
     connections: Arc<Semaphore>,
     peers: Arc<Peers>,
+    newcomers: Arc<Newcomers>,
 }
 
 impl Gate {
@@ -95,6 +96,7 @@ impl Gate {
             began: Instant::now(),
             connections: Arc::new(Semaphore::new(limits.connections)),
             peers: Peers::new(limits.connections_per_peer),
+            newcomers: Arc::default(),
             limits,
         };
         (Arc::new(gate), at)
@@ -108,8 +110,28 @@ impl Gate {
 
 /// What a connection takes up until it ends.
 pub(super) struct Taken {
+    pub(super) newcomer: Arc<Newcomer>,
     _connection: OwnedSemaphorePermit,
     _peer: PeerPlace,
+}
+
+impl Gate {
+    /// A place for a connection of a peer. Where all are taken, one on which nothing was asked yet makes room.
+    ///
+    /// # Errors
+    /// There is none; the word for why.
+    async fn admit(&self, peer: Peer) -> Result<Taken, &'static str> {
+        let place = self.peers.take(peer).ok_or("peer")?;
+        let connection = match Arc::clone(&self.connections).try_acquire_owned() {
+            Ok(connection) => connection,
+            Err(_) if self.newcomers.send_away() => {
+                let leaves = tokio::time::timeout(ACCEPT_PAUSE, Arc::clone(&self.connections).acquire_owned());
+                leaves.await.ok().and_then(Result::ok).ok_or("full")?
+            }
+            Err(_) => return Err("full"),
+        };
+        Ok(Taken { newcomer: Arc::new(self.newcomers.add()), _connection: connection, _peer: place })
+    }
 }
 
 /// Serves until `shutdown` completes; then takes no more connections, and lets requests in flight finish within a bounded time.
@@ -225,15 +247,13 @@ async fn accept(doors: Doors, gate: Arc<Gate>, server: Arc<Server>, router: Rout
                 continue;
             }
         };
-        let Ok(connection) = Arc::clone(&gate.connections).try_acquire_owned() else {
-            server.metrics.refused("full");
-            continue;
+        let taken = match gate.admit(peer).await {
+            Ok(taken) => taken,
+            Err(why) => {
+                server.metrics.refused(why);
+                continue;
+            }
         };
-        let Some(place) = gate.peers.take(peer) else {
-            server.metrics.refused("peer");
-            continue;
-        };
-        let taken = Taken { _connection: connection, _peer: place };
         tokio::spawn(conn::connection(arrived, Arc::clone(&gate), Arc::clone(&server), router.clone(), stopping.clone(), taken));
     }
 }

@@ -34,7 +34,7 @@ use super::{Server, smuggling};
 /// Answers a request, whatever happens: a panic becomes a 500, and too long a time a 503.
 pub(super) async fn handle(server: Arc<Server>, router: Router, door: Arc<Door>, mut request: Request<Incoming>) -> Response<Body> {
     let started = Instant::now();
-    let running = door.pulse.request(door.gate.limits.h2_given_up);
+    let running = door.request();
     let method = request.method().clone();
     let id = request_id(&request);
     let kind = Kind::of(request.uri().path());
