@@ -27,7 +27,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use common::Home;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
@@ -217,7 +216,7 @@ async fn flood(address: SocketAddr, stop: Arc<AtomicBool>, done: Arc<Done>) {
     while !stop.load(Relaxed) {
         tokio::time::sleep(FLOOD_PAUSE).await;
         let Ok(stream) = tokio::net::TcpStream::connect(address).await else { continue };
-        let Ok((sender, connection)) = h2::client::handshake::<_, Bytes>(stream).await else { continue };
+        let Ok((sender, connection)) = h2::client::handshake(stream).await else { continue };
         let ended = tokio::spawn(connection);
         for _ in 0..FLOOD {
             let Ok(mut ready) = sender.clone().ready().await else { break };

@@ -167,8 +167,14 @@ impl Host {
         let cut = Arc::new(Notify::new());
         let pulse = Pulse::new(ready.version == Version::One, Arc::clone(&cut));
         let link = Link { stopping: stopping.clone(), until: Instant::now() + limits.lifetime, cut: Arc::clone(&cut) };
-        let door =
-            Arc::new(Door { gate: Arc::clone(&gate), certificate: ready.certificate, peer: ready.peer, link, pulse: Arc::clone(&pulse) });
+        let door = Arc::new(Door {
+            gate: Arc::clone(&gate),
+            certificate: ready.certificate,
+            peer: ready.peer,
+            link,
+            pulse: Arc::clone(&pulse),
+            newcomer,
+        });
         let metrics = Arc::clone(&server.metrics);
         let service = service_fn(move |request: Request<Incoming>| {
             let (server, router, door) = (Arc::clone(&server), router.clone(), Arc::clone(&door));

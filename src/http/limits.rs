@@ -94,6 +94,8 @@ pub const MIN_HEADER_BYTES: usize = 8 * 1024;
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long a connection that is let go may take to send what is left.
 pub const PARTING_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a new connection waits for the one that makes room for it.
+pub const ROOM_TIMEOUT: Duration = Duration::from_secs(2);
 /// Most callers of a listener whose commands are counted one by one; those beyond it share one allowance.
 pub const MAX_COUNTED_CALLERS: usize = 10_000;
 

@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use crate::identity::{self, UnixPeer};
 
 use super::conn::{self, Arrived};
-use super::limits::{ACCEPT_PAUSE, EdgeLimits, MAX_COUNTED_CALLERS, MIN_HEADER_BYTES};
+use super::limits::{ACCEPT_PAUSE, EdgeLimits, MAX_COUNTED_CALLERS, MIN_HEADER_BYTES, ROOM_TIMEOUT};
 use super::rate::Rates;
 use super::shed::{Kind, Newcomer, Newcomers, Peer, PeerPlace, Peers, Places};
 use super::{Server, control};
@@ -125,7 +125,7 @@ impl Gate {
         let connection = match Arc::clone(&self.connections).try_acquire_owned() {
             Ok(connection) => connection,
             Err(_) if self.newcomers.send_away() => {
-                let leaves = tokio::time::timeout(ACCEPT_PAUSE, Arc::clone(&self.connections).acquire_owned());
+                let leaves = tokio::time::timeout(ROOM_TIMEOUT, Arc::clone(&self.connections).acquire_owned());
                 leaves.await.ok().and_then(Result::ok).ok_or("full")?
             }
             Err(_) => return Err("full"),

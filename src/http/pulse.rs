@@ -161,7 +161,10 @@ impl Running {
         self.answered = true;
         self.pulse.answered.fetch_add(1, Relaxed);
         self.pulse.open.fetch_add(1, Relaxed);
-        Body::new(Written { body, pulse: Arc::clone(&self.pulse), unread: false })
+        let mut written = Written { body, pulse: Arc::clone(&self.pulse), unread: false };
+        // Where what came before it is not read, it is not even asked for its first piece.
+        written.mark(true);
+        Body::new(written)
     }
 }
 

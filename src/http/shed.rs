@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -159,6 +160,7 @@ struct Waiting {
 pub(super) struct Newcomer {
     of: Arc<Newcomers>,
     number: u64,
+    asked: AtomicBool,
     out: Arc<Notify>,
 }
 
@@ -172,7 +174,7 @@ impl Newcomers {
         let (number, out) = (waiting.next, Arc::new(Notify::new()));
         waiting.next += 1;
         waiting.connections.insert(number, Arc::clone(&out));
-        Newcomer { of: Arc::clone(self), number, out }
+        Newcomer { of: Arc::clone(self), number, asked: AtomicBool::new(false), out }
     }
 
     /// Sends the oldest away; whether there is one.
@@ -186,9 +188,11 @@ impl Newcomers {
 }
 
 impl Newcomer {
-    /// Something was asked.
+    /// Something was asked. Only the first time takes the lock.
     pub(super) fn asked(&self) {
-        self.of.locked().connections.remove(&self.number);
+        if !self.asked.load(Ordering::Relaxed) && !self.asked.swap(true, Ordering::Relaxed) {
+            self.of.locked().connections.remove(&self.number);
+        }
     }
 
     /// Completes when it is to go.

@@ -1,53 +1,55 @@
 //! The end: requests in flight are answered, and what waits is told that nothing more comes.
 
+use std::net::TcpStream;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::help::{Edge, bounded, get, listen, post, question, until};
+use crate::help::{Edge, bounded, question, until};
 use crate::two;
 
 #[test]
 fn what_is_in_flight_is_answered_and_nothing_new_is_taken() {
-    let mut edge = Edge::start(listen());
+    let mut edge = Edge::start(bounded(|limits| limits.checks_in_flight = 1));
     let body = question().to_string();
-    let mut busy = edge.connect();
     let mut idle = edge.connect();
     idle.checks();
-    busy.send(post("/access/v1/evaluation", "Service::\"gateway\"", &format!("Content-Length: {}\r\n", body.len())));
-    let mut other = edge.connect();
-    other.checks();
+    let mut busy = edge.holds(body.len());
     edge.tell_to_stop();
     idle.ends();
-    until(|| std::net::TcpStream::connect(edge.address()).is_err().then_some(()), || "it still takes connections".to_owned());
-    let answer = busy.ask(body);
-    assert_eq!(answer.status, 200);
+    until(|| TcpStream::connect(edge.address()).is_err().then_some(()), || "it still takes connections".to_owned());
+    assert_eq!(busy.ask(body).status, 200);
     busy.ends();
     edge.stopped();
 }
 
 #[test]
 fn what_does_not_come_to_its_end_is_cut_off() {
-    let mut edge = Edge::start(bounded(|limits| limits.drain_timeout = Duration::from_millis(100)));
-    let mut busy = edge.connect();
-    assert_eq!(busy.ask(get("/healthz", "x")).status, 200);
-    busy.send(post("/access/v1/evaluation", "Service::\"gateway\"", "Content-Length: 100\r\n"));
+    let mut edge = Edge::start(bounded(|limits| {
+        limits.checks_in_flight = 1;
+        limits.drain_timeout = Duration::from_millis(100);
+    }));
+    let mut busy = edge.holds(100);
     edge.stopped();
+    // The runtime goes, and with it what is left.
+    drop(edge);
+    busy.ends();
 }
 
 #[test]
 fn over_http2_the_client_is_told_to_go_away_and_gets_its_answers() {
-    let mut edge = Edge::start(listen());
+    let mut edge = Edge::start(bounded(|limits| limits.checks_in_flight = 1));
     let address = edge.address();
-    edge.runtime.block_on(async {
+    let (sender, ended, answer, mut body) = edge.runtime.block_on(async {
         let (sender, ended) = two::over(tokio::net::TcpStream::connect(address).await.unwrap()).await;
         assert!(two::checks(&sender).await.unwrap());
-        let request = http::Request::builder().method("POST").uri("http://localhost/access/v1/evaluation");
-        let request = request.header("authorization", "Dev Service::\"gateway\"").header("content-type", "application/json");
-        let (answer, mut body) = sender.clone().ready().await.unwrap().send_request(request.body(()).unwrap(), false).unwrap();
-        assert!(two::checks(&sender).await.unwrap(), "the request before it has come");
-        edge.tell_to_stop();
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        let (answer, body) = two::begins(&sender).await;
+        (sender, ended, answer, body)
+    });
+    edge.is_full();
+    edge.tell_to_stop();
+    until(|| TcpStream::connect(address).is_err().then_some(()), || "it still takes connections".to_owned());
+    edge.runtime.block_on(async {
         body.send_data(Bytes::from(question().to_string()), true).unwrap();
         assert_eq!(answer.await.unwrap().status(), 200);
         drop(sender);

@@ -45,7 +45,7 @@ pub(crate) struct Edge {
     pub(crate) addresses: Vec<SocketAddr>,
     stop: Arc<Notify>,
     serving: Option<JoinHandle<()>>,
-    home: TempDir,
+    _home: TempDir,
 }
 
 /// A listener on a free port that takes whoever says to be somebody.
@@ -123,15 +123,11 @@ impl Edge {
         let stop = Arc::new(Notify::new());
         let told = Arc::clone(&stop);
         let serving = runtime.spawn(async move { http::serve(listens, server, async move { told.notified().await }).await.unwrap() });
-        Self { runtime, engine, metrics, addresses, stop, serving: Some(serving), home }
+        Self { runtime, engine, metrics, addresses, stop, serving: Some(serving), _home: home }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.addresses[0]
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        self.home.path()
     }
 
     /// Tells it to stop, and does not wait.
@@ -161,6 +157,19 @@ impl Edge {
         let stream = self.runtime.block_on(connecting);
         stream.set_nonblocking(false).unwrap();
         Client::new(stream)
+    }
+
+    /// A check whose body has not come, on a server that answers one at a time: it has its place when this returns.
+    pub(crate) fn holds(&self, length: usize) -> Client<TcpStream> {
+        let mut held = self.connect();
+        assert!(held.send(post("/access/v1/evaluation", "Service::\"gateway\"", &format!("Content-Length: {length}\r\n"))));
+        self.is_full();
+        held
+    }
+
+    /// Waits until the place is taken.
+    pub(crate) fn is_full(&self) {
+        until(|| (self.connect().ask(check()).status == 503).then_some(()), || "there is still a place".to_owned());
     }
 
     /// What is counted under a name, with its labels.

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use crate::help::{Edge, bounded, command, get, post, until};
+use crate::help::{Edge, bounded, check, command, get, post, until};
 
 #[test]
 fn more_connections_than_a_peer_may_have_are_refused_and_others_are_served() {
@@ -92,15 +92,9 @@ fn a_control_plane_that_is_full_turns_away_at_once_and_checks_go_on() {
 #[test]
 fn checks_beyond_their_bound_are_told_to_come_back() {
     let edge = Edge::start(bounded(|limits| limits.checks_in_flight = 1));
-    let mut held = edge.connect();
-    assert!(held.send(post("/access/v1/evaluation", "Service::\"gateway\"", "Content-Length: 9\r\n")));
-    let refused = until(
-        || {
-            let answer = edge.connect().ask(crate::help::check());
-            (answer.status == 503).then_some(answer)
-        },
-        || "there is still a place".to_owned(),
-    );
+    let mut held = edge.holds(9);
+    let refused = edge.connect().ask(check());
+    assert_eq!(refused.status, 503);
     assert_eq!(refused.header("content-type").as_deref(), Some("text/plain; charset=utf-8"), "as AuthZEN wants it");
     assert_eq!(refused.header("retry-after").as_deref(), Some("1"));
     assert_eq!(edge.connect().ask(get("/v1/me", "User::\"alice\"")).status, 200);

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use h2::client::SendRequest;
-use h2::{Reason, RecvStream};
+use h2::client::{ResponseFuture, SendRequest};
+use h2::{Reason, RecvStream, SendStream};
 use http::{Request, Response};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -40,6 +40,12 @@ pub(crate) async fn checks(sender: &SendRequest<Bytes>) -> Result<bool, h2::Erro
     let answer = answer.await?;
     assert_eq!(answer.status(), 200);
     Ok(text(answer).await?.contains("\"decision\""))
+}
+
+/// Begins a check whose body is still to come.
+pub(crate) async fn begins(sender: &SendRequest<Bytes>) -> (ResponseFuture, SendStream<Bytes>) {
+    let mut ready = sender.clone().ready().await.unwrap();
+    ready.send_request(head("POST", "/access/v1/evaluation", "Service::\"gateway\"").body(()).unwrap(), false).unwrap()
 }
 
 async fn text(answer: Response<RecvStream>) -> Result<String, h2::Error> {
