@@ -58,7 +58,7 @@ pub(super) async fn handle(server: Arc<Server>, router: Router, door: Arc<Door>,
     }
     span.record("route", route);
     note(&span, &server, &method, route, &response, started);
-    response.map(|body| running.answered(body))
+    response.map(|body| running.answered(body, method != Method::HEAD))
 }
 
 fn failed(problem: Problem, evaluating: bool) -> Response<Body> {
@@ -142,6 +142,7 @@ async fn placed(server: &Arc<Server>, router: Router, door: &Arc<Door>, plane: O
         server.metrics.shed(kind.as_str());
         return failed(problem::busy("too many requests are answered at once"), evaluating);
     };
+    let _counted = server.metrics.in_flight(kind);
     routed(server, router, door, plane, request).await
 }
 

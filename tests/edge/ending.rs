@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::help::{Edge, bounded, question, until};
+use crate::help::{Edge, bounded, listen, question, until};
 use crate::two;
 
 #[test]
 fn what_is_in_flight_is_answered_and_nothing_new_is_taken() {
-    let mut edge = Edge::start(bounded(|limits| limits.checks_in_flight = 1));
+    let mut edge = Edge::start(listen());
     let body = question().to_string();
     let mut idle = edge.connect();
     idle.checks();
@@ -25,10 +25,7 @@ fn what_is_in_flight_is_answered_and_nothing_new_is_taken() {
 
 #[test]
 fn what_does_not_come_to_its_end_is_cut_off() {
-    let mut edge = Edge::start(bounded(|limits| {
-        limits.checks_in_flight = 1;
-        limits.drain_timeout = Duration::from_millis(100);
-    }));
+    let mut edge = Edge::start(bounded(|limits| limits.drain_timeout = Duration::from_millis(100)));
     let mut busy = edge.holds(100);
     edge.stopped();
     // The runtime goes, and with it what is left.
@@ -38,7 +35,7 @@ fn what_does_not_come_to_its_end_is_cut_off() {
 
 #[test]
 fn over_http2_the_client_is_told_to_go_away_and_gets_its_answers() {
-    let mut edge = Edge::start(bounded(|limits| limits.checks_in_flight = 1));
+    let mut edge = Edge::start(listen());
     let address = edge.address();
     let (sender, ended, answer, mut body) = edge.runtime.block_on(async {
         let (sender, ended) = two::over(tokio::net::TcpStream::connect(address).await.unwrap()).await;
@@ -46,7 +43,7 @@ fn over_http2_the_client_is_told_to_go_away_and_gets_its_answers() {
         let (answer, body) = two::begins(&sender).await;
         (sender, ended, answer, body)
     });
-    edge.is_full();
+    edge.counts("elevon_http_requests_in_flight{plane=\"check\"}", 1);
     edge.tell_to_stop();
     until(|| TcpStream::connect(address).is_err().then_some(()), || "it still takes connections".to_owned());
     edge.runtime.block_on(async {
