@@ -208,7 +208,7 @@ pub fn start(config: ServeConfig) -> Result<Running, AppError> {
         tls: None,
         accepts: Arc::new(ArcSwap::from_pointee(accepts)),
         planes: Planes::ALL,
-        limits: EdgeLimits::default(),
+        limits: EdgeLimits::dev(),
     };
     let stop = Arc::new(Notify::new());
     let told = Arc::clone(&stop);

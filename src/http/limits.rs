@@ -88,6 +88,14 @@ impl Default for EdgeLimits {
     }
 }
 
+impl EdgeLimits {
+    /// Those of a server for trying things out, where a script is everybody in turn and may be quick.
+    #[must_use]
+    pub fn dev() -> Self {
+        Self { commands_per_second: 10_000, command_burst: 10_000, ..Self::default() }
+    }
+}
+
 /// Least that [`EdgeLimits::header_bytes`] can be: a read is not smaller.
 pub const MIN_HEADER_BYTES: usize = 8 * 1024;
 /// How long to wait after a listener refused to hand out a connection (out of file descriptors, mostly).

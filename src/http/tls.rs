@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use rustls::crypto::aws_lc_rs;
+use rustls::crypto::aws_lc_rs as aws_lc;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
@@ -52,7 +52,7 @@ pub fn tls_config(
 ) -> Result<ServerConfig, BadTls> {
     let chain = certificates(certs_pem).map_err(BadTls::Certificates)?;
     let key = PrivateKeyDer::from_pem_slice(key_pem).map_err(|error| BadTls::Key(error.to_string()))?;
-    let provider = Arc::new(aws_lc_rs::default_provider());
+    let provider = Arc::new(aws_lc::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
         .map_err(BadTls::Other)?;
