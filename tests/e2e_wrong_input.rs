@@ -50,7 +50,7 @@ fn the_command_line_says_what_is_wrong_with_it() {
         (&["revoke", "--role", "db-admin"], &["--reason"]),
         (&["eligibility", "extend", "elg_1", "--reason", "x"], &["--until"]),
         (&["grant-requests", "approve"], &["<ID>"]),
-        (&["events", "--after", "yesterday"], &["`yesterday`"]),
+        (&["events", "--after", "yesterday"], &["'yesterday'", "--after"]),
         (&["status", "--watch", "--url", "http://127.0.0.1:1"], &["no Elevon answers"]),
         (&["approve", "act_1", "--hash", "abc"], &["64 hexadecimal digits"]),
         (&["check", "alice", "write", "Database::\"orders\""], &["`alice`"]),

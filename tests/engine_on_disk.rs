@@ -9,12 +9,14 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use elevon::domain::command::{GrantRequest, Term};
+use elevon::domain::command::{Everything, GrantRequest, Term};
 use elevon::domain::decide::voted_hash;
 use elevon::domain::id::CommandId;
+use elevon::domain::settings::{EdgeSource, JsonObject};
 use elevon::domain::{
     ActivationId, Actor, Caller, Command, CredentialKind, Duration, EligibilityId, Envelope, Outcome, RoleName, Text, Uid,
 };
@@ -27,16 +29,24 @@ fn uid(text: &str) -> Uid {
 }
 
 fn start(dir: &Path) -> Arc<Engine> {
+    start_with(dir, Bundle::load(Path::new("policies")).unwrap(), true)
+}
+
+fn start_with(dir: &Path, bundle: Bundle, timers: bool) -> Arc<Engine> {
     let opened = Store::open(dir, Mode::Dev).unwrap();
-    let proposed = Some(Bundle::load(Path::new("policies")).unwrap());
+    let (proposed, config) = (Some(bundle), EngineConfig { timers, ..EngineConfig::default() });
     let (journal, reader) = (Box::new(opened.journal), opened.store);
-    Engine::start(Parts { journal, reader, clock: Arc::new(SystemClock::new()), proposed, config: EngineConfig::default() }).unwrap()
+    Engine::start(Parts { journal, reader, clock: Arc::new(SystemClock::new()), proposed, config }).unwrap()
 }
 
 async fn submit(engine: &Engine, who: &str, command: Command) -> Outcome {
+    engine.submit(envelope(who, command)).await.unwrap().outcome
+}
+
+fn envelope(who: &str, command: Command) -> Envelope {
     let caller = Caller { principal: uid(who), credential: CredentialKind::Dev, amr: Vec::new(), auth_time: None, groups: Vec::new() };
     let id = CommandId::new(&format!("{who} {}", command.name())).unwrap();
-    engine.submit(Envelope { id, actor: Actor::Caller(caller), idempotency: None, dry_run: false, command }).await.unwrap().outcome
+    Envelope { id, actor: Actor::Caller(caller), idempotency: None, dry_run: false, command }
 }
 
 fn reason(text: &str) -> Option<Text> {
@@ -103,4 +113,96 @@ async fn a_role_is_held_over_a_restart_and_for_its_time_only() {
 
     let report = rebuild(&data).unwrap();
     assert!(report.equal, "{report:?}");
+}
+
+/// A bundle in which everybody who is eligible takes the role `writer` without asking anybody.
+fn plain_bundle() -> Bundle {
+    let schema = "entity Group in [Group];\nentity User in [Group, Role];\nentity Db;\naction write appliesTo { principal: [User], resource: [Db] };\n";
+    let roles = "[elevon]\nprincipal_types = [\"User\"]\ngroup_types = [\"Group\"]\n[roles.\"writer\"]\nrequire = []\n";
+    let policies = r#"
+@id("root") permit(principal == User::"root", action, resource);
+@id("ask") permit(principal, action == Elevon::Action::"activateRole", resource);
+@id("write") permit(principal in Role::"writer", action == Action::"write", resource);
+"#;
+    let entities = r#"[{"uid": {"type": "User", "id": "root"}, "attrs": {}, "parents": []}, {"uid": {"type": "Db", "id": "orders"}, "attrs": {}, "parents": []}]"#;
+    let guard =
+        "[[test]]\nname = \"root\"\nguard = true\nask = { principal = 'User::\"root\"', action = \"manageBundle\" }\nexpect = \"allow\"\n";
+    let files = [
+        ("schema.cedarschema", schema),
+        ("roles.toml", roles),
+        ("main.cedar", policies),
+        ("entities.json", entities),
+        ("tests/guard.toml", guard),
+    ];
+    let files: BTreeMap<_, _> = files.into_iter().map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec())).collect();
+    Bundle::from_files(files).unwrap()
+}
+
+async fn all_at_once(engine: &Arc<Engine>, envelopes: Vec<Envelope>) {
+    for some in envelopes.chunks(500) {
+        let submit = |envelope: &Envelope| {
+            let (engine, envelope) = (Arc::clone(engine), envelope.clone());
+            tokio::spawn(async move { engine.submit(envelope).await })
+        };
+        let tasks: Vec<_> = some.iter().map(submit).collect();
+        for task in tasks {
+            task.await.unwrap().unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_of_a_role_is_over_at_once_and_recorded_in_several_records() {
+    const CROWD: usize = 3000;
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let engine = start_with(&data, plain_bundle(), false);
+    let writer = RoleName::new("writer").unwrap();
+    let people: Vec<String> = (0..CROWD).map(|n| format!("User::\"p{n}\"")).collect();
+    let put =
+        |name: &str, parents: Vec<Uid>| Command::PutEntity { uid: uid(name), parents, attrs: JsonObject::empty(), source: EdgeSource::Api };
+    submit(&engine, "User::\"root\"", put("Group::\"all\"", Vec::new())).await;
+    let grant =
+        GrantRequest { holder: uid("Group::\"all\""), role: writer.clone(), scope: None, start: None, end: None, justification: None };
+    submit(&engine, "User::\"root\"", Command::CreateEligibility { id: EligibilityId::new("elg_1").unwrap(), grant }).await;
+    let stored = people.iter().map(|who| envelope("User::\"root\"", put(who, vec![uid("Group::\"all\"")]))).collect();
+    all_at_once(&engine, stored).await;
+    let ask = |(number, who): (usize, &String)| {
+        let request = Command::RequestActivation {
+            id: ActivationId::new(&format!("act_{number}")).unwrap(),
+            principal: uid(who),
+            role: writer.clone(),
+            scope: None,
+            term: Term::default(),
+            justification: None,
+            ticket: None,
+            emergency: false,
+        };
+        envelope(who, request)
+    };
+    all_at_once(&engine, people.iter().enumerate().map(ask).collect()).await;
+    let allowed = |engine: &Engine| {
+        let allows = |who: &&String| engine.check(&Ask::new(uid(who), "write", uid("Db::\"orders\""))).unwrap().verdict.allowed;
+        people.iter().filter(allows).count()
+    };
+    assert_eq!((allowed(&engine), engine.reader().active_count()), (CROWD, CROWD as u64));
+
+    submit(&engine, "User::\"root\"", Command::RevokeAll { of: Everything::Role(writer.clone()), reason: None }).await;
+    assert_eq!(allowed(&engine), 0, "the next check of each denies");
+    assert!(engine.reader().active_count() > 0, "although most are not recorded as ended yet");
+    drop(engine);
+    assert!(rebuild(&data).unwrap().equal, "in the middle of it");
+
+    let engine = start_with(&data, plain_bundle(), true);
+    assert_eq!(allowed(&engine), 0);
+    for _ in 0..2000 {
+        if engine.reader().active_count() == 0 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert_eq!((engine.reader().active_count(), allowed(&engine)), (0, 0));
+    drop(engine);
+    let report = rebuild(&data).unwrap();
+    assert!(report.equal, "{:?}", report.differences);
 }

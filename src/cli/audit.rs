@@ -92,16 +92,22 @@ fn about(event: &Value) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
-/// The reason given, where one was; the journal holds its digest, and the text lies beside it until it is erased.
+/// The reason given, where one was, or what it followed from. The journal holds a reason's digest, and the text lies beside it until it is erased.
 fn why(event: &Value, texts: Option<&Value>) -> String {
     let Some(digest) = first(event, &["reason", "justification"], text) else {
-        return first(event, &["detail"], text).unwrap_or_default();
+        return first(event, &["detail"], text).or_else(|| at(event, "/cause").map(cause)).unwrap_or_default();
     };
     match texts.and_then(|texts| texts.get(&digest)) {
         Some(Value::String(written)) => written.clone(),
         Some(_) => "(erased)".to_owned(),
         None => String::new(),
     }
+}
+
+/// `principal disabled`: what an event followed from, in words.
+fn cause(cause: &Value) -> String {
+    let word = cause.as_object().and_then(|members| members.keys().next().cloned()).unwrap_or_else(|| text(cause, ""));
+    word.replace('_', " ")
 }
 
 #[cfg(test)]
@@ -124,6 +130,12 @@ mod tests {
                 "restore orders",
             ),
             (json!({"kind": "activation_expired", "id": "act_1"}), "act_1", ""),
+            (
+                json!({"kind": "activation_revoked", "id": "act_1", "reason": null, "cause": {"role_removed": "reader"}}),
+                "act_1",
+                "role removed",
+            ),
+            (json!({"kind": "activation_revoked", "id": "act_1", "cause": "clock_accepted"}), "act_1", "clock accepted"),
             (json!({"kind": "activation_revoked", "id": "act_1", "reason": "cd".repeat(32)}), "act_1", "(erased)"),
             (
                 json!({"kind": "activation_started", "id": "act_1", "window": {"end": "2030-01-01T00:00:00Z"}}),

@@ -77,7 +77,7 @@ fn times(activation: &Value, now: Timestamp) -> Vec<(&'static str, Cell)> {
     } else if !text(activation, "/duration").is_empty() {
         rows.push(("for", plain(text(activation, "/duration"))));
     }
-    if let Some(asked) = instant(activation, "/requested_at") {
+    if let Some(asked) = instant(activation, "/requested_at").filter(|_| !flag(activation, "/dry_run")) {
         rows.push(("asked", plain(ago(asked, now))));
     }
     if let Some(times) = at(activation, "/extensions").and_then(Value::as_u64).filter(|times| *times > 0) {

@@ -161,6 +161,9 @@ impl Feed {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+    use std::net::TcpListener;
+
     use serde_json::json;
 
     use super::*;
@@ -185,6 +188,46 @@ mod tests {
         for (text, expected) in rows {
             assert_eq!(read(text), expected, "{text:?}");
         }
+    }
+
+    /// Answers one connection with a piece of a stream, and ends it; what the caller said it saw last.
+    fn answer(listener: &TcpListener, stream: &str) -> Option<String> {
+        let (mut connection, _) = listener.accept().unwrap();
+        let mut lines = BufReader::new(connection.try_clone().unwrap()).lines().map_while(Result::ok).take_while(|line| !line.is_empty());
+        let last = lines.by_ref().find_map(|line| line.to_lowercase().strip_prefix("last-event-id: ").map(str::to_owned));
+        lines.for_each(drop);
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+        connection.write_all(format!("{head}{stream}").as_bytes()).unwrap();
+        last
+    }
+
+    #[test]
+    fn a_lost_connection_is_taken_up_where_it_was() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let server = thread::spawn(move || {
+            let first = answer(&listener, "id: 8\ndata: 1\n\n: ping\n\nid: 9\ndata: 2\n\nid: 10\ndata: cut of");
+            (first, answer(&listener, "id: 10\ndata: 3\n\n"))
+        });
+        let mut feed = Feed::open(Client::new(&url, None).unwrap(), 7).unwrap();
+        let mut seen = Vec::new();
+        while seen.len() < 3 {
+            match feed.next().unwrap() {
+                News::Message(message) => seen.push((message.seq, message.data)),
+                News::Lost { pause, .. } => assert_eq!((seen.len(), pause), (2, FIRST_PAUSE)),
+                News::Back => assert_eq!(seen.len(), 2),
+            }
+        }
+        assert_eq!(seen, [(Some(8), json!(1)), (Some(9), json!(2)), (Some(10), json!(3))]);
+        assert_eq!(server.join().unwrap(), (Some("7".to_owned()), Some("9".to_owned())));
+        // nobody is there any more: each pause is longer than the one before
+        let mut pauses = Vec::new();
+        while pauses.len() < 2 {
+            if let News::Lost { pause, .. } = feed.next().unwrap() {
+                pauses.push(pause);
+            }
+        }
+        assert_eq!(pauses, [FIRST_PAUSE, FIRST_PAUSE * 2]);
     }
 
     #[test]

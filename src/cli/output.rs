@@ -9,6 +9,9 @@ use anstyle::{AnsiColor, Style};
 use comfy_table::{Attribute, Color, ContentArrangement, Table, presets};
 use serde_json::Value;
 
+/// How wide a terminal has to be for a table to be fitted into it.
+const LEAST_WIDTH: u16 = 40;
+
 /// How a word is to look where there is colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Look {
@@ -129,7 +132,8 @@ impl Output {
         }
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
-        if io::stdout().is_terminal() {
+        // A terminal that does not know how wide it is would get a column of letters.
+        if io::stdout().is_terminal() && table.width().is_some_and(|width| width >= LEAST_WIDTH) {
             table.set_content_arrangement(ContentArrangement::Dynamic);
         }
         if self.colour {

@@ -115,9 +115,10 @@ pub(super) fn standing(out: &Output, me: &Value) -> Result<(), Failure> {
     out.line("Active")?;
     let active = list(me, "/active").iter().map(|one| {
         let end = left(instant(one, "/end"), now);
-        vec![plain(text(one, "/role")), scope(one), looking(Look::Good, end), via(one), counts(one), plain(text(one, "/id"))]
+        let time = if counts(one) { looking(Look::Good, end) } else { looking(Look::Bad, text(one, "/why_not/detail")) };
+        vec![plain(text(one, "/role")), scope(one), time, via(one), plain(text(one, "/id"))]
     });
-    out.table(&["role", "scope", "time", "how", "", "id"], active.collect(), "  nothing is active")?;
+    out.table(&["role", "scope", "time", "how", "id"], active.collect(), "  nothing is active")?;
     out.line("")?;
     out.line("Waiting")?;
     let pending = ["/pending", "/scheduled"].iter().flat_map(|what| list(me, what)).map(|one| waiting(one, now));
@@ -151,12 +152,9 @@ fn via(one: &Value) -> Cell {
     }
 }
 
-/// Why a holding does not count at the moment; nothing where it does.
-fn counts(one: &Value) -> Cell {
-    if at(one, "/counts").and_then(Value::as_bool) == Some(false) {
-        return looking(Look::Bad, text(one, "/why_not/detail"));
-    }
-    plain("")
+/// Whether a holding counts, as far as the reply says.
+fn counts(one: &Value) -> bool {
+    at(one, "/counts").and_then(Value::as_bool) != Some(false)
 }
 
 /// The group through which somebody is eligible; nothing where it is their own.

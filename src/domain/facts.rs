@@ -207,6 +207,8 @@ pub enum Action {
     RevokeActivation,
     /// End every activation of a role at once.
     RevokeRole,
+    /// End every activation of a principal at once.
+    RevokePrincipal,
     /// Ask for more time for an activation.
     ExtendActivation,
     /// See somebody else's activation.
@@ -231,7 +233,7 @@ pub enum Action {
 
 impl Action {
     /// Every action, in the order of the generated schema.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::ActivateRole,
         Self::ActivateRoleFor,
         Self::ActivateInEmergency,
@@ -241,6 +243,7 @@ impl Action {
         Self::CancelActivation,
         Self::RevokeActivation,
         Self::RevokeRole,
+        Self::RevokePrincipal,
         Self::ExtendActivation,
         Self::ReadActivation,
         Self::CheckAccess,
@@ -266,6 +269,7 @@ impl Action {
             Self::CancelActivation => "cancelActivation",
             Self::RevokeActivation => "revokeActivation",
             Self::RevokeRole => "revokeRole",
+            Self::RevokePrincipal => "revokePrincipal",
             Self::ExtendActivation => "extendActivation",
             Self::ReadActivation => "readActivation",
             Self::CheckAccess => "checkAccess",

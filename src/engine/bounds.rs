@@ -24,6 +24,10 @@ pub const DETAIL_BYTES: usize = 1024;
 pub const COALESCE: crate::domain::Duration = crate::domain::Duration::from_mins(1);
 /// How many due timers are settled at a time.
 pub const DUE: usize = 128;
+/// How many due timers that could not be recorded are passed over at a time.
+pub const STUCK: usize = 4096;
+/// After which time one of them is tried again.
+pub const STUCK_RETRY: Duration = Duration::from_mins(1);
 /// The longest that the timer thread sleeps.
 pub const TIMER_SLEEP: Duration = Duration::from_secs(1);
 /// How often the high-water mark of time is saved, where no commit did it.

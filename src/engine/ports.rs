@@ -184,7 +184,8 @@ pub trait Reader: Tables + Send + Sync {
     /// The store cannot be read, or the cursor is not one of this list's.
     fn entities(&self, kind: Option<&str>, page: &Page) -> Result<Listing<(Uid, Arc<EntityRow>)>, Unavailable>;
 
-    /// Records of the journal, oldest first.
+    /// Records of the journal, oldest first. A page begins with one seek to its cursor, so that whoever follows the journal asks for what came
+    /// after a sequence ([`Page::after_seq`]) whenever there is more.
     ///
     /// # Errors
     /// The store cannot be read, or the cursor is not one of this list's.
@@ -208,6 +209,12 @@ impl Page {
     #[must_use]
     pub fn first(limit: usize) -> Self {
         Self { after: None, limit }
+    }
+
+    /// The page of the journal that follows a sequence.
+    #[must_use]
+    pub fn after_seq(seq: u64, limit: usize) -> Self {
+        Self { after: Some(seq.to_string()), limit }
     }
 
     /// The limit, brought into its bounds.

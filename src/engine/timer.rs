@@ -3,17 +3,21 @@
 //! A late timer therefore costs nothing but a late entry in the journal. It submits ordinary commands, which change nothing when what
 //! they are about was recorded already, so that it may run twice and may be killed at any point.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
+use crate::domain::command::Due;
 use crate::domain::standing::Moment;
-use crate::domain::{Actor, Command, Envelope, Timestamp, Unavailable};
+use crate::domain::{Actor, Command, Envelope, Outcome, Rejection, Timestamp, Unavailable};
 
-use super::bounds::{CLOCK_WORD, DUE, MARK_EVERY, MAX_LEAD, TIMER_SLEEP};
+use super::answer::SubmitError;
+use super::bounds::{CLOCK_WORD, DUE, MARK_EVERY, MAX_LEAD, STUCK, STUCK_RETRY, TIMER_SLEEP};
 use super::clock::Reading;
+use super::group::Answer;
 use super::ports::{Anchor, ClockAnswer, ClockAsked};
 use super::shared::Shared;
 use super::writer::{Job, Message};
@@ -24,6 +28,8 @@ pub(super) struct Timer {
     settles: bool,
     saved: Option<(Timestamp, Anchor)>,
     saved_at: Instant,
+    /// What could not be recorded, and since when: it is tried again later.
+    stuck: HashMap<Due, Instant>,
     /// Whether the log says that the clock has jumped.
     jump_told: bool,
 }
@@ -31,7 +37,7 @@ pub(super) struct Timer {
 impl Timer {
     /// A timer thread to be; whether it settles what is due, or only looks after the mark and the refusals.
     pub(super) fn new(shared: Arc<Shared>, queue: mpsc::Sender<Message>, settles: bool) -> Self {
-        Self { shared, queue, settles, saved: None, saved_at: Instant::now(), jump_told: false }
+        Self { shared, queue, settles, saved: None, saved_at: Instant::now(), stuck: HashMap::new(), jump_told: false }
     }
 
     /// Runs until the engine stops.
@@ -58,40 +64,61 @@ impl Timer {
     }
 
     /// Settles what is due. How long to sleep until something may be due again.
-    fn settle(&self) -> Result<Duration, Unavailable> {
+    fn settle(&mut self) -> Result<Duration, Unavailable> {
         // the mark rises with time even where nobody asks anything
         let moment = self.shared.moment();
         if !self.settles || !moment.trusted {
             return Ok(TIMER_SLEEP);
         }
         let reader = &self.shared.reader;
-        let due = reader.due(moment.now, DUE)?;
+        self.stuck.retain(|_, since| since.elapsed() < STUCK_RETRY);
+        // what could not be recorded stays at the head of the list, and what comes after it has its turn all the same
+        let due = reader.due(moment.now, DUE + self.stuck.len())?;
+        let due: Vec<_> = due.into_iter().filter(|due| !self.stuck.contains_key(due)).take(DUE).collect();
         if due.is_empty() {
-            return Ok(until(reader.next_due()?, moment));
+            return Ok(if self.stuck.is_empty() { until(reader.next_due()?, moment) } else { TIMER_SLEEP });
         }
-        let before = self.shared.view.load().seq;
         let mut answers = Vec::with_capacity(due.len());
         for due in due {
-            let envelope = Envelope {
-                id: self.shared.command_id()?,
-                actor: Actor::System,
-                idempotency: None,
-                dry_run: false,
-                command: Command::Settle(due),
-            };
+            let command = Command::Settle(due.clone());
+            let envelope = Envelope { id: self.shared.command_id()?, actor: Actor::System, idempotency: None, dry_run: false, command };
             let (job, answer) = Job::new(envelope, None);
             if self.queue.try_send(Message::Job(Box::new(job))).is_err() {
                 break;
             }
-            answers.push(answer);
+            answers.push((due, answer));
         }
-        for answer in answers {
-            if let Ok(Err(error)) = answer.blocking_recv() {
-                tracing::warn!(%error, "what is due could not be recorded");
-            }
+        let mut moved = false;
+        for (due, answer) in answers {
+            moved |= self.settled(due, answer.blocking_recv().ok());
         }
         // where nothing could be recorded, trying again at once would not help
-        Ok(if self.shared.view.load().seq > before { Duration::ZERO } else { TIMER_SLEEP })
+        Ok(if moved { Duration::ZERO } else { TIMER_SLEEP })
+    }
+
+    /// Notes what became of one that was due. Whether others may have their turn for it.
+    fn settled(&mut self, due: Due, answer: Option<Answer>) -> bool {
+        match answer {
+            Some(Ok(reply)) if reply.outcome == Outcome::Settled => return true,
+            // somebody else was first, and it is no longer due; or it is, and never becomes anything
+            Some(Ok(_)) => {}
+            Some(Err(error @ SubmitError::Rejected { .. })) => {
+                tracing::warn!(%error, ?due, "what is due could not be recorded");
+                if matches!(error, SubmitError::Rejected { rejection: Rejection::TimeUntrusted, .. }) {
+                    return false;
+                }
+            }
+            Some(Err(error @ (SubmitError::Busy | SubmitError::Poisoned(_) | SubmitError::Unknown(_)))) => {
+                tracing::warn!(%error, ?due, "what is due could not be recorded");
+                return false;
+            }
+            None => return false,
+        }
+        let room = self.stuck.len() < STUCK;
+        if room {
+            self.stuck.insert(due, Instant::now());
+        }
+        room
     }
 
     /// Says once of each jump that the clock made, and once that it is over.

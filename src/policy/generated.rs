@@ -129,7 +129,7 @@ fn resource_of(action: Action) -> Resource {
         | Action::ReadActivation => Resource::Own("RoleActivation"),
         Action::RevokeRole => Resource::Role,
         Action::CheckAccess | Action::ExplainAccess => Resource::Own("SubjectKind"),
-        Action::ManageEntity | Action::ManageMembership => Resource::Entities,
+        Action::ManageEntity | Action::ManageMembership | Action::RevokePrincipal => Resource::Entities,
         Action::ManageBundle | Action::ReadAudit | Action::ReadMetrics | Action::SubscribeEvents => Resource::Own("Sidecar"),
     }
 }

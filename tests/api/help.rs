@@ -13,13 +13,6 @@ use tempfile::TempDir;
 const MORE: &str = r#"
 @id("api-carol")
 permit(principal == User::"carol", action in [Elevon::Action::"manageBundle", Elevon::Action::"manageEntity", Elevon::Action::"manageMembership"], resource);
-
-@id("api-more-time-for-oneself")
-permit(principal, action == Elevon::Action::"extendActivation", resource)
-when { context has beneficiary && context.beneficiary.self };
-
-@id("api-carol-ends-and-watches")
-permit(principal == User::"carol", action in [Elevon::Action::"revokeRole", Elevon::Action::"subscribeEvents"], resource);
 "#;
 
 /// Replaces the sample's conveniences for trying out, so that what is asked of callers is seen.

@@ -102,6 +102,9 @@ fn requests_are_seen_by_those_they_concern() {
     for who in ["carol", "grace"] {
         assert_eq!(seen(who, ""), [daves["id"].clone(), alices["id"].clone()], "{who}");
     }
+    let page = api.get("carol", "/v1/grant-requests?limit=1");
+    let rest = format!("?limit=1&cursor={}", page["next"].as_str().unwrap());
+    assert_eq!((&page["items"][0]["id"], seen("carol", &rest)), (&daves["id"], vec![alices["id"].clone()]));
     assert_eq!(seen("carol", "?principal_type=User&principal_id=alice"), [alices["id"].clone()]);
     assert_eq!(seen("carol", "?status=approved"), Vec::<Value>::new());
     assert_eq!(api.send(&call("GET", &format!("/v1/grant-requests/{}", id(&alices))).by("frank")).status, 403);

@@ -15,16 +15,20 @@ const PERMITS: &str = r#"
 permit(principal in Group::"dba", action == Elevon::Action::"activateInEmergency", resource);
 "#;
 
+const GUARD: &str = r#"
+[[test]]
+name = "an administrator may manage the bundle"
+guard = true
+active = [{ principal = 'User::"dave"', role = "elevon-admin", approvals = 1 }]
+ask = { principal = 'User::"dave"', action = "manageBundle" }
+expect = "allow"
+"#;
+
 /// db-admin with everything, and db-operator with a budget and a condition.
 fn stricter(policies: &Path) {
     let path = policies.join("roles.toml");
     let roles = fs::read_to_string(&path).unwrap();
     let changed = roles
-        .replacen(
-            "quorum = 1\ntimeout = \"PT8H\"\n",
-            "quorum = 1\ntimeout = \"PT8H\"\nfallback = { approvers = ['Group::\"platform-leads\"'], after = \"PT1H\" }\n",
-            1,
-        )
         .replacen(
             "[[roles.\"db-admin\".approval.stages]]",
             "[roles.\"db-admin\".emergency]\nmax_duration = \"PT30M\"\nmax_per_day = 1\nreview_within = \"PT24H\"\n\n[[roles.\"db-admin\".approval.stages]]",
@@ -45,9 +49,9 @@ fn stricter(policies: &Path) {
     .unwrap();
     fs::write(policies.join("settings.cedar"), PERMITS).unwrap();
     // what the sample tests of its own roles is no longer so
-    for name in ["access.toml", "guardrails.toml"] {
-        fs::remove_file(policies.join("tests").join(name)).unwrap();
-    }
+    fs::remove_dir_all(policies.join("tests")).unwrap();
+    fs::create_dir(policies.join("tests")).unwrap();
+    fs::write(policies.join("tests/guard.toml"), GUARD).unwrap();
 }
 
 /// Waits for the morning of the next day (UTC): what is counted by the day is then all of one day.
@@ -102,8 +106,8 @@ fn those_who_step_in_see_the_request_once_they_may_vote() {
     api.alice_is_eligible();
     let asked = api.alice_asks();
     let fallback = &asked["approval"]["stages"][0]["fallback"];
-    let from = api.now().plus(Duration::from_hours(1));
-    assert_eq!(*fallback, json!({ "approvers": [{ "type": "Group", "id": "platform-leads" }], "after": "PT1H", "from": from }), "{asked}");
+    let from = api.now().plus(Duration::from_hours(2));
+    assert_eq!(*fallback, json!({ "approvers": [{ "type": "Group", "id": "platform-leads" }], "after": "PT2H", "from": from }), "{asked}");
     let waits = |who: &str| api.get(who, "/v1/approvals")["items"].as_array().unwrap().len();
     let approve = || {
         let vote = json!({ "request_hash": asked["request_hash"] });
@@ -111,13 +115,13 @@ fn those_who_step_in_see_the_request_once_they_may_vote() {
     };
     assert_eq!((waits("bob"), waits("frank")), (1, 0));
     assert_eq!(approve().rule(), "not_an_approver");
-    api.later(Duration::from_hours(1));
+    api.later(Duration::from_hours(2));
     assert_eq!((waits("bob"), waits("frank")), (1, 1));
     assert_eq!(approve().json()["status"], "active");
     let role = api.get("alice", "/v1/roles/db-admin");
-    assert_eq!(role["approval"]["stages"][0]["fallback"]["after"], "PT1H", "{role}");
+    assert_eq!(role["approval"]["stages"][0]["fallback"]["after"], "PT2H", "{role}");
     assert_eq!(role["emergency"], json!({ "max_duration": "PT30M", "max_per_day": 1, "review_within": "P1D" }));
-    assert_eq!((&role["max_extensions"], &role["extendable_after"], &role["activate_within"]), (&json!(1), &json!(50), &json!("P1D")));
+    assert_eq!((&role["max_extensions"], &role["extendable_after"], &role["activate_within"]), (&json!(2), &json!(50), &json!("P1D")));
 }
 
 #[test]

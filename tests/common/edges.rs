@@ -139,9 +139,18 @@ when
 @id("edges-emergency")
 permit (
   principal,
-  action in [Elevon::Action::"activateInEmergency", Elevon::Action::"extendActivation"],
+  action == Elevon::Action::"activateInEmergency",
   resource
-);
+)
+when { resource in Role::"voted" || resource in Role::"few" || resource in Role::"plain" };
+
+@id("edges-extend")
+permit (
+  principal,
+  action == Elevon::Action::"extendActivation",
+  resource
+)
+when { resource in Role::"longer" || resource in Role::"metered" || resource in Role::"voted" || resource in Role::"few" };
 
 @id("edges-for-others")
 permit (
@@ -156,6 +165,15 @@ permit (
   action in [Elevon::Action::"revokeRole", Elevon::Action::"manageBundle", Elevon::Action::"subscribeEvents"],
   resource
 );
+"#;
+
+/// The one policy test that a bundle has to have. Those of the sample say which policies decide, and would keep these from being added.
+const GUARD: &str = r#"
+[[test]]
+name = "carol manages the bundle"
+guard = true
+ask = { principal = 'User::"carol"', action = "manageBundle" }
+expect = "allow"
 "#;
 
 const CONDITION: &str = r#"
@@ -177,6 +195,9 @@ pub fn home() -> Home {
 pub fn with_roles(home: Home) -> Home {
     home.edit("roles.toml", |text| format!("{text}{ROLES}"));
     fs::write(home.policies().join("edges.cedar"), POLICIES).unwrap();
+    fs::remove_dir_all(home.policies().join("tests")).unwrap();
+    fs::create_dir(home.policies().join("tests")).unwrap();
+    fs::write(home.policies().join("tests/guard.toml"), GUARD).unwrap();
     fs::create_dir_all(home.policies().join("conditions")).unwrap();
     fs::write(home.policies().join("conditions/guarded.cedar"), CONDITION).unwrap();
     home.edit("entities.json", |text| {

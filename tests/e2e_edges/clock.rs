@@ -1,8 +1,9 @@
 //! The clock: no grace at an end, no belief in one that goes back or jumps ahead.
 
+use chrono::{DateTime, Duration, Utc};
 use serde_json::{Value, json};
 
-use crate::common::edges::{DAVE, Edges, id_of, rule, text};
+use crate::common::edges::{DAVE, Edges, rule, text};
 use crate::common::names::{ALICE, CAROL};
 
 /// alice holds a role for an hour by activating it, and dave holds one for ever.
@@ -23,34 +24,25 @@ fn is_not_believed(edges: &Edges) {
     assert_eq!(ready.0, 503, "{}", ready.1);
 }
 
+fn set(edges: &Edges, at: DateTime<Utc>) {
+    assert_eq!(edges.server.call(ALICE, "POST", "/dev/clock", json!({"set": text(at)})).0, 200);
+}
+
 #[test]
 fn clock() {
     let edges = Edges::start();
     let id = stage(&edges);
     let began = edges.now();
-    let set = |minutes: i64| {
-        let at = text(began + chrono::Duration::minutes(minutes));
-        assert_eq!(edges.server.call(ALICE, "POST", "/dev/clock", json!({"set": at})).0, 200);
-    };
 
     // back: nothing bound to time counts until it has caught up; then all is as before
-    set(30);
+    set(&edges, began + Duration::minutes(2));
     assert!(edges.writes(ALICE));
-    set(29);
+    set(&edges, began + Duration::minutes(1));
     is_not_believed(&edges);
-    set(30);
+    set(&edges, began + Duration::minutes(2));
     assert!(edges.writes(ALICE));
-    // to the millisecond: no grace at the end
-    let (status, _) =
-        edges.server.call(ALICE, "POST", "/dev/clock", json!({"set": text(began + chrono::Duration::milliseconds(3_599_999))}));
-    assert_eq!(status, 200);
-    assert!(edges.writes(ALICE));
-    set(60);
-    assert!(!edges.writes(ALICE));
-    edges.one_event(&id, "activation_expired");
 
     // five minutes ahead is a clock that is set; more is one that jumped
-    let id = id_of(&edges.asked(ALICE, "plain", json!({"duration": "PT4H"})));
     edges.server.jump("PT5M");
     assert!(edges.writes(ALICE));
     edges.server.jump("PT1S");
@@ -70,4 +62,17 @@ fn clock() {
     edges.asked(ALICE, "plain", json!({"duration": "PT1H"}));
     assert!(edges.writes(ALICE));
     assert_eq!(edges.server.call(ALICE, "GET", "/readyz", Value::Null).0, 200);
+}
+
+#[test]
+fn there_is_no_grace_at_an_end() {
+    let edges = Edges::start();
+    let id = stage(&edges);
+    let began = edges.now();
+    set(&edges, began + Duration::milliseconds(3_599_999));
+    assert!(edges.writes(ALICE));
+    set(&edges, began + Duration::milliseconds(3_600_000));
+    assert!(!edges.writes(ALICE));
+    assert!(edges.writes(DAVE));
+    edges.one_event(&id, "activation_expired");
 }

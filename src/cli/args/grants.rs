@@ -83,7 +83,7 @@ pub(in crate::cli) struct GrantList {
 pub(in crate::cli) struct GrantProlong {
     /// Which
     pub(in crate::cli) id: String,
-    /// For how long from now, as an ISO 8601 duration
+    /// How much longer, as an ISO 8601 duration: from its end, or from now where it is renewed
     #[arg(long = "for", value_parser = duration, value_name = "DURATION")]
     pub(in crate::cli) duration: Option<Duration>,
     /// Until when (RFC 3339)

@@ -6,7 +6,7 @@ use super::extend::left_behind;
 use super::{Case, Decision, Outcome, not_found, terms};
 use crate::domain::command::Everything;
 use crate::domain::event::Event;
-use crate::domain::facts::{Action, Object, Permitted};
+use crate::domain::facts::{Action, Object};
 use crate::domain::grant::{Activation, ActivationStatus, Cause};
 use crate::domain::id::{ActivationId, RoleName, Uid};
 use crate::domain::rejection::Rejection;
@@ -61,6 +61,8 @@ pub(super) fn revoke_all(case: &Case<'_>, of: &Everything, reason: Option<&Text>
 }
 
 fn all_of_principal(case: &Case<'_>, of: &Everything, uid: &Uid, reason: Option<TextDigest>) -> Result<Decision, Rejection> {
+    // Asked first: who may not end it learns nothing of what there is.
+    let permitted = case.ask(Action::RevokePrincipal, Object::Entity(uid.clone()))?;
     if !case.facts.definitions().is_principal(uid) {
         return Err(Rejection::NotAHolder { uid: uid.clone() });
     }
@@ -68,14 +70,9 @@ fn all_of_principal(case: &Case<'_>, of: &Everything, uid: &Uid, reason: Option<
         return Err(not_found("entity", uid));
     }
     let row = case.facts.row(uid)?;
-    let grants = row.iter().flat_map(|row| row.grants.activations.iter().map(|grant| &grant.id).chain(&row.grants.waiting));
-    let mut permitted: Option<Permitted> = None;
-    for id in grants {
-        let Some(activation) = case.facts.activation(id)? else { continue };
-        // All of it or none: whoever may end a part of it only ends that part, one by one.
-        permitted = Some(case.ask(Action::RevokeActivation, object(&activation))?);
+    if row.is_none_or(|row| row.grants.activations.is_empty() && row.grants.waiting.is_empty()) {
+        return Ok(Decision::nothing(Outcome::Unchanged));
     }
-    let Some(permitted) = permitted else { return Ok(Decision::nothing(Outcome::Unchanged)) };
     let after = After::new(case.facts).with_row(uid, |row| row.void_before = u64::MAX)?;
     let events = voided(case, &after, of, reason, Cause::PrincipalRevoked(uid.clone()))?;
     Ok(Decision::permitted(permitted, events, Outcome::AllRevoked(of.clone())))

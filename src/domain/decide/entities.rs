@@ -43,6 +43,12 @@ pub(super) fn put(case: &Case<'_>, uid: &Uid, wanted: &[Uid], attrs: &JsonObject
     for parent in wanted.iter().filter(|parent| !had.contains(parent)).chain(had.iter().filter(|parent| !wanted.contains(parent))) {
         let _permitted = case.ask(Action::ManageMembership, Object::Entity(parent.clone()))?;
     }
+    for group in left(&after, case.facts, uid)? {
+        // Joined before the cascade of leaving it is through, it would give back what the cascade is about to end.
+        if case.facts.cascade_waits(&Cause::GroupLeft(group.clone()))? {
+            return Err(Rejection::NotInState { id: group.to_string(), status: "still being left".to_owned(), at: None });
+        }
+    }
     not_for_oneself(case, &after, uid, wanted.iter().filter(|parent| !had.contains(parent)))?;
     let mut cascade = Cascade::new(case.facts, &after, case.now());
     for group in left(case.facts, &after, uid)? {

@@ -167,3 +167,38 @@ async fn everything_of_a_role_is_over_at_the_next_check() {
     world.done(&user("root"), Command::RevokeAll { of, reason: None }).await;
     ends_for_all(world, &people).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_of_a_principal_is_over_at_the_next_check() {
+    let mut world = World::with(false);
+    let (root, alice) = (user("root"), user("alice"));
+    world.done(&root, make_eligible(&alice, "writer")).await;
+    let sites: Vec<_> = (0..480).map(|n| Uid::new("Site", &format!("s{n}")).unwrap()).collect();
+    assert!(super::at_once(&world, sites.iter().map(|site| put(site, &[])).collect()).await.iter().all(Result::is_ok));
+    let asked = |site: &Uid| {
+        let mut asked = activate(&alice, "writer", 60);
+        if let Command::RequestActivation { id, scope, .. } = &mut asked {
+            // so long that they do not all fit into one record
+            *id = crate::domain::ActivationId::new(&format!("act_{}_{}", site.id(), "x".repeat(100))).unwrap();
+            *scope = Some(site.clone());
+        }
+        super::sample::envelope(&alice, asked)
+    };
+    assert!(super::all_at_once(&world, sites.iter().map(asked).collect()).await.iter().all(Result::is_ok));
+    let looked_at: Vec<_> = sites.iter().step_by(60).collect();
+    let counting = |world: &World| {
+        let holds = |site: &&&Uid| world.engine.elevated(&alice, &role("writer"), Some(site)).unwrap().elevated;
+        looked_at.iter().filter(holds).count()
+    };
+    assert_eq!(counting(&world), 8);
+    let of = crate::domain::command::Everything::Principal(alice.clone());
+    world.done(&root, Command::RevokeAll { of, reason: Some(super::sample::text("they left")) }).await;
+    assert_eq!(counting(&world), 0);
+    assert!((1..480).contains(&ended(&world)), "{}", ended(&world));
+    world.restart(None, true).unwrap();
+    assert_eq!(counting(&world), 0);
+    eventually("the cascade is complete", || world.memory.kinds().contains(&"cascade_completed")).await;
+    assert_eq!(ended(&world), 480);
+    world.done(&alice, activate(&alice, "writer", 5)).await;
+    assert!(world.allowed(&alice));
+}

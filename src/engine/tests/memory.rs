@@ -85,6 +85,8 @@ pub(super) struct Memory {
     pub(super) before: Gate,
     /// Whether single rows cannot be read.
     pub(super) broken: AtomicBool,
+    /// Timers that are due and never become anything.
+    pub(super) never: Mutex<Vec<Timer>>,
     /// What somebody says of the clock, and what became of it.
     pub(super) word: Mutex<Option<ClockAsked>>,
     pub(super) answers: Mutex<Vec<ClockAnswer>>,
@@ -110,6 +112,7 @@ impl Memory {
             before: Gate::default(),
             after: Gate::default(),
             broken: AtomicBool::new(false),
+            never: Mutex::default(),
             word: Mutex::default(),
             answers: Mutex::default(),
         })
@@ -141,6 +144,7 @@ impl Memory {
         timers.extend(all.assignments.values().filter_map(assignment_timer));
         timers.extend(all.grant_requests.values().filter_map(grant_request_timer));
         timers.extend(all.cascades.iter().filter_map(|(cause, since)| Some(Timer { at: (*since)?, due: Due::Cascade(cause.clone()) })));
+        timers.extend(self.never.lock().unwrap().iter().cloned());
         timers.sort_by_key(|timer| timer.at);
         timers
     }
@@ -327,7 +331,7 @@ impl Reader for Memory {
         let stored = self.stored.read().unwrap();
         let defs = stored.rows.all.rows.values().filter_map(|row| row.stored.as_ref());
         let parents = defs.flat_map(|def| def.parents.iter().map(|edge| edge.parent.clone()));
-        Ok(parents.filter_map(|uid| Some((uid.clone(), Arc::new(stored.rows.all.rows.get(&uid)?.clone())))).collect())
+        Ok(parents.filter_map(|uid| Some((uid.clone(), Arc::clone(stored.rows.all.rows.get(&uid)?)))).collect())
     }
 
     fn role_rows(&self) -> Result<HashMap<RoleName, RoleRow>, Unavailable> {
@@ -372,7 +376,7 @@ impl Reader for Memory {
     }
 
     fn entities(&self, _: Option<&str>, _: &Page) -> Result<Listing<(Uid, Arc<EntityRow>)>, Unavailable> {
-        all(self.read(|rows| rows.all.rows.iter().map(|(uid, row)| (uid.clone(), Arc::new(row.clone()))).collect()))
+        all(self.read(|rows| rows.all.rows.iter().map(|(uid, row)| (uid.clone(), Arc::clone(row))).collect()))
     }
 
     fn journal(&self, filter: &AuditFilter, _: &Page) -> Result<Listing<Sealed>, Unavailable> {

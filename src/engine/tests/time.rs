@@ -1,6 +1,10 @@
 //! Time: what ends by itself, and what happens when the clock goes back.
 
-use crate::domain::Duration;
+use crate::domain::command::{Due, Term};
+use crate::domain::event::Timer;
+use crate::domain::grant::{ActivationState, GrantRef, GrantRequestState};
+use crate::domain::id::GrantRequestId;
+use crate::domain::{ActivationId, Command, Duration, Outcome, Tables as _};
 
 use super::super::ports::Reader as _;
 use super::sample::{World, activate, assign, at, bundle, eventually, make_eligible, put, role, user, write};
@@ -97,4 +101,76 @@ async fn the_latest_time_seen_is_saved_without_any_commit() {
     assert!(world.engine.moment().trusted);
     world.engine.stop();
     assert_eq!(world.memory.mark(), at(777));
+}
+
+/// Asks for the role from an instant on, and gives the request's id.
+async fn scheduled(world: &World, from: i64) -> ActivationId {
+    let (root, alice) = (user("root"), user("alice"));
+    world.done(&root, make_eligible(&alice, "writer")).await;
+    let mut asked = activate(&alice, "writer", 5);
+    if let Command::RequestActivation { term, .. } = &mut asked {
+        *term = Term { start: Some(at(from)), ..*term };
+    }
+    let outcome = world.done(&alice, asked).await;
+    let Outcome::ActivationCreated(id) = outcome else { panic!("{outcome:?}") };
+    id
+}
+
+fn state(world: &World, id: &ActivationId) -> ActivationState {
+    world.memory.activation(id).unwrap().unwrap().state.clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scheduled_start_begins_at_its_instant() {
+    let world = World::new();
+    let id = scheduled(&world, 60_000).await;
+    let alice = user("alice");
+    world.clock.set(at(59_999));
+    assert!(!world.allowed(&alice) && matches!(state(&world, &id), ActivationState::Scheduled { .. }));
+    world.clock.set(at(60_000));
+    eventually("it begins", || world.allowed(&alice)).await;
+    let ActivationState::Active { window } = state(&world, &id) else { panic!("{:?}", state(&world, &id)) };
+    assert_eq!((window.start, window.end), (at(60_000), Some(at(360_000))));
+    world.clock.set(at(360_000));
+    assert!(!world.allowed(&alice));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_is_recorded_late_begins_late() {
+    let mut world = World::with(false);
+    let id = scheduled(&world, 60_000).await;
+    let alice = user("alice");
+    world.clock.set(at(100_000));
+    assert!(!world.allowed(&alice) && !world.elevated(&alice, "writer"), "it has not begun for as long as that is not recorded");
+    world.restart(None, true).unwrap();
+    eventually("it begins", || world.allowed(&alice)).await;
+    let ActivationState::Active { window } = state(&world, &id) else { panic!("{:?}", state(&world, &id)) };
+    assert_eq!((window.start, window.end), (at(100_000), Some(at(400_000))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_nobody_decides_is_over_in_time() {
+    let world = World::new();
+    let (root, alice) = (user("root"), user("alice"));
+    let mut granted = make_eligible(&alice, "writer");
+    let Command::CreateEligibility { id: eligibility, grant } = &mut granted else { panic!("{granted:?}") };
+    grant.end = Some(at(86_400_000));
+    let (eligibility, id) = (eligibility.clone(), GrantRequestId::new("grq_1").unwrap());
+    world.done(&root, granted).await;
+    let grant = GrantRef::Eligibility(eligibility);
+    world.done(&alice, Command::RequestGrant { id: id.clone(), grant, renew: false, end: at(2 * 86_400_000), justification: None }).await;
+    let found = || world.memory.grant_request(&id).unwrap().unwrap();
+    assert_eq!(found().state, GrantRequestState::Pending);
+    world.clock.set(found().expires_at);
+    eventually("that is recorded", || matches!(found().state, GrantRequestState::TimedOut { .. })).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_recorded_keeps_nobody_else_waiting() {
+    let world = World::new();
+    let never = (0..500).map(|n| Timer { at: at(-1000), due: Due::ActivationEnd(ActivationId::new(&format!("act_none_{n}")).unwrap()) });
+    world.memory.never.lock().unwrap().extend(never);
+    alice_active(&world, 5).await;
+    world.clock.advance(Duration::from_mins(5));
+    eventually("the end is recorded", || world.memory.kinds().contains(&"activation_expired")).await;
 }

@@ -90,7 +90,7 @@ fn activation_endpoints() -> Vec<Endpoint> {
         row(
             Method::POST,
             "/v1/activations/revoke",
-            "of a principal: revokeActivation on each activation; of a role: revokeRole on the role",
+            "of a principal: revokePrincipal on the principal; of a role: revokeRole on the role",
             post(endings::revoke_all),
         ),
         row(Method::GET, "/v1/approvals", OWN, get(approvals::list)),

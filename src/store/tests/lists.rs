@@ -219,3 +219,19 @@ fn inner_rows_are_those_of_parents() {
     assert_eq!(desk.store().stored_children(&uid("Group admins"), None, 9).unwrap(), []);
     assert_eq!(desk.store().role_rows().unwrap(), [(role("old-role"), RoleRow { incarnation: Incarnation(1), void_before: 0 })].into());
 }
+
+#[test]
+fn the_journal_is_followed_from_any_sequence() {
+    let mut desk = Desk::new();
+    furnish(&mut desk);
+    let after = |desk: &Desk, seq, limit| {
+        let page = desk.store().journal(&AuditFilter::default(), &Page::after_seq(seq, limit)).unwrap();
+        (page.items.iter().map(|record| record.seq).collect::<Vec<_>>(), page.next)
+    };
+    assert_eq!(after(&desk, 0, 3), (vec![1, 2, 3], Some("3".to_owned())));
+    assert_eq!(after(&desk, 7, 3), (vec![8, 9], None));
+    assert_eq!(after(&desk, 9, 3), (vec![], None));
+    assert_eq!(after(&desk, 99, 3), (vec![], None));
+    desk.say(vec![stored("User Carol", &[])]);
+    assert_eq!(after(&desk, 9, 3), (vec![10], None));
+}

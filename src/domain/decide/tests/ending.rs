@@ -54,10 +54,13 @@ fn everything_of_a_principal_or_of_a_role_ends_in_one_record() {
 }
 
 #[test]
-fn everything_is_ended_by_who_may_end_each() {
+fn everything_is_ended_by_who_may_end_all_of_it() {
     let rows = [
         (all_of("User:ann"), None, "accepted"),
-        (all_of("User:ann"), Some(Action::RevokeActivation), "not_permitted"),
+        (all_of("User:ann"), Some(Action::RevokePrincipal), "not_permitted"),
+        (all_of("User:ann"), Some(Action::RevokeActivation), "accepted"),
+        (all_of("User:bob"), Some(Action::RevokePrincipal), "not_permitted"),
+        (all_of("User:who"), Some(Action::RevokePrincipal), "not_permitted"),
         (all_of("User:ann"), Some(Action::RevokeRole), "accepted"),
         (all_of_role("free"), Some(Action::RevokeActivation), "accepted"),
         (all_of_role("free"), Some(Action::RevokeRole), "not_permitted"),
@@ -173,4 +176,26 @@ fn a_clock_that_is_believed_again_ends_what_is_bound_to_time() {
     assert!(matches!(ended(&world, "Db:orders"), Some(grant::GrantEnd::Expired { .. })), "time was first");
     assert_eq!(ended(&world, "Db:test"), None);
     assert_eq!(world.roles("User:eve", Some("Db:test")), ["two"]);
+}
+
+#[test]
+fn a_group_is_not_joined_again_before_what_rested_on_it_has_ended() {
+    let many_of = MAX_CASCADE_EVENTS + 10;
+    let mut world = company();
+    world.put("root", "Group:g", &["Group:staff"]).unwrap();
+    world.eligible("e1", "Group:staff", "free", None, None).unwrap();
+    for number in 0..many_of {
+        let name = format!("u{number:05}");
+        world.put("root", &format!("User:{name}"), &["Group:g"]).unwrap();
+        world.request(&name, &name, "free", None, 60).unwrap();
+    }
+    let last = format!("u{:05}", many_of - 1);
+    world.put("root", "Group:g", &[]).unwrap();
+    assert_eq!((world.last().last(), world.status(&last)), (Some(&"cascade_continues"), "active"));
+    assert!(world.roles(&format!("User:{last}"), None).is_empty());
+    assert_eq!(rule(world.put("root", "Group:g", &["Group:staff"])), "not_in_state");
+    assert_eq!(rule(world.put("root", "Group:g", &["Group:ops"])), "not_in_state", "which is in it");
+    go_on(&mut world, &Cause::GroupLeft(uid("Group:staff")));
+    assert_eq!(rule(world.put("root", "Group:g", &["Group:staff"])), "accepted");
+    assert!(world.roles(&format!("User:{last}"), None).is_empty(), "coming back revives nothing");
 }

@@ -95,6 +95,7 @@ pub(super) fn bundles() -> Vec<Arc<Definitions>> {
         asked(|role| role.stages = vec![with_fallback(stage(&["User:u2"], 1, 120), &["User:u4"], 60)]),
         staged(|role| role.stages = vec![stage(&["User:u1", "User:u2"], 2, 120), stage(&["User:u2", "User:u0"], 1, 60)]),
     ];
+    let one_alone = vec![free(|_| {}), asked(|role| role.stages = vec![stage(&["User:u3"], 1, 120)]), staged(|_| {})];
     let claims = vec![entity("User:u0", &[], None), entity("User:u1", &[], None), entity("Db:s0", &[], None)];
     let moved = vec![entity("User:u0", &[], Some("p")), entity("Group:g1", &[], None), entity("Db:s0", &[], None)];
     vec![
@@ -103,8 +104,9 @@ pub(super) fn bundles() -> Vec<Arc<Definitions>> {
         bundle("b2", without, entities()),
         bundle("b3", stricter, entities()),
         bundle("b4", roles(), claims),
-        bundle("b5", open, moved),
+        bundle("b5", open, moved.clone()),
         bundle("b6", others, entities()),
+        bundle("b7", one_alone, moved),
     ]
 }
 
@@ -176,6 +178,8 @@ pub(super) fn openings() -> Vec<Vec<(u64, &'static str, Op)>> {
         vec![at(0, request("u3", "r1")), (0, "u2", yes(0)), (60, "u3", extend(0))],
         vec![at(0, request("u3", "r1")), (0, "u2", yes(0)), (60, "u3", extend(0)), (100, "u1", yes(1))],
         vec![at(0, request("u1", "r0")), (90, "u1", extend(0))],
+        // a request to extend that waits while a bundle comes to allow none
+        vec![at(0, request("u3", "r1")), (0, "u2", yes(0)), (60, "u3", extend(0)), (0, "u0", Op::Swap(3)), (0, "u2", yes(1))],
         // one for later, approved; its start has come, or is past
         vec![at(0, ask_for("u1", "r0", None, span(Some(60), None, Some(60))))],
         vec![at(0, ask_for("u1", "r0", None, span(Some(60), None, Some(60)))), (60, "u0", start(0))],
@@ -219,6 +223,8 @@ pub(super) fn openings() -> Vec<Vec<(u64, &'static str, Op)>> {
             (0, "u0", yes(0)),
             (0, "u0", Op::Right { uid: user("u0"), action: Action::ApproveActivation, denied: true }),
         ],
+        // a bundle that makes who asked one person with the only approver
+        vec![(0, "u0", ask_for("u1", "r1", Some("Db:s1"), span(None, None, Some(60))).1), (0, "u0", Op::Swap(7))],
         // an extension of what somebody else asked for, who then votes
         vec![
             (0, "u2", ask_for("u3", "r1", None, span(None, None, Some(120))).1),
@@ -329,6 +335,7 @@ fn any_op() -> impl Strategy<Value = Op> {
         Action::ManageEntity,
         Action::RevokeActivation,
         Action::RevokeRole,
+        Action::RevokePrincipal,
     ];
     let timers = any_of(vec![Timer::Start, Timer::Timeout, Timer::End, Timer::Start]);
     let deleted = ["User:u1", "User:u4", "Db:s1", "Db:s2", "Db:s2", "Group:g0", "User:u0"].map(uid).to_vec();
@@ -350,7 +357,7 @@ fn any_op() -> impl Strategy<Value = Op> {
         3 => put_scope.prop_map(|(uid, parents, synced)| Op::Put { uid, parents, person: None, synced }),
         3 => any_of(deleted).prop_map(Op::Delete),
         6 => (anyone, prop::bool::weighted(0.4)).prop_map(|(uid, disabled)| Op::Disable { uid, disabled }),
-        5 => any_of(vec![0, 0, 0, 0, 1, 1, 1, 2, 2, 3, 4, 5, 6, 6]).prop_map(Op::Swap),
+        5 => any_of(vec![0, 0, 0, 0, 1, 1, 1, 2, 2, 3, 4, 5, 6, 6, 7]).prop_map(Op::Swap),
         1 => Just(Op::AcceptClock),
         14 => (target.clone(), timers).prop_map(|(target, what)| Op::SettleActivation { target, what }),
         8 => (any::<bool>(), target.clone()).prop_map(|(eligible, target)| Op::SettleGrant { eligible, target }),

@@ -352,16 +352,13 @@ impl Model {
     pub(super) fn end_all(&self, actor: &Uid, of: &Everything) -> Result<Outcome, &'static str> {
         let step = self.last();
         let any = |of: &dyn Fn(&Asked) -> bool| self.asked.iter().zip(&self.lives).any(|(asked, life)| of(asked) && life.is_open());
+        if matches!(of, Everything::Principal(_)) {
+            self.permitted(actor, Action::RevokePrincipal)?;
+        }
         let any = match of {
             Everything::Principal(uid) if uid.kind() != "User" => return Err("not_a_holder"),
             Everything::Principal(uid) if !self.exists(&self.pictures[step], uid) => return Err("not_found"),
-            Everything::Principal(uid) => {
-                let any = any(&|asked| asked.principal == *uid);
-                if any {
-                    self.permitted(actor, Action::RevokeActivation)?;
-                }
-                any
-            }
+            Everything::Principal(uid) => any(&|asked| asked.principal == *uid),
             Everything::Role(role) => {
                 self.settings(step, role.as_str()).ok_or("unknown_role")?;
                 self.permitted(actor, Action::RevokeRole)?;
