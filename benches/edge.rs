@@ -38,7 +38,7 @@ const SOURCES: usize = 8;
 /// How often a slow client sends a byte.
 const TRICKLE: Duration = Duration::from_millis(500);
 /// How long one that was cut off waits before it comes back.
-const AGAIN: Duration = Duration::from_millis(200);
+const AGAIN: Duration = Duration::from_secs(1);
 /// Clients that open requests and give them up.
 const FLOODS: usize = 4;
 /// Requests that each gives up before it waits a little.

@@ -6,7 +6,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq)]
 pub struct EdgeLimits {
     /// Most connections open at once. One more takes the place of the oldest on which nothing was asked yet; where there is none, it is closed
-    /// as soon as it is accepted.
+    /// as soon as it is accepted. While some are on their way out there may be an eighth more.
     pub connections: usize,
     /// Most connections open at once from one peer: an IPv4 address, the first 64 bits of an IPv6 address, or a user of a UNIX socket.
     pub connections_per_peer: usize,
@@ -102,6 +102,8 @@ pub const MIN_HEADER_BYTES: usize = 8 * 1024;
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long a connection that is let go may take to send what is left.
 pub const PARTING_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections that wait to be accepted; the kernel may keep it lower.
+pub const BACKLOG: i32 = 1024;
 /// How long a new connection waits for the one that makes room for it.
 pub const ROOM_TIMEOUT: Duration = Duration::from_secs(2);
 /// Most callers of a listener whose commands are counted one by one; those beyond it share one allowance.
