@@ -11,7 +11,7 @@ DATA ?= data
 POLICIES ?= policies
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help tools tools-test run test test-long bench fmt lint dist
+.PHONY: help tools tools-test run test test-long bench bench-edge fmt lint dist
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -41,6 +41,9 @@ test-long: tools ## The same tests, with more random cases and more swaps
 
 bench: tools ## The in-process time of a check, that of somebody with many memberships, and from revoke to deny over HTTP
 	$(CARGO) bench --profile release --locked $(FEATURES) --bench check --bench memberships --bench revoke
+
+bench-edge: tools ## What 2,000 slow connections and a flood of resets cost a well-behaved client
+	$(CARGO) bench --profile release --locked $(FEATURES) --bench edge
 
 fmt: ## Format
 	$(CARGO) fmt

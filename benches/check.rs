@@ -163,7 +163,7 @@ fn load(folder: &Path, principals: usize) {
         let seq = head.seq + 1;
         let mut changes = Changes::default();
         for number in next..principals.min(next + ROWS_PER_COMMIT) {
-            changes.rows.insert(user(number), row(number, seq, now));
+            changes.rows.insert(user(number), Arc::new(row(number, seq, now)));
         }
         next += ROWS_PER_COMMIT;
         head = commit(&mut opened.journal, &head, changes, now);

@@ -148,7 +148,7 @@ fn load(folder: &Path) {
     let head = opened.journal.head();
     let changed = head.seq + 1;
     let mut changes = Changes::default();
-    let mut put = |uid: Uid, row: EntityRow| drop(changes.rows.insert(uid, row));
+    let mut put = |uid: Uid, row: EntityRow| drop(changes.rows.insert(uid, Arc::new(row)));
     let mut feet = Vec::new();
     for chain in 0..CHAINS {
         for step in 0..DEPTH {

@@ -93,7 +93,7 @@ impl ServeConfig {
             dev: true,
             listeners: vec![listener],
             credentials: Credentials::default(),
-            limits: EdgeLimits::default(),
+            limits: EdgeLimits::dev(),
             open_metrics: true,
             test_clock: self.test_clock,
             port_file: self.port_file,

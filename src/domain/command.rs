@@ -421,18 +421,18 @@ pub struct GrantRequest {
 pub enum Due {
     /// An activation's window ended.
     ActivationEnd(ActivationId),
-    /// An approved activation is to begin.
-    ActivationStart(ActivationId),
     /// A stage of a pending request timed out.
     StageTimeout(ActivationId),
-    /// Nobody decided on a request to extend or renew.
-    GrantRequestTimeout(GrantRequestId),
     /// An eligibility's window ended.
     EligibilityEnd(EligibilityId),
     /// An assignment's window ended.
     AssignmentEnd(AssignmentId),
     /// A cascade was too large for one record and goes on.
     Cascade(Cause),
+    /// An approved activation is to begin.
+    ActivationStart(ActivationId),
+    /// Nobody decided on a request to extend or renew.
+    GrantRequestTimeout(GrantRequestId),
 }
 
 /// A command as it is submitted.

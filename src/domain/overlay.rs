@@ -17,7 +17,7 @@ use super::time::{Day, Timestamp};
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Changes {
     /// What is stored about names.
-    pub rows: BTreeMap<Uid, EntityRow>,
+    pub rows: BTreeMap<Uid, Arc<EntityRow>>,
     /// What is kept of roles.
     pub roles: BTreeMap<RoleName, RoleRow>,
     /// Activations.
@@ -156,10 +156,10 @@ impl<'a> Overlay<'a> {
     /// The store cannot be read.
     pub fn row_mut(&mut self, uid: &Uid) -> Result<&mut EntityRow, Unavailable> {
         if !self.changes.rows.contains_key(uid) {
-            let row = self.base.row(uid)?.map(|row| (*row).clone()).unwrap_or_default();
+            let row = self.base.row(uid)?.unwrap_or_default();
             self.changes.rows.insert(uid.clone(), row);
         }
-        Ok(self.changes.rows.entry(uid.clone()).or_default())
+        Ok(Arc::make_mut(self.changes.rows.entry(uid.clone()).or_default()))
     }
 
     /// The base's open activations, less those that changes closed, and those that changes opened.
@@ -188,7 +188,7 @@ impl Facts for Overlay<'_> {
 impl Rows for Overlay<'_> {
     fn row(&self, uid: &Uid) -> Result<Option<Arc<EntityRow>>, Unavailable> {
         match self.changes.rows.get(uid) {
-            Some(row) => Ok(Some(Arc::new(row.clone()))),
+            Some(row) => Ok(Some(Arc::clone(row))),
             None => self.base.row(uid),
         }
     }
@@ -365,7 +365,7 @@ impl Facts for MemoryRows {
 
 impl Rows for MemoryRows {
     fn row(&self, uid: &Uid) -> Result<Option<Arc<EntityRow>>, Unavailable> {
-        Ok(self.all.rows.get(uid).map(|row| Arc::new(row.clone())))
+        Ok(self.all.rows.get(uid).cloned())
     }
 
     fn role_row(&self, role: &RoleName) -> Result<RoleRow, Unavailable> {

@@ -409,7 +409,12 @@ fn basis_eligibility(
     own: &EntityRow,
     basis: &Basis,
 ) -> Result<Result<EligibilityGrant, WhyNot>, Unavailable> {
-    let find = |row: &EntityRow| row.grants.eligibilities.iter().find(|grant| grant.id == basis.eligibility).cloned();
+    // they are kept by id
+    let find = |row: &EntityRow| {
+        let eligibilities = &row.grants.eligibilities;
+        let place = eligibilities.binary_search_by(|grant| grant.id.cmp(&basis.eligibility)).ok()?;
+        eligibilities.get(place).cloned()
+    };
     let found = if basis.holder == *principal {
         find(own)
     } else if groups.contains(&basis.holder) {

@@ -85,7 +85,7 @@ impl View {
         }
         for (uid, row) in &changes.rows {
             if view.graph.get(uid).is_some() || is_inner(bundle.definitions(), uid) {
-                view.graph.put(uid.clone(), Some(Arc::new(row.clone())));
+                view.graph.put(uid.clone(), Some(Arc::clone(row)));
             }
             for edge in row.stored.iter().flat_map(|def| &def.parents) {
                 view.keep(&edge.parent, changes, reader)?;
@@ -115,7 +115,7 @@ impl View {
     fn keep(&mut self, uid: &Uid, changes: &Changes, reader: &dyn Reader) -> Result<(), Unavailable> {
         if self.graph.get(uid).is_none() {
             let row = match changes.rows.get(uid) {
-                Some(row) => Some(Arc::new(row.clone())),
+                Some(row) => Some(Arc::clone(row)),
                 None => reader.row(uid)?,
             };
             self.graph.put(uid.clone(), row);

@@ -23,8 +23,9 @@ use crate::identity::UnixPeer;
 use super::Server;
 use super::limits::{EdgeLimits, PARTING_TIMEOUT};
 use super::listen::{Gate, Taken};
-use super::pulse::{Pulse, Slow, Watched};
+use super::pulse::{Pulse, Running, Slow, Watched};
 use super::server::handle;
+use super::shed::Newcomer;
 use super::tls::H2;
 
 /// What an HTTP/2 connection begins with where it is not agreed on in TLS.
@@ -49,6 +50,15 @@ pub(super) struct Door {
     /// The connection's end.
     pub(super) link: Link,
     pub(super) pulse: Arc<Pulse>,
+    newcomer: Arc<Newcomer>,
+}
+
+impl Door {
+    /// A request came whole on this connection.
+    pub(super) fn request(&self) -> Running {
+        self.newcomer.asked();
+        self.pulse.request(self.gate.limits.h2_given_up)
+    }
 }
 
 /// What an answer that goes on and on has to know of its connection.
@@ -89,6 +99,7 @@ struct Host {
     server: Arc<Server>,
     router: Router,
     stopping: watch::Receiver<bool>,
+    newcomer: Arc<Newcomer>,
 }
 
 /// Serves a connection to its end.
@@ -98,13 +109,20 @@ pub(super) async fn connection(
     server: Arc<Server>,
     router: Router,
     stopping: watch::Receiver<bool>,
-    _taken: Taken,
+    taken: Taken,
 ) {
     let _open = server.metrics.connection();
-    let host = Host { gate, server, router, stopping };
-    match arrived {
-        Arrived::Tcp(stream) => host.secured(stream, None).await,
-        Arrived::Unix(stream, peer) => host.secured(stream, peer).await,
+    let metrics = Arc::clone(&server.metrics);
+    let host = Host { gate, server, router, stopping, newcomer: Arc::clone(&taken.newcomer) };
+    let served = async {
+        match arrived {
+            Arrived::Tcp(stream) => host.secured(stream, None).await,
+            Arrived::Unix(stream, peer) => host.secured(stream, peer).await,
+        }
+    };
+    tokio::select! {
+        () = served => {}
+        () = taken.newcomer.is_sent_away() => metrics.cut("made_room"),
     }
 }
 
@@ -144,13 +162,19 @@ impl Host {
     }
 
     async fn serve<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(self, ready: Ready<S>) {
-        let Self { gate, server, router, mut stopping } = self;
+        let Self { gate, server, router, mut stopping, newcomer } = self;
         let limits = &gate.limits;
         let cut = Arc::new(Notify::new());
         let pulse = Pulse::new(ready.version == Version::One, Arc::clone(&cut));
         let link = Link { stopping: stopping.clone(), until: Instant::now() + limits.lifetime, cut: Arc::clone(&cut) };
-        let door =
-            Arc::new(Door { gate: Arc::clone(&gate), certificate: ready.certificate, peer: ready.peer, link, pulse: Arc::clone(&pulse) });
+        let door = Arc::new(Door {
+            gate: Arc::clone(&gate),
+            certificate: ready.certificate,
+            peer: ready.peer,
+            link,
+            pulse: Arc::clone(&pulse),
+            newcomer,
+        });
         let metrics = Arc::clone(&server.metrics);
         let service = service_fn(move |request: Request<Incoming>| {
             let (server, router, door) = (Arc::clone(&server), router.clone(), Arc::clone(&door));

@@ -5,7 +5,8 @@ use std::time::Duration;
 /// The bounds of a listener. Each holds for the listener as a whole unless it says otherwise.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EdgeLimits {
-    /// Most connections open at once; one more is closed as soon as it is accepted.
+    /// Most connections open at once. One more takes the place of the oldest on which nothing was asked yet; where there is none, it is closed
+    /// as soon as it is accepted. While some are on their way out there may be an eighth more.
     pub connections: usize,
     /// Most connections open at once from one peer: an IPv4 address, the first 64 bits of an IPv6 address, or a user of a UNIX socket.
     pub connections_per_peer: usize,
@@ -87,12 +88,24 @@ impl Default for EdgeLimits {
     }
 }
 
+impl EdgeLimits {
+    /// Those of a server for trying things out, where a script is everybody in turn and may be quick.
+    #[must_use]
+    pub fn dev() -> Self {
+        Self { commands_per_second: 10_000, command_burst: 10_000, ..Self::default() }
+    }
+}
+
 /// Least that [`EdgeLimits::header_bytes`] can be: a read is not smaller.
 pub const MIN_HEADER_BYTES: usize = 8 * 1024;
 /// How long to wait after a listener refused to hand out a connection (out of file descriptors, mostly).
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long a connection that is let go may take to send what is left.
 pub const PARTING_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections that wait to be accepted; the kernel may keep it lower.
+pub const BACKLOG: i32 = 1024;
+/// How long a new connection waits for the one that makes room for it.
+pub const ROOM_TIMEOUT: Duration = Duration::from_secs(2);
 /// Most callers of a listener whose commands are counted one by one; those beyond it share one allowance.
 pub const MAX_COUNTED_CALLERS: usize = 10_000;
 

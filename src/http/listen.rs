@@ -13,9 +13,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use crate::identity::{self, UnixPeer};
 
 use super::conn::{self, Arrived};
-use super::limits::{ACCEPT_PAUSE, EdgeLimits, MAX_COUNTED_CALLERS, MIN_HEADER_BYTES};
+use super::limits::{ACCEPT_PAUSE, BACKLOG, EdgeLimits, MAX_COUNTED_CALLERS, MIN_HEADER_BYTES, ROOM_TIMEOUT};
 use super::rate::Rates;
-use super::shed::{Kind, Peer, PeerPlace, Peers, Places};
+use super::shed::{Kind, Newcomer, Newcomers, Peer, PeerPlace, Peers, Places};
 use super::{Server, control};
 
 /// A listener: where it is, whom it takes, and what it serves.
@@ -77,7 +77,10 @@ pub(super) struct Gate {
     rates: Rates,
     began: Instant,
     connections: Arc<Semaphore>,
+    /// Of those, for connections that come while the ones that make room for them are on their way out.
+    leaving: usize,
     peers: Arc<Peers>,
+    newcomers: Arc<Newcomers>,
 }
 
 impl Gate {
@@ -85,6 +88,7 @@ impl Gate {
         let Listen { name, at, tls, accepts, planes, mut limits } = listen;
         limits.header_bytes = limits.header_bytes.max(MIN_HEADER_BYTES);
         limits.connections = limits.connections.clamp(1, u32::MAX as usize >> 4);
+        let leaving = limits.connections / 8 + 8;
         let gate = Self {
             name,
             tls,
@@ -93,8 +97,10 @@ impl Gate {
             places: Places::new(limits.checks_in_flight, limits.control_in_flight),
             rates: Rates::new(limits.commands_per_second, limits.command_burst, MAX_COUNTED_CALLERS),
             began: Instant::now(),
-            connections: Arc::new(Semaphore::new(limits.connections)),
+            connections: Arc::new(Semaphore::new(limits.connections + leaving)),
+            leaving,
             peers: Peers::new(limits.connections_per_peer),
+            newcomers: Arc::default(),
             limits,
         };
         (Arc::new(gate), at)
@@ -108,8 +114,30 @@ impl Gate {
 
 /// What a connection takes up until it ends.
 pub(super) struct Taken {
+    pub(super) newcomer: Arc<Newcomer>,
     _connection: OwnedSemaphorePermit,
     _peer: PeerPlace,
+}
+
+impl Gate {
+    /// A place for a connection of a peer. Where all are taken, one on which nothing was asked yet makes room.
+    ///
+    /// # Errors
+    /// There is none; the word for why.
+    async fn admit(&self, peer: Peer) -> Result<Taken, &'static str> {
+        let place = self.peers.take(peer).ok_or("peer")?;
+        if self.connections.available_permits() <= self.leaving && !self.newcomers.send_away() {
+            return Err("full");
+        }
+        let connection = match Arc::clone(&self.connections).try_acquire_owned() {
+            Ok(connection) => connection,
+            Err(_) => {
+                let leaves = tokio::time::timeout(ROOM_TIMEOUT, Arc::clone(&self.connections).acquire_owned());
+                leaves.await.ok().and_then(Result::ok).ok_or("full")?
+            }
+        };
+        Ok(Taken { newcomer: Arc::new(self.newcomers.add()), _connection: connection, _peer: place })
+    }
 }
 
 /// Serves until `shutdown` completes; then takes no more connections, and lets requests in flight finish within a bounded time.
@@ -151,7 +179,7 @@ async fn drained(gates: &[Arc<Gate>]) -> bool {
         .map(|gate| {
             let gate = Arc::clone(gate);
             tokio::spawn(async move {
-                let all = u32::try_from(gate.limits.connections).unwrap_or(u32::MAX);
+                let all = u32::try_from(gate.limits.connections + gate.leaving).unwrap_or(u32::MAX);
                 tokio::time::timeout(gate.limits.drain_timeout, gate.connections.acquire_many(all)).await.is_ok()
             })
         })
@@ -174,6 +202,8 @@ impl Doors {
         match at {
             Bind::Tcp(listener) => {
                 listener.set_nonblocking(true)?;
+                // The standard library lets few connections wait to be taken.
+                socket2::SockRef::from(&listener).listen(BACKLOG)?;
                 TcpListener::from_std(listener).map(Self::Tcp)
             }
             Bind::Unix(listener) => {
@@ -225,15 +255,13 @@ async fn accept(doors: Doors, gate: Arc<Gate>, server: Arc<Server>, router: Rout
                 continue;
             }
         };
-        let Ok(connection) = Arc::clone(&gate.connections).try_acquire_owned() else {
-            server.metrics.refused("full");
-            continue;
+        let taken = match gate.admit(peer).await {
+            Ok(taken) => taken,
+            Err(why) => {
+                server.metrics.refused(why);
+                continue;
+            }
         };
-        let Some(place) = gate.peers.take(peer) else {
-            server.metrics.refused("peer");
-            continue;
-        };
-        let taken = Taken { _connection: connection, _peer: place };
         tokio::spawn(conn::connection(arrived, Arc::clone(&gate), Arc::clone(&server), router.clone(), stopping.clone(), taken));
     }
 }

@@ -19,6 +19,8 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::engine::{CheckOutcome, CommandResult, Engine, Observer};
 use crate::policy::Reason;
 
+use super::shed::Kind;
+
 /// Upper bounds of check latencies, in seconds.
 const CHECK_SECONDS: [f64; 14] = [1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 5e-3, 2e-2, 1e-1, f64::INFINITY];
 /// Upper bounds of commit times (one synced write each), in seconds.
@@ -124,6 +126,8 @@ pub struct Metrics {
     refused: Family<WhyLabels, Counter>,
     cut: Family<WhyLabels, Counter>,
     shed: Family<PlaneLabels, Counter>,
+    in_flight: Family<PlaneLabels, Gauge>,
+    checks_in_flight: Gauge,
     rate_limited: Counter,
     subscribers: Gauge,
     journal_head: Gauge,
@@ -148,6 +152,7 @@ impl Metrics {
         let mut registry = Registry::with_prefix("elevon");
         let checks = Family::<CheckLabels, Counter>::default();
         let check = |outcome, reason| checks.get_or_create_owned(&CheckLabels { outcome, reason });
+        let in_flight = Family::<PlaneLabels, Gauge>::default();
         let metrics = Self {
             allowed: check("allow", Reason::Permitted.as_str()),
             failed: check("error", "unavailable"),
@@ -166,6 +171,8 @@ impl Metrics {
             refused: Family::default(),
             cut: Family::default(),
             shed: Family::default(),
+            checks_in_flight: in_flight.get_or_create_owned(&PlaneLabels { plane: Kind::Check.as_str() }),
+            in_flight,
             rate_limited: Counter::default(),
             subscribers: Gauge::default(),
             journal_head: Gauge::default(),
@@ -188,6 +195,7 @@ impl Metrics {
         registry.register("http_connections_refused", "Connections refused, by why", metrics.refused.clone());
         registry.register("http_connections_cut", "Connections that the server ended before their time, by why", metrics.cut.clone());
         registry.register("http_requests_shed", "Requests turned away because too many were answered at once", metrics.shed.clone());
+        registry.register("http_requests_in_flight", "Requests that are being answered, by plane", metrics.in_flight.clone());
         registry.register("commands_rate_limited", "Commands turned away because their caller gave too many", metrics.rate_limited.clone());
         registry.register("event_subscribers", "Callers that watch the journal", metrics.subscribers.clone());
         registry.register("journal_head", "Sequence of the journal's last record", metrics.journal_head.clone());
@@ -219,6 +227,16 @@ impl Metrics {
     /// A request was turned away because too many were answered at once.
     pub(super) fn shed(&self, plane: &'static str) {
         self.shed.get_or_create(&PlaneLabels { plane }).inc();
+    }
+
+    /// A request is being answered, until what is returned is dropped.
+    pub(super) fn in_flight(&self, kind: Kind) -> InFlight {
+        let gauge = match kind {
+            Kind::Check => self.checks_in_flight.clone(),
+            Kind::Control | Kind::Health => self.in_flight.get_or_create_owned(&PlaneLabels { plane: kind.as_str() }),
+        };
+        gauge.inc();
+        InFlight(gauge)
     }
 
     /// A command was turned away because its caller gave too many.
@@ -272,6 +290,15 @@ pub(super) struct OpenConnection(Arc<Metrics>);
 impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.0.connections.dec();
+    }
+}
+
+/// A request that is being answered.
+pub(super) struct InFlight(Gauge);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

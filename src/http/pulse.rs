@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use bytes::Bytes;
-use hyper::body::{Frame, SizeHint};
+use hyper::body::{Body as _, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 
@@ -118,6 +118,15 @@ impl Pulse {
         Running { pulse: Arc::clone(self), most_given_up: given_up, answered: false }
     }
 
+    /// A client did not wait for an answer. Requests that are opened and given up cost it nothing (CVE-2023-44487), so that more of them than
+    /// it may give up, and more than it waited for, end the connection.
+    fn given_up(&self, most: usize) {
+        let given_up = self.given_up.fetch_add(1, Relaxed) + 1;
+        if given_up > most && given_up > self.answered.load(Relaxed) {
+            self.cut.notify_one();
+        }
+    }
+
     fn slow(&self, limits: &EdgeLimits) -> Option<Slow> {
         let now = self.now();
         let longer = |since: u64, than: Duration| u128::from(now.saturating_sub(since)) > than.as_millis();
@@ -156,26 +165,24 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// It is answered; what is left is to write the answer.
-    pub(super) fn answered(mut self, body: Body) -> Body {
+    /// It is answered; what is left is to write the answer, where it has a body that is sent.
+    pub(super) fn answered(mut self, body: Body, is_sent: bool) -> Body {
         self.answered = true;
-        self.pulse.answered.fetch_add(1, Relaxed);
         self.pulse.open.fetch_add(1, Relaxed);
-        Body::new(Written { body, pulse: Arc::clone(&self.pulse), unread: false })
+        let whole = !is_sent || body.is_end_stream();
+        let mut written = Written { body, pulse: Arc::clone(&self.pulse), most_given_up: self.most_given_up, unread: false, whole };
+        // Where what came before it is not read, it is not even asked for its first piece.
+        written.mark(true);
+        Body::new(written)
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
+        if !self.answered {
+            self.pulse.given_up(self.most_given_up);
+        }
         self.pulse.gone();
-        if self.answered {
-            return;
-        }
-        // Requests that are opened and given up cost the client nothing (CVE-2023-44487).
-        let given_up = self.pulse.given_up.fetch_add(1, Relaxed) + 1;
-        if given_up > self.most_given_up && given_up > self.pulse.answered.load(Relaxed) {
-            self.pulse.cut.notify_one();
-        }
     }
 }
 
@@ -184,7 +191,10 @@ impl Drop for Running {
 struct Written {
     body: Body,
     pulse: Arc<Pulse>,
+    most_given_up: usize,
     unread: bool,
+    /// Whether all of it was taken.
+    whole: bool,
 }
 
 impl Written {
@@ -209,6 +219,7 @@ impl hyper::body::Body for Written {
         let frame = Pin::new(&mut self.body).poll_frame(context);
         let unread = matches!(frame, Poll::Ready(Some(Ok(_))));
         self.mark(unread);
+        self.whole |= matches!(frame, Poll::Ready(None)) || self.body.is_end_stream();
         frame
     }
 
@@ -224,6 +235,11 @@ impl hyper::body::Body for Written {
 impl Drop for Written {
     fn drop(&mut self) {
         self.mark(false);
+        if self.whole {
+            self.pulse.answered.fetch_add(1, Relaxed);
+        } else {
+            self.pulse.given_up(self.most_given_up);
+        }
         self.pulse.gone();
     }
 }

@@ -34,7 +34,7 @@ use super::{Server, smuggling};
 /// Answers a request, whatever happens: a panic becomes a 500, and too long a time a 503.
 pub(super) async fn handle(server: Arc<Server>, router: Router, door: Arc<Door>, mut request: Request<Incoming>) -> Response<Body> {
     let started = Instant::now();
-    let running = door.pulse.request(door.gate.limits.h2_given_up);
+    let running = door.request();
     let method = request.method().clone();
     let id = request_id(&request);
     let kind = Kind::of(request.uri().path());
@@ -58,7 +58,7 @@ pub(super) async fn handle(server: Arc<Server>, router: Router, door: Arc<Door>,
     }
     span.record("route", route);
     note(&span, &server, &method, route, &response, started);
-    response.map(|body| running.answered(body))
+    response.map(|body| running.answered(body, method != Method::HEAD))
 }
 
 fn failed(problem: Problem, evaluating: bool) -> Response<Body> {
@@ -142,6 +142,7 @@ async fn placed(server: &Arc<Server>, router: Router, door: &Arc<Door>, plane: O
         server.metrics.shed(kind.as_str());
         return failed(problem::busy("too many requests are answered at once"), evaluating);
     };
+    let _counted = server.metrics.in_flight(kind);
     routed(server, router, door, plane, request).await
 }
 

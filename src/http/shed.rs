@@ -4,11 +4,12 @@
 //! at once, it finds the processor, too. Lost: one count for both, which hands the checks of a whole system to whoever opens a
 //! dashboard.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::data;
 
@@ -143,6 +144,69 @@ impl Drop for PeerPlace {
     }
 }
 
+/// Connections on which nothing was asked yet, oldest first. Where every place is taken, the oldest of them goes: who fills a server by opening
+/// connections and saying nothing fills it with these, and whoever has something to ask has long asked it when its turn would come.
+#[derive(Debug, Default)]
+pub(super) struct Newcomers(Mutex<Waiting>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    next: u64,
+    connections: BTreeMap<u64, Arc<Notify>>,
+}
+
+/// A connection on which nothing was asked yet. Once something was, or it is dropped, it has nothing to fear.
+#[derive(Debug)]
+pub(super) struct Newcomer {
+    of: Arc<Newcomers>,
+    number: u64,
+    asked: AtomicBool,
+    out: Arc<Notify>,
+}
+
+impl Newcomers {
+    fn locked(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn add(self: &Arc<Self>) -> Newcomer {
+        let mut waiting = self.locked();
+        let (number, out) = (waiting.next, Arc::new(Notify::new()));
+        waiting.next += 1;
+        waiting.connections.insert(number, Arc::clone(&out));
+        Newcomer { of: Arc::clone(self), number, asked: AtomicBool::new(false), out }
+    }
+
+    /// Sends the oldest away; whether there is one.
+    pub(super) fn send_away(&self) -> bool {
+        let oldest = self.locked().connections.pop_first();
+        if let Some((_, out)) = &oldest {
+            out.notify_one();
+        }
+        oldest.is_some()
+    }
+}
+
+impl Newcomer {
+    /// Something was asked. Only the first time takes the lock.
+    pub(super) fn asked(&self) {
+        if !self.asked.load(Ordering::Relaxed) && !self.asked.swap(true, Ordering::Relaxed) {
+            self.of.locked().connections.remove(&self.number);
+        }
+    }
+
+    /// Completes when it is to go.
+    pub(super) async fn is_sent_away(&self) {
+        self.out.notified().await;
+    }
+}
+
+impl Drop for Newcomer {
+    fn drop(&mut self) {
+        self.asked();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,5 +253,16 @@ mod tests {
         assert!(peers.take(Peer::User(7)).is_some() && peers.take(Peer::Unknown).is_some());
         drop(taken);
         assert!(peers.open.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_oldest_that_asked_nothing_goes_first() {
+        let newcomers = Arc::new(Newcomers::default());
+        let [asked, first, second] = [newcomers.add(), newcomers.add(), newcomers.add()];
+        asked.asked();
+        assert!(newcomers.send_away());
+        first.is_sent_away().await;
+        drop(second);
+        assert!(!newcomers.send_away(), "nobody is left who asked nothing");
     }
 }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use rustls::crypto::aws_lc_rs;
+use rustls::crypto::aws_lc_rs as aws_lc;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
@@ -52,7 +52,7 @@ pub fn tls_config(
 ) -> Result<ServerConfig, BadTls> {
     let chain = certificates(certs_pem).map_err(BadTls::Certificates)?;
     let key = PrivateKeyDer::from_pem_slice(key_pem).map_err(|error| BadTls::Key(error.to_string()))?;
-    let provider = Arc::new(aws_lc_rs::default_provider());
+    let provider = Arc::new(aws_lc::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
         .map_err(BadTls::Other)?;
@@ -69,9 +69,8 @@ pub fn tls_config(
             builder.with_client_cert_verifier(verifier.build().map_err(|error| BadTls::Authorities(error.to_string()))?)
         }
     };
-    let mut config = builder.with_single_cert(chain, key).map_err(|error| match error {
-        rustls::Error::InvalidCertificate(bad) => BadTls::Certificates(bad.to_string()),
-        other => BadTls::Pair(other),
+    let mut config = builder.with_single_cert(chain, key).map_err(|error| {
+        if let rustls::Error::InvalidCertificate(bad) = &error { BadTls::Certificates(bad.to_string()) } else { BadTls::Pair(error) }
     })?;
     config.alpn_protocols = vec![H2.to_vec(), HTTP_1_1.to_vec()];
     if client_ca_pem.is_some() {
@@ -89,11 +88,18 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
+
+    fn pem(kind: &str, der: &[u8]) -> String {
+        format!("-----BEGIN {kind}-----\n{}\n-----END {kind}-----\n", STANDARD.encode(der))
+    }
 
     fn pair() -> (String, String) {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        (made.cert.pem(), made.signing_key.serialize_pem())
+        (pem("CERTIFICATE", made.cert.der()), pem("PRIVATE KEY", made.signing_key.serialized_der()))
     }
 
     #[test]

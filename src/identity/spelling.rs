@@ -39,7 +39,7 @@ mod tests {
         let definitions = Arc::new(definitions.with_entities([entity("User::\"alice\""), entity("Bot::\"ci\"")]));
         let mut rows = MemoryRows::new(Arc::clone(&definitions));
         let stored = entity("User::\"Straße\"");
-        rows.all.rows.insert(stored.uid.clone(), EntityRow { stored: Some(Arc::new(stored)), ..EntityRow::default() });
+        rows.all.rows.insert(stored.uid.clone(), Arc::new(EntityRow { stored: Some(Arc::new(stored)), ..EntityRow::default() }));
         let table = [
             ("User::\"alice\"", "User::\"alice\""),
             ("User::\"ALICE\"", "User::\"alice\""),

@@ -339,7 +339,7 @@ impl Trial {
     fn facts(&self, bundle: &Bundle) -> Result<MemoryRows, String> {
         let mut rows = MemoryRows::new(bundle.definitions().clone());
         for def in &self.stored {
-            rows.all.rows.entry(def.uid.clone()).or_default().stored = Some(Arc::new(def.clone()));
+            Arc::make_mut(rows.all.rows.entry(def.uid.clone()).or_default()).stored = Some(Arc::new(def.clone()));
         }
         for (nth, active) in self.active.iter().enumerate() {
             let settings = bundle.definitions().roles.get(&active.role);
@@ -359,7 +359,7 @@ impl Trial {
                 };
                 TicketDigest { system: keep("test"), number: keep(number) }
             });
-            let grants = &mut rows.all.rows.entry(active.principal.clone()).or_default().grants;
+            let grants = &mut Arc::make_mut(rows.all.rows.entry(active.principal.clone()).or_default()).grants;
             grants.eligibilities.push(EligibilityGrant {
                 id: eligibility.clone(),
                 role: active.role.clone(),
@@ -381,6 +381,8 @@ impl Trial {
                 ticket,
                 seq: 1,
             });
+            // as they are kept: by id
+            grants.eligibilities.sort_by(|one, other| one.id.cmp(&other.id));
         }
         Ok(rows)
     }

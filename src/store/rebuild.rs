@@ -123,7 +123,7 @@ pub(super) fn projections(all: &Changes, at: Timestamp) -> Result<Vec<(&'static 
     let remembered = || all.remembered.iter().filter(|(_, (when, _))| *when >= before);
     let waiting = || all.cascades.iter().filter_map(|(cause, since)| since.as_ref().map(|since| (cause, since)));
     let mut families = vec![
-        (ROWS.name, expected(&ROWS, &all.rows)?),
+        (ROWS.name, expected(&ROWS, all.rows.iter().map(|(uid, row)| (uid, &**row)))?),
         (ROLES.name, expected(&ROLES, &all.roles)?),
         (ACTIVATIONS.name, expected(&ACTIVATIONS, &all.activations)?),
         (ELIGIBILITIES.name, expected(&ELIGIBILITIES, &all.eligibilities)?),

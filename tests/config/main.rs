@@ -156,11 +156,8 @@ fn paths_are_relative_to_the_file() {
 fn keys_of(table: &toml::Table, under: &str, into: &mut BTreeSet<String>) {
     for (key, value) in table {
         let name = if under.is_empty() { key.clone() } else { format!("{under}.{key}") };
-        let tables: Vec<&toml::Table> = match value {
-            toml::Value::Table(table) => vec![table],
-            toml::Value::Array(items) => items.iter().filter_map(toml::Value::as_table).collect(),
-            _ => Vec::new(),
-        };
+        let items = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+        let tables: Vec<&toml::Table> = items.iter().filter_map(toml::Value::as_table).collect();
         if tables.is_empty() {
             into.insert(name);
         } else {

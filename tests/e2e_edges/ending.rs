@@ -107,6 +107,15 @@ fn two_activations_overlap() {
     let database = id_of(&edges.asked(ALICE, "plain", json!({"scope": uid(PROD_DB), "duration": "PT3H"})));
     assert!(edges.server.check(ALICE, "backup", PROD_DB).0, "the tag shows the one with the latest end");
 
+    // of two that end together, it shows the one that was asked for first
+    let orders = json!({"scope": uid(PROD_DB)});
+    for (who, asks, shown) in [(DAVE, [orders.clone(), json!({})], true), (FRANK, [json!({}), orders], false)] {
+        edges.eligible(who, "plain");
+        let ends = asks.map(|more| edges.asked(who, "plain", more)["end"].clone());
+        assert_eq!(ends[0], ends[1]);
+        assert_eq!(edges.server.check(who, "backup", PROD_DB).0, shown, "{who}");
+    }
+
     // ending one leaves the others
     assert_eq!(edges.act(ALICE, &everywhere, "deactivate", json!({})).0, 200);
     assert!(edges.writes(ALICE));

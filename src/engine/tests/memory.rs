@@ -331,7 +331,7 @@ impl Reader for Memory {
         let stored = self.stored.read().unwrap();
         let defs = stored.rows.all.rows.values().filter_map(|row| row.stored.as_ref());
         let parents = defs.flat_map(|def| def.parents.iter().map(|edge| edge.parent.clone()));
-        Ok(parents.filter_map(|uid| Some((uid.clone(), Arc::new(stored.rows.all.rows.get(&uid)?.clone())))).collect())
+        Ok(parents.filter_map(|uid| Some((uid.clone(), Arc::clone(stored.rows.all.rows.get(&uid)?)))).collect())
     }
 
     fn role_rows(&self) -> Result<HashMap<RoleName, RoleRow>, Unavailable> {
@@ -376,7 +376,7 @@ impl Reader for Memory {
     }
 
     fn entities(&self, _: Option<&str>, _: &Page) -> Result<Listing<(Uid, Arc<EntityRow>)>, Unavailable> {
-        all(self.read(|rows| rows.all.rows.iter().map(|(uid, row)| (uid.clone(), Arc::new(row.clone()))).collect()))
+        all(self.read(|rows| rows.all.rows.iter().map(|(uid, row)| (uid.clone(), Arc::clone(row))).collect()))
     }
 
     fn journal(&self, filter: &AuditFilter, _: &Page) -> Result<Listing<Sealed>, Unavailable> {

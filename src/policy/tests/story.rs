@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::load;
 use crate::domain::facts::{Action, Authority, Object, Question, Refusal};
-use crate::domain::grant::{ActivationGrant, AssignmentGrant, Basis, EligibilityGrant, Under};
+use crate::domain::grant::{ActivationGrant, AssignmentGrant, Basis, EligibilityGrant, EntityRow, Under};
 use crate::domain::settings::JsonObject;
 use crate::domain::standing::Moment;
 use crate::domain::{
@@ -48,12 +48,12 @@ impl Story {
 
     pub(super) fn stored(mut self, name: &str, attrs: &Value) -> Self {
         let def = EntityDef { uid: uid(name), parents: Vec::new(), attrs: JsonObject::new(&object(attrs)).unwrap() };
-        self.rows.all.rows.entry(uid(name)).or_default().stored = Some(Arc::new(def));
+        row_of(&mut self.rows, name).stored = Some(Arc::new(def));
         self
     }
 
     pub(super) fn disabled(mut self, name: &str) -> Self {
-        self.rows.all.rows.entry(uid(name)).or_default().disabled = true;
+        row_of(&mut self.rows, name).disabled = true;
         self
     }
 
@@ -62,7 +62,7 @@ impl Story {
         let id = AssignmentId::new(&format!("asg_{role}")).unwrap();
         let window = Window { start: Timestamp::from_millis(0), end };
         let grant = AssignmentGrant { id, role: RoleName::new(role).unwrap(), scope: scope.map(uid), window, under, seq: 1 };
-        self.rows.all.rows.entry(uid(name)).or_default().grants.assignments.push(grant);
+        row_of(&mut self.rows, name).grants.assignments.push(grant);
         self
     }
 
@@ -71,7 +71,7 @@ impl Story {
         let under = Under { holder: Incarnation(0), role: Incarnation(0), scope: None };
         let (role, scope) = (RoleName::new(role).unwrap(), scope.map(uid));
         let eligibility = EligibilityId::new("elg_1").unwrap();
-        let grants = &mut self.rows.all.rows.entry(uid(name)).or_default().grants;
+        let grants = &mut row_of(&mut self.rows, name).grants;
         let window = Window { start: Timestamp::from_millis(0), end: None };
         grants.eligibilities.push(EligibilityGrant { id: eligibility.clone(), role: role.clone(), scope: None, window, under });
         grants.activations.push(ActivationGrant {
@@ -93,7 +93,7 @@ impl Story {
 
     /// Makes the activations of a principal emergencies.
     pub(super) fn in_emergency(mut self, name: &str) -> Self {
-        let grants = &mut self.rows.all.rows.entry(uid(name)).or_default().grants;
+        let grants = &mut row_of(&mut self.rows, name).grants;
         grants.activations.iter_mut().for_each(|grant| grant.emergency = true);
         self
     }
@@ -128,4 +128,9 @@ impl Story {
         }
         verdict
     }
+}
+
+/// What is stored about a name, to be changed.
+fn row_of<'a>(rows: &'a mut MemoryRows, name: &str) -> &'a mut EntityRow {
+    Arc::make_mut(rows.all.rows.entry(uid(name)).or_default())
 }
