@@ -45,6 +45,7 @@ pub struct TokenEntry {
     /// The digest of its text, as 64 hexadecimal digits.
     pub sha256: Digest,
     /// Whom it shows.
+    #[serde(deserialize_with = "super::principal")]
     pub principal: Uid,
     /// Groups that it claims, none unless said.
     #[serde(default)]
