@@ -69,9 +69,8 @@ pub fn tls_config(
             builder.with_client_cert_verifier(verifier.build().map_err(|error| BadTls::Authorities(error.to_string()))?)
         }
     };
-    let mut config = builder.with_single_cert(chain, key).map_err(|error| match error {
-        rustls::Error::InvalidCertificate(bad) => BadTls::Certificates(bad.to_string()),
-        other => BadTls::Pair(other),
+    let mut config = builder.with_single_cert(chain, key).map_err(|error| {
+        if let rustls::Error::InvalidCertificate(bad) = error { BadTls::Certificates(bad.to_string()) } else { BadTls::Pair(error) }
     })?;
     config.alpn_protocols = vec![H2.to_vec(), HTTP_1_1.to_vec()];
     if client_ca_pem.is_some() {
