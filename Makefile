@@ -15,7 +15,7 @@ BUILD := $(or $(CARGO_TARGET_DIR),target)
 SECONDS ?= 600
 FUZZ_DIR ?= $(HOME)/.cache/elevon-fuzz
 
-.PHONY: help tools run test test-long bench fmt lint deny fuzz dist
+.PHONY: help tools run test test-long bench bench-edge fmt lint deny fuzz dist
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -28,9 +28,11 @@ run: tools ## Build, start a server on policies/ and data/, and print the walk-t
 	@scripts/walkthrough $(LISTEN)
 	$(BUILD)/release/elevon serve --policies $(POLICIES) --data $(DATA) --listen $(LISTEN) --dev
 
+test: export ELEVON_TEST_TOOLS := 1
 test: tools ## Every test that a change has to pass
 	$(CARGO) test --release --locked $(FEATURES) --doc
 	$(CARGO) test --release --locked $(FEATURES) --lib --bins --tests --no-run
+	scripts/tools-test tests/oidc/requirements.txt
 	tests/schemathesis/run $(BUILD)/release/elevon
 	if $(CARGO) nextest --version >/dev/null 2>&1; then \
 		$(CARGO) nextest run --release --locked $(FEATURES); \
@@ -44,6 +46,9 @@ test-long: tools ## The same tests, with more random cases and more swaps
 bench: tools ## The in-process time of a check, that of somebody with many memberships, and from revoke to deny over HTTP
 	$(CARGO) bench --profile release --locked $(FEATURES) --bench check --bench memberships --bench revoke
 
+bench-edge: tools ## What 2,000 slow connections and a flood of resets cost a well-behaved client
+	$(CARGO) bench --profile release --locked $(FEATURES) --bench edge
+
 fmt: ## Format
 	$(CARGO) fmt
 
@@ -56,7 +61,7 @@ deny: ## Licences, advisories, sources and doubles of what is depended on; insta
 	$(CARGO) deny --locked --all-features check
 
 fuzz: ## Fuzz one TARGET for SECONDS (600 unless said), beginning with its seeds; installs cargo-fuzz when it is missing
-	@scripts/fuzz "$(TARGET)" "$(SECONDS)" "$(FUZZ_DIR)"
+	@scripts/fuzz "$(BUILD)" "$(SECONDS)" "$(FUZZ_DIR)"
 
 dist: tools ## The binary that ships: one file, without the clock that tests move
 	$(CARGO) build --profile dist --locked

@@ -44,13 +44,27 @@ pub enum TelemetryError {
     },
 }
 
+impl LogConfig {
+    /// Whether the filter reads.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn check(&self) -> Result<(), TelemetryError> {
+        self.read_filter().map(drop)
+    }
+
+    fn read_filter(&self) -> Result<EnvFilter, TelemetryError> {
+        let bad = |error: &dyn fmt::Display| TelemetryError::Filter { filter: self.filter.clone(), why: error.to_string() };
+        EnvFilter::builder().parse(&self.filter).map_err(|error| bad(&error))
+    }
+}
+
 /// Begins logging, for the whole process. Where something else logs already, that stays.
 ///
 /// # Errors
 /// The filter does not read.
 pub fn init(config: &LogConfig) -> Result<(), TelemetryError> {
-    let bad = |why: &dyn fmt::Display| TelemetryError::Filter { filter: config.filter.clone(), why: why.to_string() };
-    let filter = EnvFilter::builder().parse(&config.filter).map_err(|error| bad(&error))?;
+    let filter = config.read_filter()?;
     let ansi = io::IsTerminal::is_terminal(&io::stderr()) && std::env::var_os("NO_COLOR").is_none();
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_span_events(FmtSpan::NONE);
     let begun = match config.format {

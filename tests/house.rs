@@ -45,7 +45,8 @@ const ROOMS: [Room; 12] = [
 ];
 
 /// Crates that are named in some rooms only.
-const CRATES: [(&str, &[&str]); 13] = [
+const CRATES: [(&str, &[&str]); 16] = [
+    ("chrono_tz", &["domain"]),
     ("cedar_policy", &["policy"]),
     ("cedar_policy_core", &["policy"]),
     ("miette", &["policy"]),
@@ -54,9 +55,11 @@ const CRATES: [(&str, &[&str]); 13] = [
     ("postcard", &["store"]),
     ("axum", &["http"]),
     ("hyper", &["http"]),
-    ("ureq", &["command line"]),
+    ("rustls", &["http", "running"]),
+    ("tokio_rustls", &["http"]),
+    ("ureq", &["running", "command line"]),
     ("x509_cert", &["identity"]),
-    ("aws_lc_rs", &["identity"]),
+    ("aws_lc_rs", &["identity", "running"]),
     ("clap", &["command line"]),
     ("comfy_table", &["command line"]),
 ];

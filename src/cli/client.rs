@@ -1,8 +1,11 @@
-//! Talks to a server: plain HTTP/1.1, one request at a time, every wait and every reply bounded.
+//! Talks to a server: HTTP/1.1 in clear text, by TLS or over a UNIX socket, one request at a time, every wait and every reply bounded.
 
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, Read as _};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::socket::{NoNames, SocketConnector};
+use crate::app;
 use serde_json::{Value, json};
 use ureq::http::{HeaderValue, Method, Request, StatusCode, header};
 
@@ -14,6 +17,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const SILENCE: Duration = Duration::from_secs(60);
 /// Largest reply that is read, in bytes.
 const MAX_REPLY: u64 = 16 << 20;
+
+/// Longest file with a token, in bytes.
+const MAX_TOKEN_FILE: u64 = 16 << 10;
 
 /// Why a command did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +72,9 @@ impl Problem {
         let detail = self.body.as_str().or_else(|| part("detail")).or_else(|| part("title")).unwrap_or("the server gave no reason");
         let rule = self.body.get("rule").and_then(Value::as_str).map(|rule| format!(", {rule}")).unwrap_or_default();
         let hint = match self.status {
-            401 => "\nSay who you are with ELEVON_TOKEN, such as: export ELEVON_TOKEN='Dev User::\"alice\"'",
+            401 => {
+                "\nSay who you are with ELEVON_TOKEN: a token, or with a server started with --dev, such as: export ELEVON_TOKEN='Dev User::\"alice\"'"
+            }
             503 => "\nThe server is not ready; `GET /readyz` says why.",
             _ => "",
         };
@@ -99,30 +107,46 @@ impl Failure {
 pub(super) struct Client {
     agent: ureq::Agent,
     base: String,
+    /// The address as it was given, for messages.
+    shown: String,
     token: Option<HeaderValue>,
 }
 
 impl Client {
-    /// A client for a server at an `http://` address. No proxy is used and no redirect followed: both would pass the credential on.
-    pub(super) fn new(url: &str, token: Option<&str>) -> Result<Self, Failure> {
-        let base = url.trim_end_matches('/').to_owned();
-        if !base.starts_with("http://") {
-            return Err(Failure::Usage(format!("`{url}` is not an http:// address; write one such as http://127.0.0.1:8181")));
-        }
-        let token = token
-            .filter(|token| !token.is_empty())
-            .map(|token| HeaderValue::from_bytes(token.as_bytes()))
-            .transpose()
-            .map_err(|_| Failure::Usage("the credential in ELEVON_TOKEN holds a control character".to_owned()))?;
+    /// A client for a server at an address. No proxy is used and no redirect followed: both would pass the credential on. A credential of
+    /// one word is a token and is sent as `Bearer`; authorities are for `https://` alone.
+    pub(super) fn new(url: &str, token: Option<&str>, ca: Option<&Path>) -> Result<Self, Failure> {
+        let given = url.trim_end_matches('/');
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .proxy(None)
             .max_redirects(0)
             .timeout_global(Some(CALL_TIMEOUT))
             .timeout_connect(Some(CONNECT_TIMEOUT))
-            .user_agent(concat!("elevon/", env!("CARGO_PKG_VERSION")))
-            .build();
-        Ok(Self { agent: config.into(), base, token })
+            .user_agent(concat!("elevon/", env!("CARGO_PKG_VERSION")));
+        let (agent, base) = if let Some(path) = given.strip_prefix("unix:").filter(|path| path.starts_with('/')) {
+            (ureq::Agent::with_parts(config.build(), SocketConnector(PathBuf::from(path)), NoNames), "http://localhost".to_owned())
+        } else if given.starts_with("https://") {
+            let tls = app::tls_config(ca).map_err(|bad| Failure::Usage(format!("{bad} (ELEVON_CA or --ca)")))?;
+            (config.https_only(true).tls_config(tls).build().into(), given.to_owned())
+        } else if given.starts_with("http://") {
+            (config.build().into(), given.to_owned())
+        } else {
+            let text =
+                format!("`{url}` is no address; write one such as http://127.0.0.1:8181, https://elevon.example or unix:/run/elevon.sock");
+            return Err(Failure::Usage(text));
+        };
+        let token = token
+            .filter(|token| !token.is_empty())
+            .map(|token| if token.contains(' ') { token.to_owned() } else { format!("Bearer {token}") })
+            .map(|token| HeaderValue::from_bytes(token.as_bytes()))
+            .transpose()
+            .map_err(|_| Failure::Usage("the credential holds a control character".to_owned()))?
+            .map(|mut token| {
+                token.set_sensitive(true);
+                token
+            });
+        Ok(Self { agent, base, shown: given.to_owned(), token })
     }
 
     /// Reads something.
@@ -144,7 +168,7 @@ impl Client {
     pub(super) fn text(&self, path: &str, kind: &'static str) -> Result<Vec<u8>, Failure> {
         let url = format!("{}{path}", self.base);
         let bad = |error: ureq::http::Error| Failure::Usage(format!("`{url}` is no address: {error}"));
-        let unreachable = |error: ureq::Error| Failure::Unreachable { url: self.base.clone(), why: error.to_string() };
+        let unreachable = |error: ureq::Error| Failure::Unreachable { url: self.shown.clone(), why: error.to_string() };
         let mut reply = self.agent.run(self.request(Method::GET, &url, kind).body(()).map_err(bad)?).map_err(unreachable)?;
         let is_kind = reply.headers().get(header::CONTENT_TYPE).is_some_and(|found| found.as_bytes().starts_with(kind.as_bytes()));
         if reply.status().is_success() && is_kind {
@@ -152,7 +176,7 @@ impl Client {
         }
         match self.read(reply) {
             Err(failure) => Err(failure),
-            Ok(_) => Err(Failure::NotElevon { url: self.base.clone(), why: format!("no {kind}") }),
+            Ok(_) => Err(Failure::NotElevon { url: self.shown.clone(), why: format!("no {kind}") }),
         }
     }
 
@@ -169,16 +193,16 @@ impl Client {
             self.request(Method::GET, &url, "text/event-stream").header("last-event-id", after.to_string()).body(()).map_err(bad)?;
         let request = self.agent.configure_request(request).timeout_global(None).timeout_recv_response(Some(CALL_TIMEOUT));
         let reply = self.agent.run(request.timeout_per_read(Some(SILENCE)).build());
-        let reply = reply.map_err(|error| Failure::Unreachable { url: self.base.clone(), why: error.to_string() })?;
+        let reply = reply.map_err(|error| Failure::Unreachable { url: self.shown.clone(), why: error.to_string() })?;
         let streams = reply.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
         match (reply.status(), streams) {
             (StatusCode::OK, true) => Ok(BufReader::new(reply.into_body().into_with_config().limit(u64::MAX).reader())),
             (status, _) if status.is_success() => {
-                Err(Failure::NotElevon { url: self.base.clone(), why: format!("{status}, and no event stream") })
+                Err(Failure::NotElevon { url: self.shown.clone(), why: format!("{status}, and no event stream") })
             }
             _ => match self.read(reply) {
                 Err(failure) => Err(failure),
-                Ok(_) => Err(Failure::NotElevon { url: self.base.clone(), why: "no event stream".to_owned() }),
+                Ok(_) => Err(Failure::NotElevon { url: self.shown.clone(), why: "no event stream".to_owned() }),
             },
         }
     }
@@ -201,7 +225,7 @@ impl Client {
             Some(body) => self.agent.run(request.header(header::CONTENT_TYPE, "application/json").body(body.to_string()).map_err(bad)?),
             None => self.agent.run(request.body(()).map_err(bad)?),
         };
-        let reply = reply.map_err(|error| Failure::Unreachable { url: self.base.clone(), why: error.to_string() })?;
+        let reply = reply.map_err(|error| Failure::Unreachable { url: self.shown.clone(), why: error.to_string() })?;
         self.read(reply)
     }
 
@@ -212,16 +236,16 @@ impl Client {
             .with_config()
             .limit(MAX_REPLY)
             .read_to_vec()
-            .map_err(|error| Failure::Unreachable { url: self.base.clone(), why: error.to_string() })?;
+            .map_err(|error| Failure::Unreachable { url: self.shown.clone(), why: error.to_string() })?;
         if bytes.is_empty() && status.is_success() {
             return Ok(Value::Null);
         }
         match (serde_json::from_slice::<Value>(&bytes), status) {
             (Ok(body), status) if status.is_success() => Ok(body),
             (Ok(body), status) => Err(Failure::Refused(Problem { status: status.as_u16(), body })),
-            (Err(_), StatusCode::NOT_FOUND) => Err(Failure::NotElevon { url: self.base.clone(), why: "404 Not Found".to_owned() }),
+            (Err(_), StatusCode::NOT_FOUND) => Err(Failure::NotElevon { url: self.shown.clone(), why: "404 Not Found".to_owned() }),
             (Err(_), status) if status.is_success() || status.is_redirection() => {
-                Err(Failure::NotElevon { url: self.base.clone(), why: format!("{status}, and no JSON") })
+                Err(Failure::NotElevon { url: self.shown.clone(), why: format!("{status}, and no JSON") })
             }
             (Err(_), status) => {
                 let text = String::from_utf8_lossy(&bytes).chars().take(500).collect();
@@ -229,6 +253,16 @@ impl Client {
             }
         }
     }
+}
+
+/// The token in a file.
+pub(super) fn token_of(file: &Path) -> Result<String, Failure> {
+    let bad = |why: String| Failure::Usage(format!("the token file `{}` cannot be used: {why}", file.display()));
+    let mut text = String::new();
+    let opened = std::fs::File::open(file).map_err(|error| bad(error.to_string()))?;
+    opened.take(MAX_TOKEN_FILE).read_to_string(&mut text).map_err(|error| bad(error.to_string()))?;
+    let token = text.trim();
+    if token.is_empty() { Err(bad("it is empty".to_owned())) } else { Ok(token.to_owned()) }
 }
 
 /// A text as part of a path or a query (RFC 3986: everything but unreserved characters is encoded).
@@ -256,12 +290,23 @@ mod tests {
     }
 
     #[test]
-    fn only_plain_http_is_spoken() {
-        for url in ["https://elevon.example", "127.0.0.1:8181", "", "ftp://x"] {
-            assert!(matches!(Client::new(url, None), Err(Failure::Usage(_))), "{url}");
+    fn an_address_says_how_a_server_is_spoken_to() {
+        for url in ["127.0.0.1:8181", "", "ftp://x", "unix:relative", "unix:"] {
+            assert!(matches!(Client::new(url, None, None), Err(Failure::Usage(_))), "{url}");
         }
-        assert!(Client::new("http://127.0.0.1:8181/", Some("Dev User::\"Zoë\"")).is_ok());
-        assert!(matches!(Client::new("http://127.0.0.1:8181", Some("a\nb")), Err(Failure::Usage(_))));
+        for url in ["http://127.0.0.1:8181/", "unix:/run/elevon.sock"] {
+            assert!(Client::new(url, Some("Dev User::\"Zoë\""), None).is_ok(), "{url}");
+        }
+        assert!(matches!(Client::new("https://elevon.example", None, Some(Path::new("/nowhere"))), Err(Failure::Usage(_))));
+        assert!(matches!(Client::new("http://127.0.0.1:8181", Some("a\nb"), None), Err(Failure::Usage(_))));
+    }
+
+    #[test]
+    fn a_token_is_sent_as_bearer() {
+        let sent = |text| Client::new("http://127.0.0.1:1", Some(text), None).unwrap().token.unwrap();
+        assert_eq!(sent("elv_abc"), "Bearer elv_abc");
+        assert_eq!(sent("Bearer abc"), "Bearer abc");
+        assert_eq!(sent("Dev User::\"a\""), "Dev User::\"a\"");
     }
 
     #[test]

@@ -209,7 +209,7 @@ mod tests {
             let first = answer(&listener, "id: 8\ndata: 1\n\n: ping\n\nid: 9\ndata: 2\n\nid: 10\ndata: cut of");
             (first, answer(&listener, "id: 10\ndata: 3\n\n"))
         });
-        let mut feed = Feed::open(Client::new(&url, None).unwrap(), 7).unwrap();
+        let mut feed = Feed::open(Client::new(&url, None, None).unwrap(), 7).unwrap();
         let mut seen = Vec::new();
         while seen.len() < 3 {
             match feed.next().unwrap() {

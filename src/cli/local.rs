@@ -9,29 +9,43 @@ use super::client::Failure;
 use super::output::{Look, Output, looking, plain};
 use super::{Done, Outcome};
 use crate::app::{self, LogConfig, ServeConfig};
+use crate::config::Settings;
 use crate::policy::{Bundle, BundleError, TestOutcome};
 use crate::store;
 
 /// Serves until the process is told to stop.
 pub(super) fn serve(asked: &Serve) -> Outcome {
-    let format = match asked.log_format {
-        LogFormat::Text => app::LogFormat::Text,
-        LogFormat::Json => app::LogFormat::Json,
+    let mut settings = match &asked.config {
+        Some(file) => Settings::load(file).map_err(|bad| Failure::NotStarted(format!("{bad}\n\n`{}` is not in order", file.display())))?,
+        None => flags(asked).settings().map_err(|bad| Failure::NotStarted(bad.to_string()))?,
     };
-    let config = ServeConfig {
-        policies: asked.policies.clone(),
-        data: asked.data.clone(),
+    if let Some(format) = asked.log_format {
+        settings.log.format = match format {
+            LogFormat::Text => app::LogFormat::Text,
+            LogFormat::Json => app::LogFormat::Json,
+        };
+    }
+    if let Some(filter) = &asked.log {
+        settings.log.filter.clone_from(filter);
+    }
+    settings.port_file.clone_from(&asked.port_file);
+    app::run(settings).map_err(|error| Failure::NotStarted(error.to_string()))?;
+    Ok(Done::Yes)
+}
+
+fn flags(asked: &Serve) -> ServeConfig {
+    ServeConfig {
+        policies: asked.policies.clone().unwrap_or_default(),
+        data: asked.data.clone().unwrap_or_default(),
         listen: asked.listen,
         dev: asked.dev,
-        log: LogConfig { format, filter: asked.log.clone() },
+        log: LogConfig::default(),
         #[cfg(feature = "test-clock")]
         test_clock: asked.test_clock,
         #[cfg(not(feature = "test-clock"))]
         test_clock: false,
-        port_file: asked.port_file.clone(),
-    };
-    app::run(config).map_err(|error| Failure::NotStarted(error.to_string()))?;
-    Ok(Done::Yes)
+        port_file: None,
+    }
 }
 
 /// Validates, tests or prints the schema of a policy folder.

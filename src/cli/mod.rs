@@ -16,6 +16,8 @@ mod output;
 mod people;
 mod reply;
 mod reviews;
+mod setup;
+mod socket;
 mod watch;
 mod words;
 
@@ -24,7 +26,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
 
-use args::{Arguments, Audit, Clock, Command, Format, Shared};
+use args::{Arguments, Audit, Clock, Command, Config, Format, Shared};
 use client::{Client, Failure};
 use grants::Kind;
 use output::Output;
@@ -70,7 +72,7 @@ fn exit_code(failure: &Failure) -> u8 {
 }
 
 fn dispatch(shared: &Shared, command: &Command, out: &Output) -> Outcome {
-    let client = || Client::new(&shared.url, shared.token.as_deref());
+    let client = || Client::new(&shared.url, credential(shared)?.as_deref(), shared.ca.as_deref());
     match command {
         Command::Activate(asked) => people::activate(&client()?, out, asked),
         Command::Extend(asked) => people::extend(&client()?, out, asked),
@@ -91,10 +93,24 @@ fn dispatch(shared: &Shared, command: &Command, out: &Output) -> Outcome {
         Command::Audit(Audit::List(filter)) => audit::listed(&client()?, out, filter),
         Command::Events(asked) => watch::events(&client()?, out, asked),
         Command::Completion { shell } => completion(*shell, out),
+        Command::Init(asked) => setup::init(out, asked),
+        Command::Config(Config::Check { file }) => setup::check(out, file),
+        Command::Token(asked) => setup::token(out, asked),
         Command::Serve(serve) => local::serve(serve),
         Command::Policy(what) => local::policy(out, what),
         Command::Rebuild(what) => local::rebuild(out, what),
         Command::Clock(Clock::Accept { data, wait }) => clock::accept(out, data, *wait),
+    }
+}
+
+/// The credential to send: as given, or from a file.
+fn credential(shared: &Shared) -> Result<Option<String>, Failure> {
+    let given = shared.token.as_ref().filter(|token| !token.is_empty());
+    match (given, &shared.token_file) {
+        (Some(_), Some(_)) => Err(Failure::Usage("two credentials are given, as a text and as a file; give one".to_owned())),
+        (Some(token), None) => Ok(Some(token.clone())),
+        (None, Some(file)) => client::token_of(file).map(Some),
+        (None, None) => Ok(None),
     }
 }
 

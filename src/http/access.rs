@@ -5,44 +5,79 @@ use http::header::{AUTHORIZATION, HOST};
 
 use crate::domain::facts::{Action, Object, Question, Refusal};
 use crate::domain::{Actor, Caller, Rejection, Unavailable};
-use crate::identity::{Presented, is_loopback_host, known_spelling};
+use crate::identity::{Authenticator as _, BadCredential, Presented, is_loopback_host, known_spelling};
 
 use super::Server;
+use super::conn::Door;
 use super::problem::{self, Problem};
 use super::reply::MIN_SEQ;
 
 /// Most `Authorization` headers that are looked at.
 const MAX_AUTHORIZATIONS: usize = 4;
 
-impl Server {
-    /// Refuses names of this machine that are not its own, where only loopback is served.
+impl Door {
+    /// Refuses names of this machine that are not its own, where only loopback is served. Over HTTP/2 the name stands in the URI.
     pub(super) fn check_host(&self, headers: &HeaderMap, uri: &http::Uri) -> Result<(), Problem> {
-        if !self.authenticator.loopback_only() {
+        if !self.gate.accepts.load().loopback_only() {
             return Ok(());
         }
         let mut hosts = headers.get_all(HOST).iter();
-        let (first, second) = (hosts.next(), hosts.next());
-        let named = first.filter(|_| second.is_none()).and_then(|host| host.to_str().ok());
-        let in_uri = uri.authority().is_none_or(|authority| is_loopback_host(authority.as_str()));
-        if named.is_some_and(is_loopback_host) && in_uri { Ok(()) } else { Err(problem::foreign_host()) }
+        let in_uri = uri.authority().map(http::uri::Authority::as_str);
+        let named = hosts.next().map(|host| host.to_str().unwrap_or_default());
+        let all = [named, in_uri].into_iter().flatten().all(is_loopback_host);
+        if all && (named.is_some() || in_uri.is_some()) && hosts.next().is_none() { Ok(()) } else { Err(problem::foreign_host()) }
+    }
+}
+
+impl Server {
+    /// Who calls. A request without a credential is refused as well: whoever needs none does not ask. A credential of a key that its issuer
+    /// may have begun to use just now is looked at once more when the keys were fetched.
+    pub(super) async fn authenticate(&self, door: &Door, headers: &HeaderMap) -> Result<Caller, Problem> {
+        let found = self.identify(door, headers);
+        if let Err(bad) = &found
+            && let Some(issuer) = bad.unknown_key_of()
+            && self.upkeep.fetch_keys(issuer).await
+        {
+            return self.authenticate_at_once(door, headers);
+        }
+        self.known(door, found)
     }
 
-    /// Who calls. A request without a credential is refused as well: whoever needs none does not ask.
-    pub(super) fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+    /// Who calls, by the keys that are at hand.
+    pub(super) fn authenticate_at_once(&self, door: &Door, headers: &HeaderMap) -> Result<Caller, Problem> {
+        self.known(door, self.identify(door, headers))
+    }
+
+    fn identify(&self, door: &Door, headers: &HeaderMap) -> Result<Option<Caller>, BadCredential> {
         let authorization: Vec<&[u8]> =
             headers.get_all(AUTHORIZATION).iter().take(MAX_AUTHORIZATIONS).map(http::HeaderValue::as_bytes).collect();
-        let challenge = self.authenticator.challenge();
-        let now = self.engine.moment().now;
-        let found = self.authenticator.authenticate(&Presented { authorization: &authorization, ..Presented::default() }, now);
+        let presented = Presented { authorization: &authorization, client_certificate: door.certificate.as_deref(), peer: door.peer };
+        door.gate.accepts.load().authenticate(&presented, self.engine.moment().now)
+    }
+
+    fn known(&self, door: &Door, found: Result<Option<Caller>, BadCredential>) -> Result<Caller, Problem> {
+        let challenge = door.gate.accepts.load().challenge();
         let mut caller = match found {
             Ok(Some(caller)) => caller,
             Ok(None) => return Err(problem::no_credential(challenge)),
-            Err(bad) => return Err(problem::bad_credential(&bad, challenge)),
+            Err(bad) => {
+                tracing::debug!(listener = door.gate.name, why = bad.for_log(), "a credential was refused");
+                return Err(problem::bad_credential(&bad, challenge));
+            }
         };
         let view = self.engine.view();
         let reader = self.engine.reader();
         caller.principal = known_spelling(view.bundle.definitions(), &**reader, caller.principal)?;
         Ok(caller)
+    }
+
+    /// Counts so many commands of a caller, and refuses them where there are too many. What is refused here never reaches the engine, and
+    /// is remembered under no idempotency key.
+    pub(super) fn spend(&self, door: &Door, caller: &Caller, commands: u32) -> Result<(), Problem> {
+        door.gate.spend(&caller.principal, commands).map_err(|wait| {
+            self.metrics.rate_limited();
+            problem::rate_limited(wait)
+        })
     }
 
     /// Waits for the journal sequence that a request wants to see, a bounded time.

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use http::header::CONTENT_TYPE;
@@ -18,7 +19,8 @@ use crate::domain::{Actor, Caller, Command, Envelope, Facts, Rejection, Tables, 
 use crate::engine::ports::{MAX_PAGE, Page};
 use crate::engine::{Reply, SubmitError};
 
-use super::limits::{BODY_TIMEOUT, DEFAULT_PAGE, MAX_BODY_BYTES, MAX_BUNDLE_BYTES, MAX_QUERY_BYTES};
+use super::conn::Door;
+use super::limits::{DEFAULT_PAGE, MAX_BODY_BYTES, MAX_BUNDLE_BYTES, MAX_QUERY_BYTES};
 use super::problem::{self, Problem};
 use super::reply::{Answer, IDEMPOTENCY_KEY};
 use super::strict::Members;
@@ -29,6 +31,8 @@ use super::{Server, ids};
 pub(super) struct Asker {
     pub(super) server: Arc<Server>,
     pub(super) caller: Caller,
+    /// The connection that it came on.
+    pub(super) door: Arc<Door>,
     /// Everything that is read for the answer is at least as new as this.
     pub(super) seq: u64,
 }
@@ -37,9 +41,13 @@ impl FromRequestParts<Arc<Server>> for Asker {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, server: &Arc<Server>) -> Result<Self, Problem> {
-        let caller = server.authenticate(&parts.headers)?;
+        let Some(door) = parts.extensions.get::<Arc<Door>>().cloned() else { return Err(problem::internal()) };
+        let caller = server.authenticate(&door, &parts.headers).await?;
+        if !parts.method.is_safe() {
+            server.spend(&door, &caller, 1)?;
+        }
         server.wait_for_seq(&parts.headers).await?;
-        Ok(Self { server: Arc::clone(server), caller, seq: server.engine.view().seq })
+        Ok(Self { server: Arc::clone(server), caller, door, seq: server.engine.view().seq })
     }
 }
 
@@ -351,7 +359,8 @@ async fn receive(request: Request, most: usize) -> Result<Sent, Problem> {
     if !json && parts.headers.contains_key(CONTENT_TYPE) {
         return Err(problem::not_json());
     }
-    let bytes = collect(body, most).await?;
+    let within = parts.extensions.get::<Arc<Door>>().map(|door| door.gate.limits.body_timeout).unwrap_or_default();
+    let bytes = collect(body, most, within).await?;
     if !json && !bytes.is_empty() {
         return Err(problem::not_json());
     }
@@ -379,13 +388,13 @@ pub(super) fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// A whole body, if it keeps within its bounds of size and time.
-pub(super) async fn collect<B>(body: B, most: usize) -> Result<bytes::Bytes, Problem>
+pub(super) async fn collect<B>(body: B, most: usize, within: Duration) -> Result<bytes::Bytes, Problem>
 where
     B: hyper::body::Body<Data = bytes::Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let collecting = Limited::new(body, most).collect();
-    match tokio::time::timeout(BODY_TIMEOUT, collecting).await {
+    match tokio::time::timeout(within, collecting).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => Err(problem::too_large(most)),
         Ok(Err(_)) => Err(problem::broken_off()),

@@ -15,6 +15,7 @@ use crate::policy::Ask;
 
 use super::Server;
 use super::asker::{Params, announced, collect, is_json};
+use super::conn::Door;
 use super::limits::MAX_BODY_BYTES;
 use super::problem::{self, Problem, Told};
 use super::reply::{Answer, SEQ};
@@ -64,16 +65,16 @@ impl Plane {
 }
 
 /// Answers.
-pub(super) async fn answer<B>(server: &Server, plane: Plane, request: Request<B>) -> Response<Body>
+pub(super) async fn answer<B>(server: &Server, door: &Door, plane: Plane, request: Request<B>) -> Response<Body>
 where
     B: hyper::body::Body<Data = bytes::Bytes, Error = hyper::Error>,
 {
     use axum::response::IntoResponse as _;
     let (parts, body) = request.into_parts();
     match plane {
-        Plane::Evaluation => evaluation(server, &parts, body).await.unwrap_or_else(plain),
-        Plane::Elevated => elevated(server, &parts).await.into_response(),
-        Plane::Metadata => metadata(server, &parts).into_response(),
+        Plane::Evaluation => evaluation(server, door, &parts, body).await.unwrap_or_else(plain),
+        Plane::Elevated => elevated(server, door, &parts).await.into_response(),
+        Plane::Metadata => metadata(server, door, &parts).into_response(),
     }
 }
 
@@ -95,18 +96,18 @@ pub(super) fn plain(problem: Problem) -> Response<Body> {
     response
 }
 
-async fn evaluation<B>(server: &Server, parts: &Parts, body: B) -> Result<Response<Body>, Problem>
+async fn evaluation<B>(server: &Server, door: &Door, parts: &Parts, body: B) -> Result<Response<Body>, Problem>
 where
     B: hyper::body::Body<Data = bytes::Bytes, Error = hyper::Error>,
 {
-    let caller = server.authenticate(&parts.headers)?;
+    let caller = server.authenticate(door, &parts.headers).await?;
     if !is_json(&parts.headers) {
         return Err(problem::not_json());
     }
     if announced(&parts.headers).is_some_and(|bytes| bytes > MAX_BODY_BYTES as u64) {
         return Err(problem::too_large(MAX_BODY_BYTES));
     }
-    let ask = question(&collect(body, MAX_BODY_BYTES).await?)?;
+    let ask = question(&collect(body, MAX_BODY_BYTES, door.gate.limits.body_timeout).await?)?;
     server.wait_for_seq(&parts.headers).await?;
     server.demand(&caller, Action::CheckAccess, Subject::Subject(ask.subject.clone()))?;
     let checked = server.engine.check(&ask).map_err(|unavailable| {
@@ -181,8 +182,8 @@ fn entity(body: &mut Map<String, Value>, name: &str) -> Result<(Uid, Map<String,
     Ok((uid, object_in(&mut members, name, "properties")?))
 }
 
-async fn elevated(server: &Server, parts: &Parts) -> Result<Answer, Problem> {
-    let caller = server.authenticate(&parts.headers)?;
+async fn elevated(server: &Server, door: &Door, parts: &Parts) -> Result<Answer, Problem> {
+    let caller = server.authenticate(door, &parts.headers).await?;
     server.wait_for_seq(&parts.headers).await?;
     let mut params = Params::of(&parts.uri)?;
     let missing = || problem::bad_parameter("principal_type", "it is missing; name the principal by `principal_type` and `principal_id`");
@@ -219,9 +220,11 @@ fn held(holding: &crate::domain::standing::Holding) -> Value {
 }
 
 /// Advertises what is served, and nothing else. The host was checked before; it is the one the caller reached this server by.
-fn metadata(server: &Server, parts: &Parts) -> Answer {
-    let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-    let base = format!("http://{host}");
+fn metadata(server: &Server, door: &Door, parts: &Parts) -> Answer {
+    let named = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
+    let host = named.or_else(|| parts.uri.authority().map(http::uri::Authority::as_str)).unwrap_or("localhost");
+    let scheme = if door.gate.tls.is_some() { "https" } else { "http" };
+    let base = format!("{scheme}://{host}");
     let body = json!({
         "policy_decision_point": base,
         "access_evaluation_endpoint": format!("{base}{EVALUATION}"),

@@ -19,6 +19,8 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::engine::{CheckOutcome, CommandResult, Engine, Observer};
 use crate::policy::Reason;
 
+use super::shed::Kind;
+
 /// Upper bounds of check latencies, in seconds.
 const CHECK_SECONDS: [f64; 14] = [1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 5e-3, 2e-2, 1e-1, f64::INFINITY];
 /// Upper bounds of commit times (one synced write each), in seconds.
@@ -94,6 +96,16 @@ struct RequestLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WhyLabels {
+    why: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PlaneLabels {
+    plane: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RevisionLabels {
     revision: String,
 }
@@ -111,6 +123,12 @@ pub struct Metrics {
     commit_records: Buckets,
     requests: Family<RequestLabels, Counter>,
     connections: Gauge,
+    refused: Family<WhyLabels, Counter>,
+    cut: Family<WhyLabels, Counter>,
+    shed: Family<PlaneLabels, Counter>,
+    in_flight: Family<PlaneLabels, Gauge>,
+    checks_in_flight: Gauge,
+    rate_limited: Counter,
     subscribers: Gauge,
     journal_head: Gauge,
     active: Gauge,
@@ -134,6 +152,7 @@ impl Metrics {
         let mut registry = Registry::with_prefix("elevon");
         let checks = Family::<CheckLabels, Counter>::default();
         let check = |outcome, reason| checks.get_or_create_owned(&CheckLabels { outcome, reason });
+        let in_flight = Family::<PlaneLabels, Gauge>::default();
         let metrics = Self {
             allowed: check("allow", Reason::Permitted.as_str()),
             failed: check("error", "unavailable"),
@@ -149,6 +168,12 @@ impl Metrics {
             commit_records: Buckets::new(&COMMIT_RECORDS),
             requests: Family::default(),
             connections: Gauge::default(),
+            refused: Family::default(),
+            cut: Family::default(),
+            shed: Family::default(),
+            checks_in_flight: in_flight.get_or_create_owned(&PlaneLabels { plane: Kind::Check.as_str() }),
+            in_flight,
+            rate_limited: Counter::default(),
             subscribers: Gauge::default(),
             journal_head: Gauge::default(),
             active: Gauge::default(),
@@ -167,6 +192,11 @@ impl Metrics {
         registry.register("journal_commit_records", "Records in a commit", metrics.commit_records.clone());
         registry.register("http_requests", "Requests by method, route and status", metrics.requests.clone());
         registry.register("http_connections", "Open connections", metrics.connections.clone());
+        registry.register("http_connections_refused", "Connections refused, by why", metrics.refused.clone());
+        registry.register("http_connections_cut", "Connections that the server ended before their time, by why", metrics.cut.clone());
+        registry.register("http_requests_shed", "Requests turned away because too many were answered at once", metrics.shed.clone());
+        registry.register("http_requests_in_flight", "Requests that are being answered, by plane", metrics.in_flight.clone());
+        registry.register("commands_rate_limited", "Commands turned away because their caller gave too many", metrics.rate_limited.clone());
         registry.register("event_subscribers", "Callers that watch the journal", metrics.subscribers.clone());
         registry.register("journal_head", "Sequence of the journal's last record", metrics.journal_head.clone());
         registry.register("activations_active", "Activations recorded as active", metrics.active.clone());
@@ -182,6 +212,36 @@ impl Metrics {
     pub(super) fn connection(self: &Arc<Self>) -> OpenConnection {
         self.connections.inc();
         OpenConnection(Arc::clone(self))
+    }
+
+    /// A connection was refused: there were too many, or it could not be secured.
+    pub(super) fn refused(&self, why: &'static str) {
+        self.refused.get_or_create(&WhyLabels { why }).inc();
+    }
+
+    /// A connection was ended before its time.
+    pub(super) fn cut(&self, why: &'static str) {
+        self.cut.get_or_create(&WhyLabels { why }).inc();
+    }
+
+    /// A request was turned away because too many were answered at once.
+    pub(super) fn shed(&self, plane: &'static str) {
+        self.shed.get_or_create(&PlaneLabels { plane }).inc();
+    }
+
+    /// A request is being answered, until what is returned is dropped.
+    pub(super) fn in_flight(&self, kind: Kind) -> InFlight {
+        let gauge = match kind {
+            Kind::Check => self.checks_in_flight.clone(),
+            Kind::Control | Kind::Health => self.in_flight.get_or_create_owned(&PlaneLabels { plane: kind.as_str() }),
+        };
+        gauge.inc();
+        InFlight(gauge)
+    }
+
+    /// A command was turned away because its caller gave too many.
+    pub(super) fn rate_limited(&self) {
+        self.rate_limited.inc();
     }
 
     /// A caller began to watch the journal; it counts until what is returned is dropped.
@@ -230,6 +290,15 @@ pub(super) struct OpenConnection(Arc<Metrics>);
 impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.0.connections.dec();
+    }
+}
+
+/// A request that is being answered.
+pub(super) struct InFlight(Gauge);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

@@ -1,7 +1,7 @@
 //! What Elevon speaks over HTTP: wire formats and nothing else. What is asked for is decided in the engine.
 //!
-//! Checks are matched first, on hyper itself; everything else goes through axum's router over the same hyper. Lost: two listeners,
-//! which would have to be kept apart and secured twice while there is one kind of credential.
+//! Checks are matched first, on hyper itself; everything else goes through axum's router over the same hyper. A listener serves both
+//! planes or one of them; what keeps a plane from the other's load is that they are counted apart, and not where they listen.
 
 pub mod limits;
 pub mod metrics;
@@ -11,11 +11,18 @@ pub mod strict;
 
 mod access;
 mod asker;
+mod conn;
 mod control;
 mod data;
 mod ids;
+mod listen;
+mod pulse;
+mod rate;
 mod reply;
 mod server;
+mod shed;
+mod smuggling;
+mod tls;
 mod views;
 
 use std::future::Future;
@@ -27,14 +34,15 @@ use tokio::sync::Semaphore;
 
 use crate::domain::Actor;
 use crate::engine::{Engine, Reply, SubmitError};
-use crate::identity::Authenticator;
 use crate::policy::BundleError;
 
 #[doc(hidden)]
 pub use control::decoded;
 pub use control::endpoints;
+pub use limits::EdgeLimits;
+pub use listen::{Bind, Listen, Planes, serve};
 pub use metrics::Metrics;
-pub use server::serve;
+pub use tls::{BadTls, tls_config};
 
 /// Why the policy folder could not be reloaded.
 #[derive(Debug, thiserror::Error)]
@@ -59,12 +67,25 @@ pub trait PolicyFolder: Send + Sync {
     fn path(&self) -> &Path;
 }
 
+/// Whether identifying a caller once more may help.
+pub type Fetching<'a> = Pin<Box<dyn Future<Output = bool> + Send + 'a>>;
+
+/// What whoever wires the server keeps in order beside the engine: its configuration, and the keys of issuers.
+pub trait Upkeep: Send + Sync {
+    /// Fetches an issuer's keys anew, because a credential names one that is not known; no more often and waiting no longer than the
+    /// limits on that allow, for whoever sent the credential has shown nothing yet.
+    fn fetch_keys<'a>(&'a self, issuer: &'a str) -> Fetching<'a>;
+
+    /// Whether something of it is not as it should be: the last configuration was not taken, or an issuer's keys cannot be had.
+    fn degraded(&self) -> bool;
+}
+
 /// Everything that answering takes.
 pub struct Server {
     /// Decides.
     pub engine: Arc<Engine>,
-    /// Says who calls.
-    pub authenticator: Arc<dyn Authenticator>,
+    /// Keeps in order what callers are held against.
+    pub upkeep: Arc<dyn Upkeep>,
     /// Counts.
     pub metrics: Arc<Metrics>,
     /// Where policies come from.

@@ -177,15 +177,21 @@ pub struct Told(pub Problem);
 /// No credential where one is needed.
 #[must_use]
 pub fn no_credential(challenge: &str) -> Problem {
-    let detail = "no credential came with the request; send `Authorization: Dev User::\"you\"` to a server started with `--dev`";
+    let detail = if challenge.starts_with("Dev") {
+        "no credential came with the request; this server was started with `--dev` and takes `Authorization: Dev User::\"you\"`"
+    } else {
+        "no credential came with the request; `WWW-Authenticate` says which kind is taken here"
+    };
     Problem::new(StatusCode::UNAUTHORIZED, "no_credential", "a credential is needed", detail).header(WWW_AUTHENTICATE, challenge)
 }
 
 /// A credential that is not to be believed.
 #[must_use]
 pub fn bad_credential(bad: &BadCredential, challenge: &str) -> Problem {
+    // RFC 6750, section 3.1: whoever sent a token learns that it was the token, and from this header no more than that
+    let challenge = if challenge.starts_with("Bearer ") { format!("{challenge}, error=\"invalid_token\"") } else { challenge.to_owned() };
     Problem::new(StatusCode::UNAUTHORIZED, "bad_credential", "the credential is not to be believed", bad.to_string())
-        .header(WWW_AUTHENTICATE, challenge)
+        .header(WWW_AUTHENTICATE, &challenge)
 }
 
 /// A `Host` that is not this machine's own.
@@ -294,6 +300,20 @@ pub fn not_ready(journal: bool, health: Value) -> Problem {
 pub fn busy(what: &str) -> Problem {
     let detail = format!("{what}; try again in a moment");
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "too much at once", detail).header(RETRY_AFTER, "1")
+}
+
+/// A caller that gives more commands than it may.
+#[must_use]
+pub fn rate_limited(wait: std::time::Duration) -> Problem {
+    let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1).to_string();
+    let detail = format!("too many commands from this caller; nothing was done, come back in {seconds} s");
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "too many commands", detail).header(RETRY_AFTER, &seconds)
+}
+
+/// A request whose parts can be read in two ways.
+#[must_use]
+pub fn ambiguous(why: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "ambiguous_request", "the request can be read in two ways", why)
 }
 
 /// A bundle that is refused, with each thing that is wrong with it.

@@ -1,9 +1,8 @@
-//! Connections: accepting them, bounding them, answering on them, and letting them go.
+//! Answering one request: bounded, whatever it is, and whatever happens.
 
 use std::future::{Future, poll_fn};
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -12,143 +11,54 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::IntoResponse as _;
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS,
+};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::{Body as _, Frame, Incoming, SizeHint};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::Value;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::sync::oneshot;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use super::Server;
+use super::conn::Door;
 use super::control::{self, Route};
 use super::data::{self, Plane};
-use super::limits::{
-    ACCEPT_PAUSE, CONNECTION_LIFETIME, DRAIN_TIMEOUT, DRAINED_TIMEOUT, HEAD_TIMEOUT, MAX_CONNECTIONS, MAX_DRAINED_BYTES, MAX_HEADER_BYTES,
-    MAX_HEADERS, MAX_REQUEST_ID_BYTES, REQUEST_TIMEOUT,
-};
+use super::limits::{DRAINED_TIMEOUT, MAX_DRAINED_BYTES, MAX_REQUEST_ID_BYTES};
 use super::problem::{self, PROBLEM_JSON, Problem, Told};
 use super::reply::{REQUEST_ID, SEQ};
-
-/// Serves until `shutdown` completes; then takes no more connections, and lets requests in flight finish within a bounded time.
-///
-/// # Errors
-/// The listener cannot be used at all.
-pub async fn serve(listener: TcpListener, server: Arc<Server>, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let (stop, stopping) = watch::channel(false);
-    let router = control::router(Arc::clone(&server));
-    let mut shutdown = pin!(shutdown);
-    loop {
-        let permit = tokio::select! {
-            () = &mut shutdown => break,
-            permit = Arc::clone(&permits).acquire_owned() => permit.map_err(io::Error::other)?,
-        };
-        let accepted = tokio::select! {
-            () = &mut shutdown => break,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, _)) => {
-                tokio::spawn(connection(stream, Arc::clone(&server), router.clone(), stopping.clone(), permit));
-            }
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-    drop(listener);
-    let _ = stop.send(true);
-    let all = u32::try_from(MAX_CONNECTIONS).unwrap_or(u32::MAX);
-    if tokio::time::timeout(DRAIN_TIMEOUT, permits.acquire_many(all)).await.is_err() {
-        tracing::warn!("some requests did not finish in time and are cut off");
-    }
-    Ok(())
-}
-
-/// What an answer that goes on and on has to know of its connection.
-#[derive(Debug, Clone)]
-pub(super) struct Link {
-    /// Turns true when the server is to stop.
-    pub(super) stopping: watch::Receiver<bool>,
-    /// When the connection has lived long enough.
-    pub(super) until: Instant,
-    cut: Arc<Notify>,
-}
-
-impl Link {
-    /// Drops the connection, whatever still waits to be written on it.
-    pub(super) fn hang_up(&self) {
-        self.cut.notify_one();
-    }
-}
-
-async fn connection(
-    stream: TcpStream,
-    server: Arc<Server>,
-    router: Router,
-    mut stopping: watch::Receiver<bool>,
-    _permit: OwnedSemaphorePermit,
-) {
-    let _ = stream.set_nodelay(true);
-    let _open = server.metrics.connection();
-    let cut = Arc::new(Notify::new());
-    let link = Link { stopping: stopping.clone(), until: Instant::now() + CONNECTION_LIFETIME, cut: Arc::clone(&cut) };
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        let (server, router) = (Arc::clone(&server), router.clone());
-        request.extensions_mut().insert(link.clone());
-        async move { Ok::<_, std::convert::Infallible>(handle(server, router, request).await) }
-    });
-    let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_headers(MAX_HEADERS).max_buf_size(MAX_HEADER_BYTES);
-    let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
-    let ended = tokio::select! {
-        ended = serving.as_mut() => Some(ended),
-        _ = stopping.wait_for(|stop| *stop) => None,
-        () = tokio::time::sleep(CONNECTION_LIFETIME) => None,
-        () = cut.notified() => return,
-    };
-    let ended = match ended {
-        Some(ended) => ended,
-        None => {
-            serving.as_mut().graceful_shutdown();
-            tokio::select! {
-                ended = serving => ended,
-                () = tokio::time::sleep(REQUEST_TIMEOUT) => return,
-                () = cut.notified() => return,
-            }
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended early");
-    }
-}
+use super::shed::Kind;
+use super::{Server, smuggling};
 
 /// Answers a request, whatever happens: a panic becomes a 500, and too long a time a 503.
-async fn handle(server: Arc<Server>, router: Router, request: Request<Incoming>) -> Response<Body> {
+pub(super) async fn handle(server: Arc<Server>, router: Router, door: Arc<Door>, mut request: Request<Incoming>) -> Response<Body> {
     let started = Instant::now();
+    let running = door.request();
     let method = request.method().clone();
     let id = request_id(&request);
-    let plane = Plane::of(&method, request.uri().path());
+    let kind = Kind::of(request.uri().path());
+    let plane = Plane::of(&method, request.uri().path()).filter(|_| door.gate.planes.serve(kind));
     let evaluating = matches!(plane, Some(Plane::Evaluation));
+    // Where a body was sent in chunks, what comes after it is never taken for a request.
+    let last = request.version() <= http::Version::HTTP_11 && request.headers().contains_key(TRANSFER_ENCODING);
+    let ambiguous = door.pulse.is_ambiguous();
     let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default(), %method, route = tracing::field::Empty);
-    let answering = unwinding(answer(&server, router, plane, request));
-    let mut response = match tokio::time::timeout(REQUEST_TIMEOUT, answering.instrument(span.clone())).await {
+    request.extensions_mut().insert(Arc::clone(&door));
+    let answering = unwinding(answer(&server, router, &door, plane, request));
+    let mut response = match tokio::time::timeout(door.gate.limits.request_timeout, answering.instrument(span.clone())).await {
         Ok(Ok(response)) => response,
         Ok(Err(Panicked)) => failed(problem::internal(), evaluating),
         Err(_) => failed(problem::timed_out(), evaluating),
     };
     let route = plane.map(Plane::path).or_else(|| response.extensions().get::<Route>().map(|route| route.0)).unwrap_or("none");
     finish(&server, &mut response, &id);
+    if last || ambiguous {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     span.record("route", route);
     note(&span, &server, &method, route, &response, started);
-    response
+    response.map(|body| running.answered(body, method != Method::HEAD))
 }
 
 fn failed(problem: Problem, evaluating: bool) -> Response<Body> {
@@ -157,9 +67,15 @@ fn failed(problem: Problem, evaluating: bool) -> Response<Body> {
 
 /// Answers, and then reads what is left of the body, within bounds: a client that is still writing would otherwise see its connection
 /// reset, and never the answer.
-async fn answer(server: &Arc<Server>, router: Router, plane: Option<Plane>, request: Request<Incoming>) -> Response<Body> {
+async fn answer(
+    server: &Arc<Server>,
+    router: Router,
+    door: &Arc<Door>,
+    plane: Option<Plane>,
+    request: Request<Incoming>,
+) -> Response<Body> {
     let (request, lent) = lend(request);
-    let response = routed(server, router, plane, request).await;
+    let response = placed(server, router, door, plane, request).await;
     if let Ok(rest) = lent.await
         && !rest.is_end_stream()
     {
@@ -209,12 +125,30 @@ impl Drop for Lent {
     }
 }
 
-async fn routed(server: &Arc<Server>, router: Router, plane: Option<Plane>, request: Request<Lent>) -> Response<Body> {
-    if let Err(problem) = server.check_host(request.headers(), request.uri()) {
-        return failed(problem, matches!(plane, Some(Plane::Evaluation)));
+/// Answers where there is a place for the request. The place is free again as soon as there is an answer, however slowly it is read.
+async fn placed(server: &Arc<Server>, router: Router, door: &Arc<Door>, plane: Option<Plane>, request: Request<Lent>) -> Response<Body> {
+    let evaluating = matches!(plane, Some(Plane::Evaluation));
+    let kind = Kind::of(request.uri().path());
+    if !door.gate.planes.serve(kind) {
+        return problem::no_such_endpoint(request.uri().path()).into_response();
     }
+    if let Err(problem) = smuggling::check(request.headers(), door.pulse.is_ambiguous()) {
+        return failed(problem, evaluating);
+    }
+    if let Err(problem) = door.check_host(request.headers(), request.uri()) {
+        return failed(problem, evaluating);
+    }
+    let Some(_place) = door.gate.places.take(kind) else {
+        server.metrics.shed(kind.as_str());
+        return failed(problem::busy("too many requests are answered at once"), evaluating);
+    };
+    let _counted = server.metrics.in_flight(kind);
+    routed(server, router, door, plane, request).await
+}
+
+async fn routed(server: &Arc<Server>, router: Router, door: &Arc<Door>, plane: Option<Plane>, request: Request<Lent>) -> Response<Body> {
     if let Some(plane) = plane {
-        return data::answer(server, plane, request).await;
+        return data::answer(server, door, plane, request).await;
     }
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let response = match tower::ServiceExt::oneshot(router, request).await {
@@ -291,4 +225,22 @@ fn note(span: &tracing::Span, server: &Server, method: &Method, route: &'static 
         tracing::debug!(status = status.as_u16(), rule, micros, "answered");
     }
     debug_assert!(status != StatusCode::METHOD_NOT_ALLOWED || response.headers().contains_key(ALLOW));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_an_answer_and_not_the_end() {
+        let answered = unwinding(async { 7 }).await;
+        assert!(matches!(answered, Ok(7)));
+        let at_once = unwinding(async { panic!("on purpose") as u8 }).await;
+        assert!(matches!(at_once, Err(Panicked)));
+        let later = unwinding(async {
+            tokio::task::yield_now().await;
+            panic!("on purpose") as u8
+        });
+        assert!(matches!(later.await, Err(Panicked)));
+    }
 }

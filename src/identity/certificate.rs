@@ -58,6 +58,7 @@ pub struct SubjectEntry {
     /// The name, byte for byte.
     pub name: String,
     /// Whom it shows.
+    #[serde(deserialize_with = "super::principal")]
     pub principal: Uid,
     /// Groups that it claims, none unless said.
     #[serde(default)]

@@ -32,7 +32,9 @@ pub use spelling::known_spelling;
 pub use spiffe::PathEntry;
 pub use token::{PreviousToken, TokenEntry, Tokens, token_sha256, token_text};
 
-use crate::domain::{Caller, Timestamp};
+use serde::Deserialize as _;
+
+use crate::domain::{Caller, Timestamp, Uid};
 
 /// Longest credential that is looked at, in bytes.
 pub const MAX_CREDENTIAL_BYTES: usize = 16 * 1024;
@@ -54,6 +56,12 @@ pub struct Presented<'a> {
     pub client_certificate: Option<&'a [u8]>,
     /// Who is at the other end, where the connection came over a UNIX socket.
     pub peer: Option<UnixPeer>,
+}
+
+/// A principal as settings write it: `User::"alice"`.
+fn principal<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Uid, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Uid::parse(&text).map_err(serde::de::Error::custom)
 }
 
 /// The process at the other end of a UNIX socket, as the kernel tells it.

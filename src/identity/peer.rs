@@ -22,6 +22,7 @@ pub struct PeerEntry {
     /// The group that the process has to run as; any, unless said. All of the group's processes are then one caller.
     pub gid: Option<u32>,
     /// Whom that shows.
+    #[serde(deserialize_with = "super::principal")]
     pub principal: Uid,
     /// Groups that it claims, none unless said.
     #[serde(default)]

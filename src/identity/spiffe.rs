@@ -22,6 +22,7 @@ pub struct PathEntry {
     /// The path, such as `/ns/{namespace}/sa/{account}`: a part in braces stands for one segment.
     pub path: String,
     /// Whom it shows; the id may hold the parts in braces, such as `{namespace}/{account}`.
+    #[serde(deserialize_with = "super::principal")]
     pub principal: Uid,
     /// Groups that it claims, none unless said.
     #[serde(default)]

@@ -29,7 +29,9 @@ mod watch;
 pub use ask::{Ask, Effect, PolicyError, Reason, Verdict};
 pub use bundle::Bundle;
 pub use files::{FileInfo, MAX_BUNDLE_BYTES, MAX_DEPTH, MAX_FILE_BYTES, MAX_FILES, digest_of};
+pub(crate) use problem::nearest;
 pub use problem::{BundleError, MAX_PROBLEMS, Problem};
+pub(crate) use settings_file::{At, Reader, Section};
 pub use trial::{MAX_TESTS, TestOutcome};
 pub use watch::Watcher;
 

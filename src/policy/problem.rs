@@ -179,14 +179,14 @@ impl std::error::Error for BundleError {}
 
 /// Collects problems, so that one run shows all of them.
 #[derive(Debug, Default)]
-pub(super) struct Problems {
+pub(crate) struct Problems {
     problems: Vec<Problem>,
     more: usize,
 }
 
 impl Problems {
     /// Takes one.
-    pub(super) fn push(&mut self, problem: Problem) {
+    pub(crate) fn push(&mut self, problem: Problem) {
         if self.problems.contains(&problem) {
             return;
         }
@@ -214,7 +214,7 @@ impl Problems {
     }
 
     /// Nothing, or everything that was found.
-    pub(super) fn into_result(mut self) -> Result<(), BundleError> {
+    pub(crate) fn into_result(mut self) -> Result<(), BundleError> {
         self.problems.sort_by(|one, other| (&one.file, one.line, one.column).cmp(&(&other.file, other.line, other.column)));
         if self.problems.is_empty() { Ok(()) } else { Err(BundleError { problems: self.problems, more: self.more }) }
     }
@@ -240,7 +240,7 @@ impl Problems {
 }
 
 /// The most similar of the known words, where one is similar enough to have been meant.
-pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let most = word.chars().count() / 3 + 1;
     let close = known.into_iter().map(|candidate| (distance(&word.to_lowercase(), &candidate.to_lowercase()), candidate));
     close.filter(|(distance, _)| *distance <= most).min().map(|(_, candidate)| candidate)

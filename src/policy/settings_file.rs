@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -12,25 +13,25 @@ use crate::domain::{Duration, Uid};
 
 /// A value and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct At<T> {
-    pub(super) value: T,
-    pub(super) span: Range<usize>,
+pub(crate) struct At<T> {
+    pub(crate) value: T,
+    pub(crate) span: Range<usize>,
 }
 
 /// A file being read. What is wrong is collected; what is read goes on with a default.
-pub(super) struct Reader<'a> {
-    pub(super) file: &'a str,
-    pub(super) text: &'a str,
+pub(crate) struct Reader<'a> {
+    pub(crate) file: &'a str,
+    pub(crate) text: &'a str,
     problems: RefCell<Problems>,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(file: &'a str, text: &'a str) -> Self {
+    pub(crate) fn new(file: &'a str, text: &'a str) -> Self {
         Self { file, text, problems: RefCell::default() }
     }
 
     /// Parses the file.
-    pub(super) fn parse(&self) -> Spanned<DeTable<'a>> {
+    pub(crate) fn parse(&self) -> Spanned<DeTable<'a>> {
         let (table, errors) = DeTable::parse_recoverable(self.text);
         for error in errors {
             self.report(error.span().unwrap_or(0..0), error.message().to_owned(), None);
@@ -39,31 +40,31 @@ impl<'a> Reader<'a> {
     }
 
     /// The file as one section.
-    pub(super) fn root<'t>(&'t self, table: &'t Spanned<DeTable<'t>>) -> Section<'t> {
+    pub(crate) fn root<'t>(&'t self, table: &'t Spanned<DeTable<'t>>) -> Section<'t> {
         Section { reader: self, name: String::new(), table: table.get_ref(), span: 0..0 }
     }
 
     /// Says what is wrong at a place.
-    pub(super) fn report(&self, span: Range<usize>, message: impl Into<String>, help: Option<String>) {
+    pub(crate) fn report(&self, span: Range<usize>, message: impl Into<String>, help: Option<String>) {
         let mut problem = Problem::at(self.file, self.text, span, message);
         problem.help = help;
         self.problems.borrow_mut().push(problem);
     }
 
     /// What was found wrong.
-    pub(super) fn into_problems(self) -> Problems {
+    pub(crate) fn into_problems(self) -> Problems {
         self.problems.into_inner()
     }
 }
 
 /// A table of the file.
 #[derive(Clone)]
-pub(super) struct Section<'a> {
-    pub(super) reader: &'a Reader<'a>,
+pub(crate) struct Section<'a> {
+    pub(crate) reader: &'a Reader<'a>,
     /// Its name as it stands in the file, for messages.
-    pub(super) name: String,
+    pub(crate) name: String,
     table: &'a DeTable<'a>,
-    pub(super) span: Range<usize>,
+    pub(crate) span: Range<usize>,
 }
 
 impl<'a> Section<'a> {
@@ -73,7 +74,7 @@ impl<'a> Section<'a> {
     }
 
     /// Refuses every key but these; of `later` keys it says that they are not available yet.
-    pub(super) fn only(&self, known: &[&str], later: &[&str]) {
+    pub(crate) fn only(&self, known: &[&str], later: &[&str]) {
         for key in self.table.keys() {
             let word: &str = key.get_ref();
             if later.contains(&word) {
@@ -90,7 +91,7 @@ impl<'a> Section<'a> {
     }
 
     /// Its keys, in order.
-    pub(super) fn keys(&self) -> impl Iterator<Item = At<&'a str>> + use<'a> {
+    pub(crate) fn keys(&self) -> impl Iterator<Item = At<&'a str>> + use<'a> {
         self.table.keys().map(|key| At { value: key.get_ref().as_ref(), span: key.span() })
     }
 
@@ -99,12 +100,12 @@ impl<'a> Section<'a> {
     }
 
     /// Whether the key is there.
-    pub(super) fn has(&self, key: &str) -> bool {
+    pub(crate) fn has(&self, key: &str) -> bool {
         self.get(key).is_some()
     }
 
     /// Where the value of a key stands; the section itself, where the key is not there.
-    pub(super) fn span_of(&self, key: &str) -> Range<usize> {
+    pub(crate) fn span_of(&self, key: &str) -> Range<usize> {
         self.get(key).map_or_else(|| self.span.clone(), Spanned::span)
     }
 
@@ -114,7 +115,7 @@ impl<'a> Section<'a> {
     }
 
     /// A text.
-    pub(super) fn string(&self, key: &str) -> Option<At<&'a str>> {
+    pub(crate) fn string(&self, key: &str) -> Option<At<&'a str>> {
         let value = self.get(key)?;
         match value.get_ref().as_str() {
             Some(text) => Some(At { value: text, span: value.span() }),
@@ -123,21 +124,22 @@ impl<'a> Section<'a> {
     }
 
     /// A text that has to be there.
-    pub(super) fn needed(&self, key: &str) -> Option<At<&'a str>> {
+    pub(crate) fn needed(&self, key: &str) -> Option<At<&'a str>> {
         if !self.has(key) {
-            self.reader.report(self.span.clone(), format!("`{}` has no `{key}`", self.name), None);
+            let place = if self.name.is_empty() { "the file".to_owned() } else { format!("`{}`", self.name) };
+            self.reader.report(self.span.clone(), format!("{place} has no `{key}`"), None);
         }
         self.string(key)
     }
 
     /// Yes or no.
-    pub(super) fn bool(&self, key: &str) -> Option<bool> {
+    pub(crate) fn bool(&self, key: &str) -> Option<bool> {
         let value = self.get(key)?;
         value.get_ref().as_bool().or_else(|| self.wrong(key, value, "`true` or `false`"))
     }
 
     /// A whole number.
-    pub(super) fn number(&self, key: &str) -> Option<At<u32>> {
+    pub(crate) fn number(&self, key: &str) -> Option<At<u32>> {
         let value = self.get(key)?;
         let number = value.get_ref().as_integer().and_then(|number| u32::from_str_radix(number.as_str(), number.radix()).ok());
         match number {
@@ -147,7 +149,7 @@ impl<'a> Section<'a> {
     }
 
     /// A duration, as ISO 8601.
-    pub(super) fn duration(&self, key: &str) -> Option<Duration> {
+    pub(crate) fn duration(&self, key: &str) -> Option<Duration> {
         let text = self.string(key)?;
         match Duration::parse(text.value) {
             Ok(duration) => Some(duration),
@@ -159,7 +161,7 @@ impl<'a> Section<'a> {
     }
 
     /// A duration, as ISO 8601 or as a whole number of minutes.
-    pub(super) fn duration_or_minutes(&self, key: &str) -> Option<Duration> {
+    pub(crate) fn duration_or_minutes(&self, key: &str) -> Option<Duration> {
         let value = self.get(key)?.get_ref();
         if value.as_integer().is_some() {
             return self.number(key).map(|minutes| Duration::from_mins(u64::from(minutes.value)));
@@ -171,7 +173,7 @@ impl<'a> Section<'a> {
     }
 
     /// A share from 0 to 100, as `"50%"`, as `"50 %"` or as a whole number.
-    pub(super) fn percent(&self, key: &str) -> Option<u32> {
+    pub(crate) fn percent(&self, key: &str) -> Option<u32> {
         let value = self.get(key)?;
         let share = match value.get_ref().as_str() {
             Some(text) => text.strip_suffix('%').and_then(|number| whole(number.trim_end_matches(' '))),
@@ -186,7 +188,7 @@ impl<'a> Section<'a> {
     }
 
     /// A list of texts.
-    pub(super) fn strings(&self, key: &str) -> Option<Vec<At<&'a str>>> {
+    pub(crate) fn strings(&self, key: &str) -> Option<Vec<At<&'a str>>> {
         let value = self.get(key)?;
         let Some(array) = value.get_ref().as_array() else { return self.wrong(key, value, "a list of strings") };
         let mut found = Vec::new();
@@ -200,13 +202,13 @@ impl<'a> Section<'a> {
     }
 
     /// An entity, as `Type::"id"`.
-    pub(super) fn uid(&self, key: &str) -> Option<At<Uid>> {
+    pub(crate) fn uid(&self, key: &str) -> Option<At<Uid>> {
         let text = self.string(key)?;
         self.as_uid(text)
     }
 
     /// Reads a text as an entity.
-    pub(super) fn as_uid(&self, text: At<&str>) -> Option<At<Uid>> {
+    pub(crate) fn as_uid(&self, text: At<&str>) -> Option<At<Uid>> {
         match Uid::parse(text.value) {
             Ok(uid) => Some(At { value: uid, span: text.span }),
             Err(error) => {
@@ -217,7 +219,7 @@ impl<'a> Section<'a> {
     }
 
     /// A table below this one.
-    pub(super) fn section(&self, key: &str) -> Option<Self> {
+    pub(crate) fn section(&self, key: &str) -> Option<Self> {
         let value = self.get(key)?;
         match value.get_ref().as_table() {
             Some(table) => Some(self.child(&quoted(key), table, self.key_span(key).unwrap_or_else(|| value.span()))),
@@ -230,7 +232,7 @@ impl<'a> Section<'a> {
     }
 
     /// A list of tables below this one.
-    pub(super) fn sections(&self, key: &str) -> Vec<Self> {
+    pub(crate) fn sections(&self, key: &str) -> Vec<Self> {
         let Some(value) = self.get(key) else { return Vec::new() };
         let Some(array) = value.get_ref().as_array() else {
             return self.wrong(key, value, "a list of tables").unwrap_or_default();
@@ -245,8 +247,24 @@ impl<'a> Section<'a> {
         found
     }
 
+    /// The table as a type that reads itself, of these keys of it: others were refused by [`Section::only`] before, or are read one by one.
+    pub(crate) fn typed<T: DeserializeOwned>(&self, keys: &[&str]) -> Option<T> {
+        let mut table = self.table.clone();
+        for key in self.table.keys().filter(|key| !keys.contains(&key.get_ref().as_ref())) {
+            drop(table.remove(key.get_ref().as_ref()));
+        }
+        match T::deserialize(toml::de::Deserializer::from(Spanned::new(self.span.clone(), table))) {
+            Ok(read) => Some(read),
+            Err(error) => {
+                let (message, help) = said(error.message(), &self.name);
+                self.reader.report(error.span().unwrap_or_else(|| self.span.clone()), message, help);
+                None
+            }
+        }
+    }
+
     /// A table as JSON.
-    pub(super) fn object(&self, key: &str) -> Option<Map<String, Value>> {
+    pub(crate) fn object(&self, key: &str) -> Option<Map<String, Value>> {
         let value = self.get(key)?;
         match self.json(key, value)? {
             Value::Object(object) => Some(object),
@@ -271,6 +289,22 @@ impl<'a> Section<'a> {
                 members.collect::<Option<_>>().map(Value::Object)
             }
         }
+    }
+}
+
+/// What serde says of a key, as it is said here.
+fn said(message: &str, place: &str) -> (String, Option<String>) {
+    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    match quoted.as_slice() {
+        [word, known @ ..] if message.starts_with("unknown field") => {
+            let help = match nearest(word, known.iter().copied()) {
+                Some(nearest) => format!("did you mean `{nearest}`?"),
+                None => format!("known here: {}", known.join(", ")),
+            };
+            (format!("unknown key `{word}` in `{place}`"), Some(help))
+        }
+        [word] if message.starts_with("missing field") => (format!("`{place}` has no `{word}`"), None),
+        _ => (message.to_owned(), None),
     }
 }
 

@@ -149,7 +149,7 @@ fn nonsense_on_a_connection_harms_nobody_else() {
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "HTTP/1.1 400"),
         (b"GET\r\n\r\n", "HTTP/1.1 400"),
         (b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n", "HTTP/1.1 421"),
-        (b"GET / HTTP/1.1\r\nhost: localhost\r\nhost: evil.example\r\nconnection: close\r\n\r\n", "HTTP/1.1 421"),
+        (b"GET / HTTP/1.1\r\nhost: localhost\r\nhost: evil.example\r\nconnection: close\r\n\r\n", "HTTP/1.1 400"),
         (b"GET http://evil.example/healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n", "HTTP/1.1 421"),
         (b"POST /v1/activations HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n", "HTTP/1.1 4"),
     ];

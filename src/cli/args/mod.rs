@@ -21,6 +21,7 @@ use crate::domain::time::{Duration, Timestamp};
 use read::{activation, entity, instant, role, wait};
 
 const EXAMPLES: &str = r#"Examples:
+  elevon init company && elevon serve --config company/elevon.toml
   elevon serve --policies policies --data data --dev
   export ELEVON_TOKEN='Dev User::"alice"'
   elevon status --watch
@@ -47,12 +48,18 @@ pub(super) struct Shared {
     /// How to print: tables for people, JSON for programs
     #[arg(long, global = true, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
     pub(super) output: Format,
-    /// The server that is asked
+    /// The server that is asked: `http://…`, `https://…`, or `unix:/path` for a UNIX socket
     #[arg(long, global = true, env = "ELEVON_URL", default_value = "http://127.0.0.1:8181", value_name = "URL")]
     pub(super) url: String,
-    /// Who asks, as the server's credential text, such as: Dev User::"alice"
+    /// Who asks: a token, or with a server started with --dev: Dev User::"alice"
     #[arg(long, global = true, env = "ELEVON_TOKEN", hide_env_values = true, value_name = "CREDENTIAL")]
     pub(super) token: Option<String>,
+    /// A file with the token, which then is in no list of processes
+    #[arg(long, global = true, env = "ELEVON_TOKEN_FILE", value_name = "FILE")]
+    pub(super) token_file: Option<PathBuf>,
+    /// The authorities (PEM) that an https:// server's certificate is held against; those that this machine trusts, unless said
+    #[arg(long, global = true, env = "ELEVON_CA", value_name = "FILE")]
+    pub(super) ca: Option<PathBuf>,
 }
 
 /// How results are printed.
@@ -66,8 +73,15 @@ pub(super) enum Format {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Write a configuration, policies and data to begin with, and a first administrator's token
+    Init(Init),
     /// Run the server
     Serve(Serve),
+    /// The configuration
+    #[command(subcommand)]
+    Config(Config),
+    /// Make a token, and the entry for it in the configuration
+    Token(NewToken),
     /// Ask for one role or several for a while
     Activate(Activate),
     /// Ask for more time for an activation that runs
@@ -129,27 +143,63 @@ pub(super) enum Command {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  elevon serve --policies policies --data data --dev --log-format json\n\n\
-    Without --dev there is no way to authenticate callers yet, and the server says so and does not start.")]
+#[command(after_help = "Example:\n  elevon init company\n  elevon serve --config company/elevon.toml\n\n\
+    The folder has to be new or empty. The token is shown once; the configuration keeps its digest only.")]
+pub(super) struct Init {
+    /// The folder
+    pub(super) dir: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Config {
+    /// Read a configuration and all that it names, as a start would: what would be served, or everything that is wrong (exit 2)
+    Check {
+        /// The file
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  elevon token --id alice-laptop --principal 'User::\"alice\"' --expires 2031-01-31T00:00:00Z")]
+pub(super) struct NewToken {
+    /// By which people and logs know it; no secret
+    #[arg(long)]
+    pub(super) id: String,
+    /// Whom it shows
+    #[arg(long, value_parser = entity, value_name = "TYPE::\"ID\"")]
+    pub(super) principal: Uid,
+    /// Until when it counts (RFC 3339); for ever, unless said
+    #[arg(long, value_parser = instant, value_name = "TIME")]
+    pub(super) expires: Option<Timestamp>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  elevon serve --config elevon.toml\n  elevon serve --policies policies --data data --dev --log-format json\n\n\
+    SIGHUP has the configuration's credentials, keys and certificates read again, and the policies. SIGTERM ends it."
+)]
 pub(super) struct Serve {
+    /// The configuration; `elevon init` writes one
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["dev", "policies", "data", "listen"])]
+    pub(super) config: Option<PathBuf>,
     /// The policy folder; it is watched
-    #[arg(long, value_name = "DIR")]
-    pub(super) policies: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "config")]
+    pub(super) policies: Option<PathBuf>,
     /// The data folder; it is made if it is not there
-    #[arg(long, value_name = "DIR")]
-    pub(super) data: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "config")]
+    pub(super) data: Option<PathBuf>,
     /// Where to listen; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8181")]
     pub(super) listen: SocketAddr,
     /// Believe whoever a caller says it is. For trying out: loopback only, and the data folder is marked
     #[arg(long)]
     pub(super) dev: bool,
-    /// How to write the log
-    #[arg(long, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
-    pub(super) log_format: LogFormat,
-    /// What to log, such as `info` or `elevon=debug,info`
-    #[arg(long, env = "ELEVON_LOG", default_value = "info", value_name = "FILTER")]
-    pub(super) log: String,
+    /// How to write the log; as the configuration says, or text
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(super) log_format: Option<LogFormat>,
+    /// What to log, such as `info` or `elevon=debug,info`; as the configuration says, or info
+    #[arg(long, env = "ELEVON_LOG", value_name = "FILTER")]
+    pub(super) log: Option<String>,
     /// Write the port to this file once the server listens
     #[arg(long, value_name = "FILE")]
     pub(super) port_file: Option<PathBuf>,
@@ -308,6 +358,18 @@ mod tests {
             (&["serve", "--policies", "p"], false),
             (&["serve", "--policies", "p", "--data", "d", "--listen", "localhost"], false),
             (&["serve", "--policies", "p", "--data", "d"], true),
+            (&["serve"], false),
+            (&["serve", "--config", "f"], true),
+            (&["serve", "--config", "f", "--log", "debug", "--port-file", "p"], true),
+            (&["serve", "--config", "f", "--dev"], false),
+            (&["serve", "--config", "f", "--policies", "p"], false),
+            (&["serve", "--config", "f", "--listen", "127.0.0.1:1"], false),
+            (&["init", "d"], true),
+            (&["init"], false),
+            (&["config", "check", "f"], true),
+            (&["token", "--id", "a", "--principal", "User::\"a\""], true),
+            (&["token", "--id", "a"], false),
+            (&["token", "--id", "a", "--principal", "alice"], false),
             (&["clock", "accept", "--data", "d"], true),
             (&["clock", "accept", "--data", "d", "--wait", "PT6M"], false),
             (&["clock", "accept"], false),

@@ -29,6 +29,9 @@ pub(super) async fn create(asker: Asker, params: Params, sent: Sent) -> Result<A
     if items.is_empty() || items.len() > MAX_BULK_ITEMS {
         return Err(malformed_member("items", format_args!("it has {} items; send 1 to {MAX_BULK_ITEMS}", items.len())));
     }
+    // The call itself was counted; each further item is a command like any other.
+    let further = u32::try_from(items.len().saturating_sub(1)).unwrap_or(u32::MAX);
+    asker.server.spend(&asker.door, &asker.caller, further)?;
     let mut submitted = Vec::with_capacity(items.len());
     for (place, item) in (0_u64..).zip(items) {
         submitted.push(one(&asker, &sent, place, item, dry_run));

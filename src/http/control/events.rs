@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
-use axum::extract::Extension;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE};
@@ -23,11 +22,11 @@ use crate::domain::standing::{self, Presence};
 use crate::engine::ports::{AuditFilter, Page};
 use crate::http::Server;
 use crate::http::asker::{Asker, Params};
+use crate::http::conn::Link;
 use crate::http::limits::{EVENT_FLUSH_TIMEOUT, EVENT_WRITE_TIMEOUT, MAX_RECORDS_PER_TURN, PING_EVERY, RETRY_AFTER_MILLIS};
 use crate::http::metrics::Subscriber;
 use crate::http::problem::{self, Problem};
 use crate::http::reply::SEQ;
-use crate::http::server::Link;
 
 use super::seen::seen;
 
@@ -37,13 +36,7 @@ const EVENT_STREAM: &str = "text/event-stream";
 const LAST_EVENT_ID: &str = "last-event-id";
 
 /// `GET /v1/events`.
-pub(super) async fn events(
-    asker: Asker,
-    method: Method,
-    headers: HeaderMap,
-    mut params: Params,
-    Extension(link): Extension<Link>,
-) -> Result<Response, Problem> {
+pub(super) async fn events(asker: Asker, method: Method, headers: HeaderMap, mut params: Params) -> Result<Response, Problem> {
     let named = params.read("after", sequence)?;
     params.finish()?;
     // A client that comes back repeats the address that it came with first; where it got to since stands in the header.
@@ -59,7 +52,7 @@ pub(super) async fn events(
     let place =
         Arc::clone(&asker.server.subscribers).try_acquire_owned().map_err(|_| problem::busy("too many callers watch the journal"))?;
     let (sender, receiver) = mpsc::channel(1);
-    let seq = asker.seq;
+    let (seq, link) = (asker.seq, asker.door.link.clone());
     let credential = headers.get_all(AUTHORIZATION).iter().map(|value| (AUTHORIZATION, value.clone())).collect();
     let counted = asker.server.metrics.subscriber();
     let feed = asker.server.engine.feed();
@@ -238,7 +231,7 @@ fn look(asker: &Asker, credential: &HeaderMap, after: u64, visible: u64) -> Resu
 
 /// The caller as its credential says it now; nothing, where the credential is no longer good or the caller no longer known and enabled.
 fn still_let_in(server: &Arc<Server>, credential: &HeaderMap, before: &Asker) -> Option<Asker> {
-    let caller = server.authenticate(credential).ok().filter(|caller| caller.principal == before.caller.principal)?;
+    let caller = server.authenticate_at_once(&before.door, credential).ok().filter(|caller| caller.principal == before.caller.principal)?;
     let asker = Asker { caller, ..before.clone() };
     is_let_in(&asker).ok().map(|()| asker)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::domain::facts::{Action, Object};
 use crate::http::Server;
+use crate::http::conn::Door;
 use crate::http::problem::{self, Problem};
 use crate::http::reply::Answer;
 
@@ -30,15 +31,19 @@ pub(super) async fn readyz(State(server): State<Arc<Server>>) -> Result<Answer, 
         "time_trusted": health.time_trusted,
         "revision": health.revision,
         "bundle_age_seconds": health.bundle_age.secs(),
-        "degraded": health.degraded,
+        "degraded": health.degraded || server.upkeep.degraded(),
     });
     if health.ready() { Ok(Answer::ok(server.engine.view().seq, body)) } else { Err(problem::not_ready(health.writer_ok, body)) }
 }
 
 /// `GET /metrics`.
-pub(super) async fn metrics(State(server): State<Arc<Server>>, headers: HeaderMap) -> Result<Response, Problem> {
+pub(super) async fn metrics(
+    State(server): State<Arc<Server>>,
+    Extension(door): Extension<Arc<Door>>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     if !server.open_metrics {
-        let caller = server.authenticate(&headers)?;
+        let caller = server.authenticate(&door, &headers).await?;
         server.demand(&caller, Action::ReadMetrics, Object::Sidecar)?;
     }
     let text = server.metrics.text(&server.engine);

@@ -6,9 +6,8 @@ use super::kit::{NOW, Names, SPIFFE, certificate, certificates, second_alternati
 use crate::domain::Timestamp;
 use crate::identity::{Authenticator as _, BadCredential, CertificateSettings, Certificates, Identified, Presented};
 
-const CN: &str = "names = \"cn\"\n[[subjects]]\nname = \"db-proxy\"\nprincipal = { type = \"Service\", id = \"db\" }\n";
-const DNS: &str =
-    "names = \"dns\"\n[[subjects]]\nname = \"db.example\"\nprincipal = { type = \"Service\", id = \"db\" }\ngroups = [\"g\"]\n";
+const CN: &str = "names = \"cn\"\n[[subjects]]\nname = \"db-proxy\"\nprincipal = 'Service::\"db\"'\n";
+const DNS: &str = "names = \"dns\"\n[[subjects]]\nname = \"db.example\"\nprincipal = 'Service::\"db\"'\ngroups = [\"g\"]\n";
 
 /// URIs, DNS names; who it is, or why not.
 type Spiffe<'a> = (&'a [&'a str], &'a [&'a str], Result<&'a str, &'a str>);
@@ -157,8 +156,8 @@ fn what_is_no_certificate_is_refused() {
 
 #[test]
 fn settings_out_of_order_are_refused() {
-    let subject = "[[subjects]]\nname = \"a\"\nprincipal = { type = \"S\", id = \"a\" }\n";
-    let path = "[[paths]]\npath = \"/a\"\nprincipal = { type = \"S\", id = \"a\" }\n";
+    let subject = "[[subjects]]\nname = \"a\"\nprincipal = 'S::\"a\"'\n";
+    let path = "[[paths]]\npath = \"/a\"\nprincipal = 'S::\"a\"'\n";
     let rows = [
         (format!("names = \"spiffe\"\n{path}"), "needs a `trust_domain`"),
         (format!("names = \"spiffe\"\ntrust_domain = \"Prod.example\"\n{path}"), "needs a `trust_domain`"),

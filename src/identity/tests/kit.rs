@@ -184,5 +184,5 @@ pub(super) fn certificates(settings: &str) -> Certificates {
 }
 
 pub(super) const SPIFFE: &str = "names = \"spiffe\"\ntrust_domain = \"prod.example\"\n\
-    [[paths]]\npath = \"/ns/{ns}/sa/{sa}\"\nprincipal = { type = \"Workload\", id = \"{ns}/{sa}\" }\ngroups = [\"mesh\"]\n\
-    [[paths]]\npath = \"/ns/system/{kind}/{name}\"\nprincipal = { type = \"System\", id = \"{kind}/{name}\" }\n";
+    [[paths]]\npath = \"/ns/{ns}/sa/{sa}\"\nprincipal = 'Workload::\"{ns}/{sa}\"'\ngroups = [\"mesh\"]\n\
+    [[paths]]\npath = \"/ns/system/{kind}/{name}\"\nprincipal = 'System::\"{kind}/{name}\"'\n";

@@ -1,11 +1,14 @@
-//! Settings of a server, as plain values, and what of them does not go together.
+//! Settings as flags: for `--dev`, on one's own machine.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::{Credentials, ListenerSettings, Place, Settings};
+use crate::domain::CredentialKind;
+use crate::http::EdgeLimits;
 use crate::telemetry::LogConfig;
 
-/// How to run a server.
+/// How to run a server without a configuration file.
 #[derive(Debug, Clone)]
 pub struct ServeConfig {
     /// The policy folder.
@@ -29,8 +32,8 @@ pub struct ServeConfig {
 pub enum BadConfig {
     /// No way to tell callers apart but `--dev`'s.
     #[error(
-        "this version knows one kind of credential, `--dev`, which believes whoever a caller says it is; \
-         start with `--dev` on your own machine to try Elevon out, and wait for verified credentials before you serve others"
+        "nobody could show who they are: without a configuration file no credential is known; write one with `elevon init DIR` and start \
+         with `--config DIR/elevon.toml`, or start with `--dev` on your own machine, which believes whoever a caller says it is"
     )]
     DevOnly,
     /// `--dev` on an address that others reach.
@@ -66,6 +69,35 @@ impl ServeConfig {
             return Err(BadConfig::NoTestClock);
         }
         Ok(())
+    }
+
+    /// The same settings, spelt out.
+    ///
+    /// # Errors
+    /// They do not go together.
+    pub fn settings(self) -> Result<Settings, BadConfig> {
+        self.check()?;
+        let listener = ListenerSettings {
+            name: "dev".to_owned(),
+            at: Place::Tcp(self.listen),
+            check: true,
+            control: true,
+            accept: vec![CredentialKind::Dev],
+            tls: None,
+        };
+        Ok(Settings {
+            file: None,
+            policies: self.policies,
+            data: self.data,
+            log: self.log,
+            dev: true,
+            listeners: vec![listener],
+            credentials: Credentials::default(),
+            limits: EdgeLimits::dev(),
+            open_metrics: true,
+            test_clock: self.test_clock,
+            port_file: self.port_file,
+        })
     }
 }
 

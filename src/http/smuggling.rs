@@ -1,0 +1,116 @@
+//! Heads that can be read in two ways, and so hide one request in another from whoever stands in front (request smuggling).
+//!
+//! hyper takes a head with `Transfer-Encoding` and `Content-Length` and forgets the length, as RFC 9112 permits; and of two equal lengths it
+//! keeps one. So none of it is to be seen later, and the lines are looked at as they come. Bodies pass here as well: one with such lines
+//! in it is no JSON, and nobody wants it.
+
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
+
+use super::problem::{self, Problem};
+
+/// Longest name that is looked for.
+const LONGEST: usize = 17;
+
+/// Looks at lines, and counts those that say how long a body is, until the next empty line.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    /// The first letters of a line.
+    begin: [u8; LONGEST],
+    letters: usize,
+    /// Past what could be a name that is looked for.
+    past: bool,
+    lengths: usize,
+    encodings: usize,
+}
+
+impl Lines {
+    /// Takes more bytes; whether there is a head among them that can be read in two ways.
+    pub(super) fn take(&mut self, bytes: &[u8]) -> bool {
+        let mut found = false;
+        for byte in bytes {
+            match byte {
+                b'\n' => {
+                    if self.letters == 0 && !self.past {
+                        (self.lengths, self.encodings) = (0, 0);
+                    }
+                    (self.letters, self.past) = (0, false);
+                }
+                b'\r' => {}
+                _ if self.past => {}
+                b':' | b' ' | b'\t' => {
+                    self.past = true;
+                    let name = self.begin.get(..self.letters).unwrap_or_default();
+                    if name.eq_ignore_ascii_case(CONTENT_LENGTH.as_str().as_bytes()) {
+                        self.lengths += 1;
+                    } else if name.eq_ignore_ascii_case(TRANSFER_ENCODING.as_str().as_bytes()) {
+                        self.encodings += 1;
+                    }
+                    found |= self.lengths + self.encodings > 1;
+                }
+                letter => match self.begin.get_mut(self.letters) {
+                    Some(place) => {
+                        *place = *letter;
+                        self.letters += 1;
+                    }
+                    None => self.past = true,
+                },
+            }
+        }
+        found
+    }
+}
+
+/// Headers of which one is to be there at most; others check their own.
+const SINGLE: [http::HeaderName; 4] = [HOST, CONTENT_LENGTH, TRANSFER_ENCODING, CONTENT_TYPE];
+
+/// Refuses heads that can be read in two ways. Repeated `Authorization` headers are a bad credential, and are refused as one.
+pub(super) fn check(headers: &HeaderMap, seen_ambiguous: bool) -> Result<(), Problem> {
+    if seen_ambiguous {
+        let why = "it says how long its body is twice, by `Content-Length` or `Transfer-Encoding`; send one of them, once";
+        return Err(problem::ambiguous(why));
+    }
+    for name in &SINGLE {
+        if headers.get_all(name).iter().nth(1).is_some() {
+            return Err(problem::ambiguous(format!("`{name}` stands there twice; send it once")));
+        }
+    }
+    // What is not text is one thing to one reader and another to the next (CVE-2024-23324). An `Authorization` is left to be refused as a
+    // bad credential.
+    let not_text = headers.iter().find(|(name, value)| *name != AUTHORIZATION && std::str::from_utf8(value.as_bytes()).is_err());
+    match not_text {
+        Some((name, _)) => Err(problem::bad_parameter(name.as_str(), "the header's value is not UTF-8 text")),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_that_says_its_length_twice_is_seen_however_it_is_cut() {
+        let post = "POST / HTTP/1.1\r\nHost: x\r\n";
+        let rows = [
+            ("Content-Length: 3\r\n\r\nabc", false),
+            ("Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", false),
+            ("Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc", true),
+            ("content-length:3\r\nX: y\r\nTRANSFER-ENCODING: chunked\r\n\r\n", true),
+            ("Transfer-Encoding: chunked\nContent-Length: 3\n\n", true),
+            ("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n", true),
+            ("Transfer-Encoding: chunked\r\ncontent-length : 3\r\n\r\n", true),
+            ("Content-Length-Of: 3\r\nContent-Length: 3\r\n\r\n", false),
+            ("X: Content-Length: 3\r\nContent-Length: 3\r\n\r\n", false),
+            // one request after the other, each with a length of its own
+            ("Content-Length: 0\r\n\r\nPOST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n", false),
+        ];
+        for (rest, ambiguous) in rows {
+            let text = format!("{post}{rest}");
+            for cut in [1, 2, 7, text.len()] {
+                let mut lines = Lines::default();
+                let found = text.as_bytes().chunks(cut).fold(false, |found, part| lines.take(part) | found);
+                assert_eq!(found, ambiguous, "{rest:?} in parts of {cut}");
+            }
+        }
+    }
+}
