@@ -12,6 +12,9 @@ use crate::domain::review::{
     ReviewStatus, Subject, Taken, Tally, Upcoming,
 };
 use crate::engine::ports::{Listing, ReviewFilter};
+use crate::store::family::{At, GRANTS_BY_ROLE, LAST_ACTIVATIONS, META, raw_rows};
+use crate::store::key::MetaKey;
+use crate::store::value::Raw;
 
 /// How many kinds of events [`event`] makes.
 pub(super) const KINDS: u8 = 11;
@@ -178,4 +181,27 @@ fn marks_of_use_rise_and_are_no_part_of_what_the_journal_proves() {
     desk.opened = None;
     let report = crate::store::rebuild(desk.path()).unwrap();
     assert!(report.equal && report.families.iter().all(|(name, ..)| *name != "last_checks"), "{:?}", report.differences);
+}
+
+#[test]
+fn a_folder_of_format_2_gets_what_reviews_need_from_its_journal() {
+    let mut desk = Desk::new();
+    furnish(&mut desk);
+    desk.tamper(|db, batch| {
+        let at = At::latest(db);
+        for family in [GRANTS_BY_ROLE.name, LAST_ACTIVATIONS.name] {
+            for row in raw_rows(&at, family).unwrap() {
+                batch.delete_cf(handle(db, family).unwrap(), row.unwrap().0);
+            }
+        }
+        META.put(db, batch, &MetaKey::Format, &Raw(2_u32.to_be_bytes().to_vec())).unwrap();
+    });
+    desk.reopen();
+    let id = EligibilityId::new("elg_1").unwrap();
+    assert_eq!(desk.store().last_activation(&id).unwrap(), Some(at(START + 5000)));
+    let standing = desk.store().standing_grants(None, None, 10).unwrap();
+    assert_eq!(standing, desk.memory.standing_grants(None, None, 10).unwrap());
+    assert_eq!(standing.len(), 2);
+    desk.opened = None;
+    assert!(crate::store::rebuild(desk.path()).unwrap().equal);
 }
