@@ -53,13 +53,17 @@ fn main() {
         "{:>10}  {:>10}  {:>12}  {:>12}  {:>12}  {:>10}",
         "policies", "principals", "allow p50 ns", "allow p99 ns", "deny p50 ns", "start ms"
     );
-    for principals in PRINCIPALS {
+    for principals in numbers("BENCH_PRINCIPALS", &PRINCIPALS) {
         let folder = tempfile::tempdir().unwrap();
         load(folder.path(), principals);
-        for policies in POLICIES {
+        for policies in numbers("BENCH_POLICIES", &POLICIES) {
             measure(folder.path(), policies, principals);
         }
     }
+}
+
+fn numbers(name: &str, usual: &[usize]) -> Vec<usize> {
+    std::env::var(name).map_or_else(|_| usual.to_vec(), |text| text.split(',').map(|number| number.parse().unwrap()).collect())
 }
 
 fn measure(folder: &Path, policies: usize, principals: usize) {
@@ -78,7 +82,7 @@ fn measure(folder: &Path, policies: usize, principals: usize) {
     let mut times = |right_place: bool| {
         let mut taken = Vec::with_capacity(CHECKS);
         let figure = Instant::now();
-        for round in 0..WARM_UP + CHECKS {
+        for round in 0..WARM_UP + numbers("BENCH_CHECKS", &[CHECKS])[0] {
             if figure.elapsed() > BUDGET {
                 break;
             }

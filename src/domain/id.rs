@@ -200,6 +200,12 @@ impl Uid {
         &self.kind
     }
 
+    /// The type name, for whoever keeps it.
+    #[must_use]
+    pub fn shared_kind(&self) -> Arc<str> {
+        Arc::clone(&self.kind)
+    }
+
     /// The id without its type.
     #[must_use]
     pub fn id(&self) -> &str {

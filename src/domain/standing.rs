@@ -321,9 +321,16 @@ pub fn memberships(facts: &dyn Facts, principal: &Uid) -> Result<Arc<Memberships
 /// # Errors
 /// The store cannot be read.
 pub fn path(facts: &dyn Facts, resource: &Uid) -> Result<Vec<Uid>, Unavailable> {
-    let mut path = vec![resource.clone()];
-    path.extend(ancestors(facts, resource)?);
-    Ok(path)
+    Ok(path_through(resource, &*memberships(facts, resource)?))
+}
+
+/// The same, where what stands above it is known.
+#[must_use]
+pub fn path_through(resource: &Uid, above: &Memberships) -> Vec<Uid> {
+    let mut path = Vec::with_capacity(above.groups.len().saturating_add(1));
+    path.push(resource.clone());
+    path.extend(above.groups.iter().cloned());
+    path
 }
 
 /// Whether the names that a grant was given under are still those of today.

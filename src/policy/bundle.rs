@@ -13,6 +13,7 @@ use super::conditions::{self, Conditions};
 use super::entities;
 use super::files::{ENTITIES, FileInfo, Files, Kind, ROLES, SCHEMA};
 use super::policies::{self, Policies};
+use super::prepared::Prepared;
 use super::problem::{BundleError, Problem, Problems};
 use super::roles::{self, RolesFile};
 use super::schema::{self, Composed, Text};
@@ -39,6 +40,7 @@ pub struct Bundle {
     trials: Vec<Trial>,
     warnings: Vec<String>,
     slices: Slices,
+    prepared: Prepared,
 }
 
 impl fmt::Debug for Bundle {
@@ -139,6 +141,10 @@ impl Bundle {
         &self.slices
     }
 
+    pub(super) fn prepared(&self) -> &Prepared {
+        &self.prepared
+    }
+
     pub(super) fn conditions(&self) -> &Conditions {
         &self.conditions
     }
@@ -237,6 +243,7 @@ impl Bundle {
             trials: Vec::new(),
             warnings: Vec::new(),
             slices,
+            prepared: Prepared::default(),
         }
     }
 

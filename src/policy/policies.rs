@@ -39,12 +39,6 @@ pub(super) struct Policies {
 }
 
 impl Policies {
-    /// What a policy is for.
-    pub(super) fn effect(&self, id: &str) -> Effect {
-        // a policy that nobody knows cannot be assumed to be harmless
-        self.effects.get(id).copied().unwrap_or(Effect::Forbid)
-    }
-
     /// Whether it can make a difference to some policy that something stands below this entity.
     pub(super) fn may_name(&self, uid: &ast::EntityUID) -> bool {
         self.asks_in_any || self.named.contains(uid)
@@ -100,7 +94,7 @@ impl Policies {
     /// Forgets the places of policies in their files, once problems have been shown. Every evaluation would count references to them, and
     /// threads on one bundle would wait for each other's counts.
     pub(super) fn strip_places(&mut self) {
-        if let Ok(set) = self.set.clone().to_json().and_then(PolicySet::from_json_value) {
+        if let Some(set) = without_places(&self.set) {
             self.set = set;
         }
     }
@@ -117,6 +111,11 @@ impl Policies {
             }
         })
     }
+}
+
+/// The same policies without their places in files; nothing, where they have no other form than their text.
+pub(super) fn without_places(set: &PolicySet) -> Option<PolicySet> {
+    set.clone().to_json().and_then(PolicySet::from_json_value).ok()
 }
 
 /// Parses all files. What cannot be parsed is among the problems, and missing from the set.
