@@ -5,9 +5,13 @@
 //! that turn the reading direction or have no width, and no white space but single blanks inside. Letters of two scripts that look alike are
 //! two letters; whether a directory should mix scripts is not for Elevon to say.
 
+use std::borrow::Cow;
+use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
+use std::thread::LocalKey;
 
+use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 use unicode_normalization::{UnicodeNormalization as _, is_nfc};
 
@@ -105,6 +109,9 @@ fn text_in_order(what: &'static str, text: &str, max: usize) -> Result<(), BadNa
     if text.len() > max {
         return Err(BadName::TooLong { what, bytes: text.len(), max });
     }
+    if is_plain(text) {
+        return Ok(());
+    }
     // first, for the other messages repeat the text as it is, and they go to logs
     if text.chars().any(char::is_control) {
         return Err(BadName::Control { what, text: text.to_owned() });
@@ -121,6 +128,45 @@ fn text_in_order(what: &'static str, text: &str, max: usize) -> Result<(), BadNa
     Ok(())
 }
 
+/// Whether a text is of visible ASCII letters, with blanks only between them: then nothing else is to be asked.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~')) && !text.starts_with(' ') && !text.ends_with(' ')
+}
+
+/// Names that this thread has met, each at the place that its letters give: of types, roles, groups and scopes there are few, and rows repeat
+/// them, so that reading a row need not copy and check each of them again.
+const MET: usize = 256;
+
+thread_local! {
+    static TYPES: RefCell<[Option<Arc<str>>; MET]> = const { RefCell::new([const { None }; MET]) };
+    static IDS: RefCell<[Option<Arc<str>>; MET]> = const { RefCell::new([const { None }; MET]) };
+}
+
+/// A text that was met before, or is in order.
+fn met(
+    met: &'static LocalKey<RefCell<[Option<Arc<str>>; MET]>>,
+    text: &str,
+    in_order: impl FnOnce(&str) -> Result<(), BadName>,
+) -> Result<Arc<str>, BadName> {
+    let place = text.bytes().rev().take(16).fold(text.len(), |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(byte))) % MET;
+    let found = met.with_borrow(|met| met.get(place).and_then(Option::as_ref).filter(|known| &***known == text).map(Arc::clone));
+    if let Some(found) = found {
+        return Ok(found);
+    }
+    in_order(text)?;
+    let new: Arc<str> = text.into();
+    met.with_borrow_mut(|met| met.get_mut(place).map(|slot| *slot = Some(Arc::clone(&new))));
+    Ok(new)
+}
+
+fn id_in_order(id: &str) -> Result<(), BadName> {
+    text_in_order("the entity id", id, MAX_ID_BYTES)
+}
+
+fn type_in_order(kind: &str) -> Result<(), BadName> {
+    if is_type_name(kind) { Ok(()) } else { Err(BadName::NotAType { text: kind.to_owned() }) }
+}
+
 fn is_type_name(text: &str) -> bool {
     text.len() <= MAX_TYPE_BYTES
         && text.split("::").all(|part| {
@@ -130,8 +176,7 @@ fn is_type_name(text: &str) -> bool {
 }
 
 /// An entity: a principal, a group, a resource or a scope. On the wire `{"type", "id"}` as in AuthZEN, in text `Type::"id"` as in Cedar.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "RawUid", into = "RawUid")]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Uid {
     kind: Arc<str>,
     id: Arc<str>,
@@ -139,22 +184,38 @@ pub struct Uid {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawUid {
-    #[serde(rename = "type")]
-    kind: String,
-    id: String,
+struct RawUid<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    id: Cow<'a, str>,
 }
 
-impl TryFrom<RawUid> for Uid {
-    type Error = BadName;
-    fn try_from(raw: RawUid) -> Result<Self, BadName> {
-        Self::new(&raw.kind, &raw.id)
+impl Serialize for Uid {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        RawUid { kind: Cow::Borrowed(&self.kind), id: Cow::Borrowed(&self.id) }.serialize(serializer)
     }
 }
 
-impl From<Uid> for RawUid {
-    fn from(uid: Uid) -> Self {
-        Self { kind: uid.kind.as_ref().to_owned(), id: uid.id.as_ref().to_owned() }
+impl<'de> Deserialize<'de> for Uid {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = RawUid::deserialize(deserializer)?;
+        Self::new(&raw.kind, &raw.id).map_err(de::Error::custom)
+    }
+}
+
+/// Reads a text as a name, without a copy of it where the text can be borrowed.
+struct Named<F>(F);
+
+impl<T, F: FnOnce(&str) -> Result<T, BadName>> de::Visitor<'_> for Named<F> {
+    type Value = T;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a string")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        (self.0)(text).map_err(E::custom)
     }
 }
 
@@ -164,11 +225,8 @@ impl Uid {
     /// # Errors
     /// The type is not a Cedar type name, or the id is empty, too long, not normalised, or holds a character that is not seen.
     pub fn new(kind: &str, id: &str) -> Result<Self, BadName> {
-        if !is_type_name(kind) {
-            return Err(BadName::NotAType { text: kind.to_owned() });
-        }
-        text_in_order("the entity id", id, MAX_ID_BYTES)?;
-        Ok(Self { kind: kind.into(), id: id.into() })
+        let kind = met(&TYPES, kind, type_in_order)?;
+        Ok(Self { kind, id: met(&IDS, id, id_in_order)? })
     }
 
     /// Reads `Type::"id"`, with `\"` and `\\` as the only escapes.
@@ -240,9 +298,20 @@ impl fmt::Debug for Uid {
 macro_rules! text_newtype {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub struct $name(Arc<str>);
+
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_str(Named(Self::new))
+            }
+        }
 
         impl $name {
             #[doc = concat!("Takes a text as ", $what, ".")]

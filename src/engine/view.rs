@@ -14,16 +14,17 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
+
+use foldhash::fast::RandomState;
 
 use crate::domain::grant::{EntityRow, RoleRow};
 use crate::domain::standing::Memberships;
 use crate::domain::{Changes, Definitions, Facts, RoleName, Rows, Text, TextDigest, Timestamp, Uid, Unavailable};
 use crate::policy::Bundle;
 
-use super::bounds::{MEMO, SHARDS};
+use super::bounds::{KEPT_FROM, MEMO, SHARDS};
 use super::kept::Kept;
 use super::ports::Reader;
 
@@ -36,7 +37,7 @@ pub struct View {
     /// When it went live.
     pub activated_at: Timestamp,
     graph: Graph,
-    roles: Arc<HashMap<RoleName, RoleRow>>,
+    roles: Arc<HashMap<RoleName, RoleRow, RandomState>>,
     time_void_before: u64,
     kept: Arc<Kept>,
 }
@@ -53,7 +54,7 @@ impl View {
             bundle,
             activated_at,
             graph,
-            roles: Arc::new(reader.role_rows()?),
+            roles: Arc::new(reader.role_rows()?.into_iter().collect()),
             time_void_before: reader.time_void_before()?,
             kept: Arc::default(),
         };
@@ -141,14 +142,14 @@ type Known = Option<Arc<EntityRow>>;
 #[derive(Clone)]
 struct Graph {
     hasher: RandomState,
-    shards: Vec<Arc<HashMap<Uid, Known>>>,
+    shards: Vec<Arc<HashMap<Uid, Known, RandomState>>>,
     /// Whether anything was put since the view before.
     changed: bool,
 }
 
 impl Default for Graph {
     fn default() -> Self {
-        Self { hasher: RandomState::new(), shards: vec![Arc::default(); SHARDS], changed: false }
+        Self { hasher: RandomState::default(), shards: vec![Arc::default(); SHARDS], changed: false }
     }
 }
 
@@ -188,10 +189,11 @@ impl Pinned<'_> {
 
 impl Rows for Pinned<'_> {
     fn row(&self, uid: &Uid) -> Result<Option<Arc<EntityRow>>, Unavailable> {
-        if let Some(known) = self.view.graph.get(uid) {
+        // who asks and what is asked about come again and again, and are hardly ever inner names
+        if let Some((_, known)) = self.memo.borrow().iter().find(|(name, _)| name == uid) {
             return Ok(known.clone());
         }
-        if let Some((_, known)) = self.memo.borrow().iter().find(|(name, _)| name == uid) {
+        if let Some(known) = self.view.graph.get(uid) {
             return Ok(known.clone());
         }
         let row = self.reader.row(uid)?;
@@ -224,15 +226,26 @@ impl Facts for Pinned<'_> {
         self.view.bundle.definitions()
     }
 
-    fn kept_memberships(&self, principal: &Uid) -> Result<Option<Arc<Memberships>>, Unavailable> {
-        let changed = self.row(principal)?.map_or(0, |row| row.changed);
-        Ok(self.view.kept.get(principal, changed))
+    fn kept_memberships(&self, name: &Uid) -> Result<Option<Arc<Memberships>>, Unavailable> {
+        let row = self.row(name)?;
+        let own = self.definitions().entities.get(name).or_else(|| row.as_ref().and_then(|row| row.stored.as_ref()));
+        Ok(match own.map(|def| &*def.parents) {
+            None | Some([]) => Some(Arc::clone(self.view.kept.nothing())),
+            Some(edges) if edges.len() < KEPT_FROM => self.view.kept.below(edges),
+            Some(_) => self.view.kept.get(name, row.map_or(0, |row| row.changed)),
+        })
     }
 
-    fn keep_memberships(&self, principal: &Uid, memberships: &Arc<Memberships>) -> Result<(), Unavailable> {
-        let changed = self.row(principal)?.map_or(0, |row| row.changed);
-        if !self.is_stale() {
-            self.view.kept.put(principal, changed, memberships);
+    fn keep_memberships(&self, name: &Uid, memberships: &Arc<Memberships>) -> Result<(), Unavailable> {
+        let row = self.row(name)?;
+        let own = self.definitions().entities.get(name).or_else(|| row.as_ref().and_then(|row| row.stored.as_ref()));
+        if self.is_stale() {
+            return Ok(());
+        }
+        match own.map(|def| &*def.parents) {
+            None | Some([]) => {}
+            Some(edges) if edges.len() < KEPT_FROM => self.view.kept.put_below(edges, memberships),
+            Some(_) => self.view.kept.put(name, row.as_ref().map_or(0, |row| row.changed), memberships),
         }
         Ok(())
     }

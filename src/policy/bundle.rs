@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use cedar_policy::Schema;
 use cedar_policy_core::ast::{Entity, EntityUID, PolicySet};
+use foldhash::fast::RandomState;
 
 use super::catalog::Catalog;
 use super::conditions::{self, Conditions};
@@ -35,8 +36,8 @@ pub struct Bundle {
     policies: Policies,
     conditions: Conditions,
     /// The bundle's entities with their attributes as Cedar's.
-    ready: HashMap<Uid, Arc<Entity>>,
-    roles: HashMap<RoleName, EntityUID>,
+    ready: HashMap<Uid, Arc<Entity>, RandomState>,
+    roles: HashMap<RoleName, EntityUID, RandomState>,
     trials: Vec<Trial>,
     warnings: Vec<String>,
     slices: Slices,
@@ -226,7 +227,7 @@ impl Bundle {
             group_types: composed.group_types,
             types: composed.types,
             roles: roles_file.roles.into_iter().map(|(name, draft)| (name, Arc::new(draft.settings))).collect(),
-            entities: HashMap::new(),
+            entities: HashMap::default(),
             children: HashMap::new(),
         };
         Self {

@@ -8,6 +8,7 @@ use cedar_policy_core::ast::{Entity, EntityType, EntityUID};
 use cedar_policy_core::entities::{Schema as _, SchemaType};
 use cedar_policy_core::validator::types::Attributes;
 use cedar_policy_core::validator::{CoreSchema, ValidatorActionId, ValidatorSchema};
+use foldhash::fast::RandomState;
 
 use super::generated::NAMESPACE;
 use super::value;
@@ -49,9 +50,9 @@ pub(super) struct ActionInfo {
 /// All of it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Catalog {
-    pub(super) types: HashMap<String, TypeInfo>,
+    pub(super) types: HashMap<String, TypeInfo, RandomState>,
     /// By the whole name, and by the bare id where only one action has it.
-    actions: HashMap<String, Arc<ActionInfo>>,
+    actions: HashMap<String, Arc<ActionInfo>, RandomState>,
 }
 
 impl Catalog {
@@ -123,7 +124,7 @@ impl Catalog {
 
     /// Whether a type is one of Elevon's own.
     pub(super) fn is_own(kind: &str) -> bool {
-        kind.split_once("::").is_some_and(|(namespace, _)| namespace == NAMESPACE)
+        kind.strip_prefix(NAMESPACE).is_some_and(|rest| rest.starts_with("::"))
     }
 }
 

@@ -61,11 +61,7 @@ pub(super) enum Thing<'a> {
     /// The principal itself.
     Principal,
     /// Something else, with everything above it.
-    Other {
-        name: EntityUID,
-        attrs: Attrs,
-        above: Cow<'a, [EntityUID]>,
-    },
+    Other { name: EntityUID, attrs: Attrs, above: Cow<'a, [EntityUID]> },
 }
 
 impl Bundle {

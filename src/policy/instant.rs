@@ -59,11 +59,7 @@ pub(super) fn datetime(at: Timestamp) -> Option<Value> {
 }
 
 /// What was made of a number before, or is made of it now.
-fn made(
-    kept: &'static std::thread::LocalKey<RefCell<Made>>,
-    number: i64,
-    make: impl FnOnce(i64) -> Option<Value>,
-) -> Option<Value> {
+fn made(kept: &'static std::thread::LocalKey<RefCell<Made>>, number: i64, make: impl FnOnce(i64) -> Option<Value>) -> Option<Value> {
     let place = usize::try_from(number.rem_euclid(MADE as i64)).ok()?;
     let found = kept.with_borrow(|made| made.0.get(place)?.as_ref().filter(|(of, _)| *of == number).map(|(_, value)| value.clone()));
     if found.is_some() {

@@ -44,7 +44,8 @@ pub(super) fn evaluate(
             return Decided { reason: Reason::PolicyError, policies: Vec::new(), errors };
         }
     };
-    let error = |Failed { policy, effect, error }: Failed<'_>| PolicyError { policy: policy.to_owned(), effect, message: error.to_string() };
+    let error =
+        |Failed { policy, effect, error }: Failed<'_>| PolicyError { policy: policy.to_owned(), effect, message: error.to_string() };
     let mut errors: Vec<PolicyError> = found.errors.into_iter().map(error).collect();
     errors.sort_by(|one, other| one.policy.cmp(&other.policy));
     let (decision, reasons) = decide(found.permits, found.forbids);

@@ -99,11 +99,7 @@ impl Slices {
     ///
     /// # Errors
     /// Those of `scene`.
-    pub(super) fn evaluate(
-        &self,
-        sides: &Sides<'_>,
-        scene: impl Fn() -> Result<(Request, Entities), String>,
-    ) -> Result<Found<'_>, String> {
+    pub(super) fn evaluate(&self, sides: &Sides<'_>, scene: impl Fn() -> Result<(Request, Entities), String>) -> Result<Found<'_>, String> {
         let (entities, evaluator) = (OnceCell::new(), OnceCell::new());
         let mut found = Found::default();
         let mut broken = None;
@@ -394,7 +390,8 @@ mod tests {
         scene: impl Fn() -> Result<(Request, Entities), String>,
     ) -> (Answer, Reason) {
         let decided = evaluate(slices, erring, sides, scene);
-        let errors = decided.errors.iter().map(|error| format!("{}: {}", error.policy, error.message)).collect();
+        let mut errors: Vec<String> = decided.errors.iter().map(|error| format!("{}: {}", error.policy, error.message)).collect();
+        errors.sort();
         let decision = if decided.reason == Reason::Permitted { Decision::Allow } else { Decision::Deny };
         ((decision, decided.policies, errors), decided.reason)
     }

@@ -284,6 +284,11 @@ impl<K: Key, V: Value> Family<K, V> {
         self.get_with(at, key, V::decode)
     }
 
+    /// That what stands under a key cannot be read.
+    pub(super) fn damaged(&self, key: &K, why: &str) -> Unavailable {
+        damaged(self.name, &key.bytes(), why)
+    }
+
     /// One value, made of its bytes in another way.
     pub(super) fn get_with<T>(
         &self,

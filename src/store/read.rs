@@ -9,6 +9,7 @@ use super::family::{
     GRANT_REQUESTS_PENDING, OPEN_BY_ELIGIBILITY, OPEN_BY_HOLDER, OPEN_BY_ROLE, OPEN_BY_SCOPE, OPEN_BY_TIME, Order, PENDING, REMEMBERED,
     ROLES, ROWS, Span, TEXTS, TIMERS,
 };
+use super::image::Known;
 use super::key::{Key, Label, MetaKey};
 use super::value::{AnchorRow, Raw};
 use super::{Store, maybe_meta, meta};
@@ -25,7 +26,22 @@ use crate::engine::ports::{ActivationFilter, Anchor, AuditFilter, GrantFilter, G
 
 impl Rows for Store {
     fn row(&self, uid: &Uid) -> Result<Option<Arc<EntityRow>>, Unavailable> {
-        ROWS.get_with(&self.at(), uid, |bytes| self.rows.decode(uid, bytes))
+        let ticket = match self.image.get(uid) {
+            Known::Nothing => return Ok(None),
+            Known::Row(row) => {
+                return self.rows.decode(uid, row.bytes()).map(Some).map_err(|why| ROWS.damaged(uid, &why));
+            }
+            Known::Unknown(ticket) => ticket,
+        };
+        let found = ROWS.get_with(&self.at(), uid, |bytes| {
+            let row = self.rows.decode(uid, bytes)?;
+            self.image.take(&ticket, uid, Some(bytes));
+            Ok(row)
+        })?;
+        if found.is_none() {
+            self.image.take(&ticket, uid, None);
+        }
+        Ok(found)
     }
 
     fn role_row(&self, role: &RoleName) -> Result<RoleRow, Unavailable> {

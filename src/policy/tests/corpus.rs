@@ -145,7 +145,12 @@ fn compare(case: &Laid, asked: &Recorded, tally: &mut Tally) -> Result<(), Strin
     if decision(&cedar) != asked.decision.to_lowercase() || set(&cedar) != asked.reason || errors != asked.errors {
         return Err(format!(
             "recorded {} {:?} {:?}, answered {} {:?} {:?}",
-            asked.decision, asked.reason, asked.errors, decision(&cedar), cedar.policies, cedar.errors
+            asked.decision,
+            asked.reason,
+            asked.errors,
+            decision(&cedar),
+            cedar.policies,
+            cedar.errors
         ));
     }
     let elevon = case.ask(asked, ErringForbid::Denies)?;
