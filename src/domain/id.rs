@@ -6,10 +6,8 @@
 //! two letters; whether a directory should mix scripts is not for Elevon to say.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
-use std::thread::LocalKey;
 
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
@@ -133,46 +131,13 @@ fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b' '..=b'~')) && !text.starts_with(' ') && !text.ends_with(' ')
 }
 
-/// Names that this thread has met, each at the place that its letters give: of types, roles, groups and scopes there are few, and rows repeat
-/// them, so that reading a row need not copy and check each of them again.
-const MET: usize = 256;
-
-thread_local! {
-    static TYPES: RefCell<[Option<Arc<str>>; MET]> = const { RefCell::new([const { None }; MET]) };
-    static IDS: RefCell<[Option<Arc<str>>; MET]> = const { RefCell::new([const { None }; MET]) };
-}
-
-/// A text that was met before, or is in order.
-fn met(
-    met: &'static LocalKey<RefCell<[Option<Arc<str>>; MET]>>,
-    text: &str,
-    in_order: impl FnOnce(&str) -> Result<(), BadName>,
-) -> Result<Arc<str>, BadName> {
-    let place = text.bytes().rev().take(16).fold(text.len(), |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(byte))) % MET;
-    let found = met.with_borrow(|met| met.get(place).and_then(Option::as_ref).filter(|known| &***known == text).map(Arc::clone));
-    if let Some(found) = found {
-        return Ok(found);
-    }
-    in_order(text)?;
-    let new: Arc<str> = text.into();
-    met.with_borrow_mut(|met| met.get_mut(place).map(|slot| *slot = Some(Arc::clone(&new))));
-    Ok(new)
-}
-
-fn id_in_order(id: &str) -> Result<(), BadName> {
-    text_in_order("the entity id", id, MAX_ID_BYTES)
-}
-
-fn type_in_order(kind: &str) -> Result<(), BadName> {
-    if is_type_name(kind) { Ok(()) } else { Err(BadName::NotAType { text: kind.to_owned() }) }
-}
-
 fn is_type_name(text: &str) -> bool {
-    text.len() <= MAX_TYPE_BYTES
-        && text.split("::").all(|part| {
-            let mut letters = part.chars();
-            letters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_') && letters.all(|c| c.is_ascii_alphanumeric() || c == '_')
-        })
+    let is_name = |part: &[u8]| {
+        part.first().is_some_and(|first| first.is_ascii_alphabetic() || *first == b'_')
+            && part.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+    };
+    // rows repeat types, nearly all of them without a namespace
+    text.len() <= MAX_TYPE_BYTES && (is_name(text.as_bytes()) || text.split("::").all(|part| is_name(part.as_bytes())))
 }
 
 /// An entity: a principal, a group, a resource or a scope. On the wire `{"type", "id"}` as in AuthZEN, in text `Type::"id"` as in Cedar.
@@ -225,8 +190,11 @@ impl Uid {
     /// # Errors
     /// The type is not a Cedar type name, or the id is empty, too long, not normalised, or holds a character that is not seen.
     pub fn new(kind: &str, id: &str) -> Result<Self, BadName> {
-        let kind = met(&TYPES, kind, type_in_order)?;
-        Ok(Self { kind, id: met(&IDS, id, id_in_order)? })
+        if !is_type_name(kind) {
+            return Err(BadName::NotAType { text: kind.to_owned() });
+        }
+        text_in_order("the entity id", id, MAX_ID_BYTES)?;
+        Ok(Self { kind: kind.into(), id: id.into() })
     }
 
     /// Reads `Type::"id"`, with `\"` and `\\` as the only escapes.
@@ -421,6 +389,17 @@ mod tests {
         for id in ["alice", "a b", "quo\"te", "back\\slash", "Zoë", "::\"x"] {
             let uid = Uid::new("Acme::User", id).unwrap();
             assert_eq!(Uid::parse(&uid.to_string()).unwrap(), uid);
+        }
+    }
+
+    #[test]
+    fn plain_letters_need_no_other_question() {
+        for letter in '\0'..='\u{ff}' {
+            for text in [format!("{letter}a"), format!("a{letter}a"), format!("a{letter}")] {
+                let misled = text.chars().any(|letter| misleads(letter) || letter.is_control());
+                let blank = text.starts_with(' ') || text.ends_with(' ');
+                assert_eq!(is_plain(&text), text.is_ascii() && !misled && !blank, "{text:?}");
+            }
         }
     }
 

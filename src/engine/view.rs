@@ -40,6 +40,19 @@ pub struct View {
     roles: Arc<HashMap<RoleName, RoleRow, RandomState>>,
     time_void_before: u64,
     kept: Arc<Kept>,
+    /// Another one whenever the bundle or anything that is in memory is another.
+    ground: Ground,
+}
+
+/// Stands for the bundle of a view and for everything of it that is in memory: the same as long as all of that is.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Ground(Arc<()>);
+
+impl PartialEq for Ground {
+    fn eq(&self, other: &Self) -> bool {
+        // both are held, so that a place in memory cannot have become another's
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 impl View {
@@ -57,6 +70,7 @@ impl View {
             roles: Arc::new(reader.role_rows()?.into_iter().collect()),
             time_void_before: reader.time_void_before()?,
             kept: Arc::default(),
+            ground: Ground::default(),
         };
         view.keep_inner_of_bundle(&Changes::default(), reader)?;
         Ok(view)
@@ -80,6 +94,7 @@ impl View {
             roles: Arc::clone(&self.roles),
             time_void_before: changes.time_void_before.unwrap_or(self.time_void_before),
             kept: Arc::clone(&self.kept),
+            ground: self.ground.clone(),
         };
         if !changes.roles.is_empty() {
             Arc::make_mut(&mut view.roles).extend(changes.roles.iter().map(|(role, row)| (role.clone(), *row)));
@@ -98,8 +113,15 @@ impl View {
         if swapped || view.graph.changed {
             view.kept = Arc::default();
         }
+        if swapped || view.graph.changed || !changes.roles.is_empty() || changes.time_void_before.is_some() {
+            view.ground = Ground::default();
+        }
         view.graph.changed = false;
         Ok(view)
+    }
+
+    pub(super) fn ground(&self) -> &Ground {
+        &self.ground
     }
 
     fn keep_inner_of_bundle(&mut self, changes: &Changes, reader: &dyn Reader) -> Result<(), Unavailable> {
@@ -127,7 +149,7 @@ impl View {
     /// The facts of this view.
     #[must_use]
     pub fn pin<'a>(&'a self, reader: &'a dyn Reader) -> Pinned<'a> {
-        Pinned { view: self, reader, memo: RefCell::default(), stale: Cell::new(false) }
+        Pinned { view: self, reader, memo: RefCell::default(), stale: Cell::new(false), texts: Cell::new(false) }
     }
 }
 
@@ -177,6 +199,8 @@ pub struct Pinned<'a> {
     reader: &'a dyn Reader,
     memo: RefCell<Vec<(Uid, Known)>>,
     stale: Cell<bool>,
+    /// Whether a text was read.
+    texts: Cell<bool>,
 }
 
 impl Pinned<'_> {
@@ -185,6 +209,19 @@ impl Pinned<'_> {
     pub fn is_stale(&self) -> bool {
         self.stale.get()
     }
+
+    /// The rows that were read beside what the view has in memory, and at which sequence each changed last, 0 where nothing stands there;
+    /// nothing, where more was read than that.
+    pub(super) fn read_rows(&self) -> Option<Vec<(Uid, u64)>> {
+        let memo = self.memo.borrow();
+        let told = memo.len() < MEMO && !self.texts.get() && !self.is_stale();
+        told.then(|| memo.iter().map(|(uid, row)| (uid.clone(), changed(row.as_ref()))).collect())
+    }
+}
+
+/// The sequence at which a row changed last; 0 where nothing stands there.
+pub(super) fn changed(row: Option<&Arc<EntityRow>>) -> u64 {
+    row.map_or(0, |row| row.changed)
 }
 
 impl Rows for Pinned<'_> {
@@ -217,6 +254,7 @@ impl Rows for Pinned<'_> {
     }
 
     fn text(&self, digest: &TextDigest) -> Result<Option<Text>, Unavailable> {
+        self.texts.set(true);
         self.reader.text(digest)
     }
 }

@@ -11,7 +11,7 @@ use super::evaluate::{Scene, Thing, Told};
 use super::generated::NAMESPACE;
 use super::prepared::Attrs;
 use super::value;
-use crate::domain::facts::{Authority, Facts, Object, Question, Refusal};
+use crate::domain::facts::{Action, Authority, Facts, Object, Question, Refusal};
 use crate::domain::settings::{JsonObject, ParentEdge};
 use crate::domain::standing::{self, Moment, Presence};
 use crate::domain::{Actor, Caller, Duration, EntityDef, RoleName, Uid, Unavailable};
@@ -80,6 +80,16 @@ impl Bundle {
             others: Vec::new(),
         };
         self.conclude(facts, verdict, &scene, moment)
+    }
+
+    /// Whether it makes a difference to the answer who it is about, beyond of which type that is.
+    #[must_use]
+    pub fn looks_at_beneficiary(&self, action: Action) -> bool {
+        let action = self.catalog().action(&format!("{NAMESPACE}::Action::\"{}\"", action.as_str()));
+        // an action that is not there permits nothing to anybody
+        action.is_none_or(|action| {
+            self.policies().read_beneficiary_for(&action.entity) || self.conditions().read_beneficiary_for(&action.entity)
+        })
     }
 
     fn object(&self, facts: &dyn Facts, object: &Object) -> Result<Result<Subject, String>, Unavailable> {

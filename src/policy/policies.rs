@@ -30,8 +30,9 @@ pub(super) struct Policies {
     places: HashMap<String, Placed>,
     /// Whether any policy looks at tags.
     pub(super) reads_tags: bool,
-    /// Policies that read `context.now`.
+    /// Policies that read `context.now`, and those that read `context.beneficiary`.
     time_readers: Vec<Policy>,
+    beneficiary_readers: Vec<Policy>,
     /// Every entity that a policy writes out.
     named: HashSet<ast::EntityUID>,
     /// Whether some policy asks `in` of an entity that it does not write out, so that any could be meant.
@@ -101,16 +102,26 @@ impl Policies {
 
     /// Whether a policy that could apply to this action reads `context.now`.
     pub(super) fn read_now_for(&self, action: &ast::Entity) -> bool {
-        self.time_readers.iter().any(|policy| {
-            let inner: &ast::Policy = policy.as_ref();
-            let is_or_in = |uid: &ast::EntityUID| uid == action.uid() || action.is_descendant_of(uid);
-            match inner.action_constraint() {
-                ast::ActionConstraint::Any => true,
-                ast::ActionConstraint::In(uids) => uids.iter().any(|uid| is_or_in(uid)),
-                ast::ActionConstraint::Eq(uid) => **uid == *action.uid(),
-            }
-        })
+        any_for(&self.time_readers, action)
     }
+
+    /// Whether a policy that could apply to this action reads `context.beneficiary`.
+    pub(super) fn read_beneficiary_for(&self, action: &ast::Entity) -> bool {
+        any_for(&self.beneficiary_readers, action)
+    }
+}
+
+/// Whether one of these policies could apply to an action.
+fn any_for(policies: &[Policy], action: &ast::Entity) -> bool {
+    policies.iter().any(|policy| {
+        let inner: &ast::Policy = policy.as_ref();
+        let is_or_in = |uid: &ast::EntityUID| uid == action.uid() || action.is_descendant_of(uid);
+        match inner.action_constraint() {
+            ast::ActionConstraint::Any => true,
+            ast::ActionConstraint::In(uids) => uids.iter().any(|uid| is_or_in(uid)),
+            ast::ActionConstraint::Eq(uid) => **uid == *action.uid(),
+        }
+    })
 }
 
 /// The same policies without their places in files; nothing, where they have no other form than their text.
@@ -126,6 +137,7 @@ pub(super) fn parse<'a>(files: impl Iterator<Item = (&'a String, &'a Shared)>, p
         places: HashMap::new(),
         reads_tags: false,
         time_readers: Vec::new(),
+        beneficiary_readers: Vec::new(),
         named: HashSet::new(),
         asks_in_any: false,
     };
@@ -188,8 +200,11 @@ fn add(policies: &mut Policies, texts: &BTreeMap<&str, &Shared>, file: &str, num
     let inner: &ast::Policy = policy.as_ref();
     if let Some(condition) = inner.non_scope_constraints() {
         policies.reads_tags |= condition.subexpressions().any(looks_at_tags);
-        if reads_now(condition) {
+        if reads(condition, "now") {
             policies.time_readers.push(policy.clone());
+        }
+        if reads(condition, "beneficiary") {
+            policies.beneficiary_readers.push(policy.clone());
         }
     }
     for part in inner.condition().subexpressions() {
@@ -217,12 +232,12 @@ fn looks_at_tags(expr: &Expr) -> bool {
     matches!(expr.expr_kind(), ExprKind::BinaryApp { op: BinaryOp::GetTag | BinaryOp::HasTag, .. })
 }
 
-/// Whether a condition reads `context.now`, or the context as a whole.
-fn reads_now(condition: &Expr) -> bool {
+/// Whether a condition reads this member of the context, or the context as a whole.
+fn reads(condition: &Expr, member: &str) -> bool {
     let is_context = |expr: &Expr| matches!(expr.expr_kind(), ExprKind::Var(Var::Context));
     let mentions = condition.subexpressions().filter(|expr| is_context(expr)).count();
     let harmless = condition.subexpressions().filter(|expr| {
-        matches!(expr.expr_kind(), ExprKind::GetAttr { expr, attr } | ExprKind::HasAttr { expr, attr } if is_context(expr) && attr != "now")
+        matches!(expr.expr_kind(), ExprKind::GetAttr { expr, attr } | ExprKind::HasAttr { expr, attr } if is_context(expr) && attr != member)
     });
     mentions > harmless.count()
 }

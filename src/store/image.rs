@@ -130,6 +130,27 @@ impl Image {
         shard.bytes = shard.bytes.saturating_add(size);
     }
 
+    /// When reading of whatever it may be begins.
+    pub(super) fn tickets(&self) -> Vec<u64> {
+        let written = |shard: &Mutex<Shard>| shard.lock().unwrap_or_else(PoisonError::into_inner).written;
+        self.shards.iter().map(written).collect()
+    }
+
+    /// Whether it is far from full.
+    pub(super) fn has_room(&self) -> bool {
+        self.shards.iter().all(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).bytes < self.bound / 8 * 7)
+    }
+
+    /// Takes a row that nobody asked for yet, where there is room and it is not held.
+    pub(super) fn take_ahead(&self, tickets: &[u64], uid: &Uid, row: &[u8]) {
+        let hash = self.hasher.hash_one(uid);
+        let Some(written) = usize::try_from(hash % SHARDS as u64).ok().and_then(|place| tickets.get(place)) else { return };
+        let room = |shard: &Shard| shard.bytes < self.bound / 8 * 7 && !shard.rows.contains_key(&hash);
+        if self.shard(hash).is_some_and(|shard| room(&shard)) {
+            self.take(&Ticket { hash, written: *written }, uid, Some(row));
+        }
+    }
+
     /// Forgets a name's row, which was written. Nobody may have been told of it yet.
     pub(super) fn forget(&self, uid: &Uid) {
         let hash = self.hasher.hash_one(uid);
@@ -255,6 +276,21 @@ mod tests {
         assert_eq!(known(&image, &ann), None);
         image.take(&read(&image, &ann), &ann, Some(b"new"));
         assert_eq!(known(&image, &ann), Some(Some(b"new".to_vec())));
+    }
+
+    #[test]
+    fn what_is_read_ahead_yields_to_what_was_written() {
+        let image = Image::default();
+        let tickets = image.tickets();
+        image.forget(&uid(1));
+        image.take(&read(&image, &uid(2)), &uid(2), Some(b"newer"));
+        for number in [1, 2, 3] {
+            image.take_ahead(&tickets, &uid(number), b"ahead");
+        }
+        assert_eq!(known(&image, &uid(1)), None);
+        assert_eq!(known(&image, &uid(2)), Some(Some(b"newer".to_vec())));
+        assert_eq!(known(&image, &uid(3)), Some(Some(b"ahead".to_vec())));
+        assert!(image.has_room());
     }
 
     #[test]
