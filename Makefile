@@ -48,7 +48,7 @@ corpus: tools ## Cedar's recorded answers, those of the archive CEDAR_CORPUS=FIL
 	cat $$report; rm -f $$report; exit $$status
 
 bench: tools ## The in-process time of a check, that of somebody with many memberships, and from revoke to deny over HTTP
-	$(CARGO) bench --profile release --locked $(FEATURES) --bench check --bench memberships --bench revoke
+	$(CARGO) bench --profile release --locked $(FEATURES) --bench check --bench scale --bench memberships --bench revoke
 
 fmt: ## Format
 	$(CARGO) fmt
