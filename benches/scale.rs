@@ -120,7 +120,9 @@ fn swap() {
         std::thread::sleep(Duration::from_secs(1));
         done.store(true, Ordering::Release);
         let (mut calm, mut meanwhile) = checks.join().unwrap();
-        [&mut calm, &mut meanwhile, &mut read, &mut live].map(|times| times.sort_unstable());
+        for times in [&mut calm, &mut meanwhile, &mut read, &mut live] {
+            times.sort_unstable();
+        }
         let (normal, during) = (quantile(&calm, 99), quantile(&meanwhile, 99));
         report(&json!({
             "bench": "swap",

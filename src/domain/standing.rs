@@ -192,13 +192,15 @@ impl Standing {
 /// Of the holdings that count for a role, the one that a tag shows: the latest end, then the lowest id.
 #[must_use]
 pub fn shown<'a>(holdings: &'a [Holding], role: &RoleName) -> Option<&'a Holding> {
+    fn id(holding: &Holding) -> &str {
+        match &holding.via {
+            Via::Activation(id) => id.as_str(),
+            Via::Assignment(id) => id.as_str(),
+        }
+    }
     let end = |holding: &Holding| holding.end.map_or(i64::MAX, Timestamp::millis);
-    let id = |holding: &Holding| match &holding.via {
-        Via::Activation(id) => id.to_string(),
-        Via::Assignment(id) => id.to_string(),
-    };
     let counting = holdings.iter().filter(|holding| holding.counts.is_ok() && holding.role == *role);
-    counting.min_by_key(|holding| (std::cmp::Reverse(end(holding)), id(holding)))
+    counting.min_by(|one, other| end(other).cmp(&end(one)).then_with(|| id(one).cmp(id(other))))
 }
 
 /// The definition of a name that is in force: the bundle's over the stored one.

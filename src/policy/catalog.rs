@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use cedar_policy::Schema;
-use cedar_policy_core::ast::{Entity, EntityType, EntityUID};
+use cedar_policy_core::ast::{Entity, EntityType, EntityUID, EntityUIDEntry};
 use cedar_policy_core::entities::{Schema as _, SchemaType};
 use cedar_policy_core::validator::types::Attributes;
 use cedar_policy_core::validator::{CoreSchema, ValidatorActionId, ValidatorSchema};
@@ -36,6 +36,8 @@ pub(super) struct TypeInfo {
 #[derive(Debug, Clone)]
 pub(super) struct ActionInfo {
     pub(super) uid: EntityUID,
+    /// As requests name it.
+    pub(super) entry: EntityUIDEntry,
     /// With the actions that it is in.
     pub(super) entity: Arc<Entity>,
     pub(super) principals: BTreeSet<String>,
@@ -147,6 +149,7 @@ fn action_info(action: &ValidatorActionId, entities: &HashMap<EntityUID, Arc<Ent
         takes_now: context.contains_key("now"),
         context,
         reads_now: false,
+        entry: EntityUIDEntry::known(uid.clone(), None),
         uid,
     }
 }

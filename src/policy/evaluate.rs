@@ -4,6 +4,7 @@
 //! no further than one step, so nothing else of the graph has to be there. Nothing is parsed here that could have been parsed at load.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -300,16 +301,28 @@ impl Bundle {
         if scene.action.takes_now && reads_now {
             verdict.valid_until = Some(moment.now);
         }
-        let mut held: Vec<&RoleName> = Vec::new();
-        for holding in verdict.holdings.iter().filter(|holding| holding.counts.is_ok()) {
-            if !held.contains(&&holding.role) {
-                held.push(&holding.role);
-            }
-        }
+        let in_force = verdict.holdings.iter().filter(|holding| holding.counts.is_ok());
+        let mut held: Vec<&RoleName> = in_force.map(|holding| &holding.role).collect();
+        held.sort_unstable();
+        held.dedup();
         let roles: Vec<EntityUID> = held.iter().filter_map(|role| self.role_entity(role)).collect();
-        let tags = self.tags(facts, scene.subject, &verdict.holdings, &held)?;
         let whole = Above { groups: &groups, roles: &roles };
-        let decided = evaluate(self.slices(), ErringForbid::Denies, &scene.sides(whole), || scene.laid_out(whole, tags.clone()));
+        let unread = RefCell::new(None);
+        let laid_out = || {
+            let tags = self.tags(facts, scene.subject, &verdict.holdings, &held);
+            match tags {
+                Ok(tags) => scene.laid_out(whole, tags),
+                Err(unavailable) => {
+                    let why = unavailable.0.clone();
+                    unread.replace(Some(unavailable));
+                    Err(why)
+                }
+            }
+        };
+        let decided = evaluate(self.slices(), ErringForbid::Denies, &scene.sides(whole), laid_out);
+        if let Some(unavailable) = unread.into_inner() {
+            return Err(unavailable);
+        }
         verdict.allowed = decided.reason == Reason::Permitted;
         let waits_for_the_clock = decided.reason == Reason::NoPermit && verdict.holdings.iter().any(fails_for_the_clock);
         verdict.reason = if waits_for_the_clock { Reason::TimeUntrusted } else { decided.reason };
@@ -318,7 +331,7 @@ impl Bundle {
         Ok(verdict)
     }
 
-    /// The holdings of a principal that count, as tags, where its type has them and some policy looks.
+    /// The holdings of a principal that count, as tags, where its type has them and some policy looks at that very one.
     fn tags(
         &self,
         facts: &dyn Facts,
@@ -327,11 +340,12 @@ impl Bundle {
         held: &[&RoleName],
     ) -> Result<Vec<(String, Value)>, Unavailable> {
         let mut tags = Vec::new();
-        if self.policies().reads_tags && self.catalog().types.get(subject.kind()).is_some_and(|info| info.tagged) {
-            for role in held {
-                if let Some(holding) = standing::shown(holdings, role) {
-                    tags.push((role.as_str().to_owned(), holding_value(facts, holding)?));
-                }
+        if !self.catalog().types.get(subject.kind()).is_some_and(|info| info.tagged) {
+            return Ok(tags);
+        }
+        for role in held.iter().filter(|role| self.policies().read_tag(role.as_str())) {
+            if let Some(holding) = standing::shown(holdings, role) {
+                tags.push((role.as_str().to_owned(), holding_value(facts, holding)?));
             }
         }
         Ok(tags)
@@ -393,7 +407,7 @@ impl Scene<'_> {
         }
         let request = Request::new_unchecked(
             EntityUIDEntry::known(self.principal.clone(), None),
-            EntityUIDEntry::known(self.action.uid.clone(), None),
+            self.action.entry.clone(),
             EntityUIDEntry::known(resource.clone(), None),
             Some(Context::Value(Arc::new(context.into_iter().map(|(name, value)| (name.into(), value)).collect()))),
         );

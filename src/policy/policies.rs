@@ -28,8 +28,9 @@ pub(super) struct Policies {
     pub(super) set: PolicySet,
     effects: HashMap<String, Effect>,
     places: HashMap<String, Placed>,
-    /// Whether any policy looks at tags.
-    pub(super) reads_tags: bool,
+    /// Tags that policies look at by name, and whether some policy looks at one whose name it makes.
+    tags: HashSet<String>,
+    reads_any_tag: bool,
     /// Policies that read `context.now`, and those that read `context.beneficiary`.
     time_readers: Vec<Policy>,
     beneficiary_readers: Vec<Policy>,
@@ -43,6 +44,11 @@ impl Policies {
     /// Whether it can make a difference to some policy that something stands below this entity.
     pub(super) fn may_name(&self, uid: &ast::EntityUID) -> bool {
         self.asks_in_any || self.named.contains(uid)
+    }
+
+    /// Whether some policy may look at a tag.
+    pub(super) fn read_tag(&self, name: &str) -> bool {
+        self.reads_any_tag || self.tags.contains(name)
     }
 
     /// How many there are.
@@ -135,7 +141,8 @@ pub(super) fn parse<'a>(files: impl Iterator<Item = (&'a String, &'a Shared)>, p
         set: PolicySet::new(),
         effects: HashMap::new(),
         places: HashMap::new(),
-        reads_tags: false,
+        tags: HashSet::new(),
+        reads_any_tag: false,
         time_readers: Vec::new(),
         beneficiary_readers: Vec::new(),
         named: HashSet::new(),
@@ -199,7 +206,15 @@ fn add(policies: &mut Policies, texts: &BTreeMap<&str, &Shared>, file: &str, num
     };
     let inner: &ast::Policy = policy.as_ref();
     if let Some(condition) = inner.non_scope_constraints() {
-        policies.reads_tags |= condition.subexpressions().any(looks_at_tags);
+        for part in condition.subexpressions().filter(|part| looks_at_tags(part)) {
+            if let ExprKind::BinaryApp { arg2, .. } = part.expr_kind()
+                && let ExprKind::Lit(Literal::String(name)) = arg2.expr_kind()
+            {
+                policies.tags.insert(name.to_string());
+            } else {
+                policies.reads_any_tag = true;
+            }
+        }
         if reads(condition, "now") {
             policies.time_readers.push(policy.clone());
         }
