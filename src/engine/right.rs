@@ -65,9 +65,12 @@ impl Engine {
             if !verdict.allowed {
                 return Ok(Err(Refusal::Denied(verdict.policies)));
             }
-            let about = match &question.object {
-                Object::Subject(uid) if !view.bundle.looks_at_beneficiary(question.action) => About::Kind(uid.kind().to_owned()),
-                object => About::Object(object.clone()),
+            let about = if let Object::Subject(uid) = &question.object
+                && !view.bundle.looks_at_beneficiary(question.action)
+            {
+                About::Kind(uid.kind().to_owned())
+            } else {
+                About::Object(question.object.clone())
             };
             let right = Right {
                 caller: caller.clone(),
