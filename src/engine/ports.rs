@@ -191,6 +191,12 @@ pub trait Reader: Tables + Send + Sync {
     /// The store cannot be read, or the cursor is not one of this list's.
     fn journal(&self, filter: &AuditFilter, page: &Page) -> Result<Listing<Sealed>, Unavailable>;
 
+    /// Reads ahead what checks will read, so that the first question about each name need not wait for the disk; returns when there is no more,
+    /// no more room, or `stop` says so. Nothing depends on it.
+    fn warm(&self, stop: &dyn Fn() -> bool) {
+        let _ = stop;
+    }
+
     /// How many activations are recorded as active.
     fn active_count(&self) -> u64;
 }
