@@ -54,6 +54,7 @@ const CRATES: [(&str, &[&str]); 15] = [
     ("postcard", &["store"]),
     ("axum", &["http"]),
     ("hyper", &["http"]),
+    ("httparse", &["http"]),
     ("rustls", &["http", "running"]),
     ("tokio_rustls", &["http"]),
     ("ureq", &["running", "command line"]),

@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use super::data;
 
@@ -63,6 +63,11 @@ impl Places {
     pub(super) fn new(checks: usize, control: usize) -> Self {
         let places = |most: usize| Arc::new(Semaphore::new(most.clamp(1, Semaphore::MAX_PERMITS)));
         Self { checks: places(checks), control: places(control) }
+    }
+
+    /// A place for a check that is answered at once, or nothing where all are taken.
+    pub(super) fn check(&self) -> Option<SemaphorePermit<'_>> {
+        self.checks.try_acquire().ok()
     }
 
     /// A place for a request, or nothing where all are taken.
