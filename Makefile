@@ -40,8 +40,8 @@ test: tools ## Every test that a change has to pass
 		$(CARGO) test --release --locked $(FEATURES) --lib --bins --tests; \
 	fi
 
-test-long: tools ## The same tests, with more random cases and more swaps
-	ELEVON_LONG=1 ELEVON_HISTORIES=50000 PROPTEST_CASES=20000 $(CARGO) test --release --locked $(FEATURES)
+test-long: tools ## The same tests, with more random cases (a million questions of policies laid out) and more swaps
+	ELEVON_LONG=1 ELEVON_HISTORIES=50000 ELEVON_SLICES=20000 PROPTEST_CASES=20000 $(CARGO) test --release --locked $(FEATURES)
 
 corpus: tools ## Cedar's recorded answers, those of the archive CEDAR_CORPUS=FILE, against the evaluator; ends with a line `N passed, N failed`
 	@report=$$(mktemp); status=0; \

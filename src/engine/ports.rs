@@ -112,11 +112,11 @@ pub trait Reader: Tables + Send + Sync {
     /// They cannot be written.
     fn save_mark(&self, mark: Timestamp, anchor: &Anchor) -> Result<(), Unavailable>;
 
-    /// The rows of every name that some stored entity names as its parent. Loaded once, at start.
+    /// Every name that some stored entity names as its parent, with its row, where there is one. Loaded once, at start.
     ///
     /// # Errors
     /// The store cannot be read.
-    fn inner_rows(&self) -> Result<Vec<(Uid, Arc<EntityRow>)>, Unavailable>;
+    fn inner_rows(&self) -> Result<Vec<(Uid, Option<Arc<EntityRow>>)>, Unavailable>;
 
     /// What is kept of each role, of those that anything is kept of.
     ///

@@ -9,8 +9,8 @@
 //! with a deny. Lost: a RocksDB snapshot per view, which pins old versions through every compaction and costs a lock to take and
 //! to drop.
 //!
-//! Which names are in the graph is a matter of speed only. What is in it is replaced in the view of the very commit that changes
-//! it; what is not is read.
+//! Every name that stands above another one is in the graph, whether or not anything is stored about it, and is replaced in the view of the
+//! very commit that changes it; so is every group. Other names are read.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -60,7 +60,7 @@ impl View {
     pub(super) fn load(reader: &dyn Reader, bundle: Arc<Bundle>, activated_at: Timestamp) -> Result<Self, Unavailable> {
         let mut graph = Graph::default();
         for (uid, row) in reader.inner_rows()? {
-            graph.put(uid, Some(row));
+            graph.put(uid, row);
         }
         let mut view = Self {
             seq: reader.head().seq,
@@ -210,6 +210,10 @@ impl Pinned<'_> {
         self.stale.get()
     }
 
+    fn is_inner(&self, name: &Uid) -> bool {
+        self.view.graph.get(name).is_some()
+    }
+
     /// The rows that were read beside what the view has in memory, and at which sequence each changed last, 0 where nothing stands there;
     /// nothing, where more was read than that.
     pub(super) fn read_rows(&self) -> Option<Vec<(Uid, u64)>> {
@@ -282,6 +286,8 @@ impl Facts for Pinned<'_> {
         }
         match own.map(|def| &*def.parents) {
             None | Some([]) => {}
+            // what is kept is thrown away when an inner name changes, so it has to follow from inner names alone
+            Some(edges) if !edges.iter().map(|edge| &edge.parent).chain(&memberships.groups).all(|name| self.is_inner(name)) => {}
             Some(edges) if edges.len() < KEPT_FROM => self.view.kept.put_below(edges, memberships),
             Some(_) => self.view.kept.put(name, row.as_ref().map_or(0, |row| row.changed), memberships),
         }

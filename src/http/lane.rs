@@ -8,7 +8,6 @@
 //! this one. Lost: hyper for all, which costs as much as the check itself.
 
 use std::io;
-use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -224,6 +223,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Lane<S> {
                 Asked::Part => break from == 0 && self.filled == ROOM,
                 Asked::Other => break true,
             };
+            let (began, length) = (self.out.len(), asked.length);
             let answering = Answering {
                 server: &self.server,
                 door: &self.door,
@@ -232,14 +232,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Lane<S> {
                 body: &mut self.body,
                 out: &mut self.out,
             };
-            let began = answering.out.len();
             // what panics here panics there as well, and becomes an answer
-            if catch_unwind(AssertUnwindSafe(|| answering.answer(&asked))).unwrap_or(None).is_none() {
+            if catch_unwind(AssertUnwindSafe(move || answering.answer(&asked))).unwrap_or(None).is_none() {
                 self.out.truncate(began);
                 self.kept = Kept::default();
                 break true;
             }
-            from += asked.length;
+            from += length;
         };
         if from > 0 {
             self.read.copy_within(from..self.filled, 0);
@@ -336,7 +335,7 @@ struct Answering<'a> {
 
 impl Answering<'_> {
     /// Writes the answer, or nothing where there is anything but a verdict to answer.
-    fn answer(self, asked: &Plain<'_>) -> Option<()> {
+    fn answer(mut self, asked: &Plain<'_>) -> Option<()> {
         let logged = tracing::enabled!(tracing::Level::DEBUG).then(Instant::now);
         let made = asked.id.is_none().then(|| self.door.ids.next());
         let id = asked.id.or(made.as_ref().map(<[u8; 36]>::as_slice)).unwrap_or_default();
@@ -354,10 +353,7 @@ impl Answering<'_> {
         Some(())
     }
 
-    fn check(&mut self, asked: &Plain<'_>) -> Option<Checked>
-    where
-        Self: Sized,
-    {
+    fn check(&mut self, asked: &Plain<'_>) -> Option<Checked> {
         let (server, door) = (self.server, self.door);
         door.may_be_named(asked.host).then_some(())?;
         let _place = door.gate.places.check()?;
@@ -367,7 +363,7 @@ impl Answering<'_> {
         server.engine.check(&ask).ok()
     }
 
-    fn write(self, checked: &Checked, id: &[u8]) {
+    fn write(&mut self, checked: &Checked, id: &[u8]) {
         let Self { date, body, out, .. } = self;
         body.clear();
         plain::verdict(body, checked);

@@ -204,7 +204,7 @@ impl Reader for Store {
         self.raise_mark(mark, anchor).map_err(Unavailable)
     }
 
-    fn inner_rows(&self) -> Result<Vec<(Uid, Arc<EntityRow>)>, Unavailable> {
+    fn inner_rows(&self) -> Result<Vec<(Uid, Option<Arc<EntityRow>>)>, Unavailable> {
         let at = At::pinned(&self.db);
         let mut inner = Vec::new();
         let mut span = Span::all();
@@ -212,9 +212,8 @@ impl Reader for Store {
         while let Some(row) = CHILDREN.scan(&at, span.clone(), Order::Up)?.next() {
             let ((parent, _), ()) = row?;
             span = span.past(&parent);
-            if let Some(row) = ROWS.get(&at, &parent)? {
-                inner.push((parent, Arc::new(row)));
-            }
+            let row = ROWS.get(&at, &parent)?.map(Arc::new);
+            inner.push((parent, row));
         }
         Ok(inner)
     }

@@ -7,6 +7,7 @@ use crate::domain::facts::{Action, Object, Question, Refusal};
 use crate::domain::{Actor, AssignmentId, Caller, Command, CredentialKind, Duration, Uid};
 use crate::engine::Right;
 
+use super::kept::{Dice, assignments};
 use super::sample::{World, activate, assign, at, bundle, bundle_with, group, make_eligible, orders, put, user};
 
 fn question(caller: &Uid, about: &Uid) -> Question {
@@ -108,4 +109,56 @@ async fn a_right_that_looks_at_its_subject_is_kept_for_that_one() {
     assert_eq!(asks(&world, &question(&alice, &alice), &mut kept), (true, false));
     assert_eq!(asks(&world, &question(&alice, &alice), &mut kept), (true, true));
     assert_eq!(asks(&world, &question(&alice, &bob), &mut kept), (false, false));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_any_history_a_kept_right_is_what_would_be_answered_anew() {
+    let world = World::new();
+    let (root, bob, zoe) = (user("root"), user("bob"), user("zoe"));
+    let groups: Vec<Uid> = (0..4).map(|number| group(&format!("g{number}"))).collect();
+    for uid in groups.iter().chain([&zoe]) {
+        world.done(&root, put(uid, &[])).await;
+    }
+    world.done(&root, make_eligible(&bob, "reader")).await;
+    let mut dice = Dice(0x9E37_79B9_7F4A_7C15);
+    let mut kept: Vec<(Question, Option<Right>)> =
+        [&root, &bob, &zoe].into_iter().flat_map(|caller| [&bob, &zoe].map(|about| (question(caller, about), None))).collect();
+    let (mut permitted, mut from_kept) = (0, 0);
+    for step in 0..500 {
+        let place = dice.below(groups.len());
+        let command = match dice.below(12) {
+            0..=1 => put(&zoe, &dice.some(&groups)),
+            2..=3 => put(&groups[place], &dice.some(&groups[place + 1..])),
+            4..=5 => assign(&groups[place], "reader"),
+            6 => {
+                let Some((id, _)) = assignments(&world).get(place).cloned() else { continue };
+                Command::RemoveAssignment { id, reason: None }
+            }
+            7 => Command::DeleteEntity { uid: groups[place].clone(), reason: None },
+            8 => disable([&zoe, &bob][dice.below(2)], dice.below(3) == 0),
+            9 => activate(&bob, "reader", 5),
+            10 => {
+                world.clock.advance(Duration::from_mins(dice.below(4) as u64));
+                put(&user("somebody"), &[])
+            }
+            _ => {
+                let name = ["one", "two"][dice.below(2)];
+                let proposed = Arc::new(bundle(name));
+                world.engine.propose(proposed, BundleSource::Reload, Actor::System).await.unwrap();
+                put(&user("somebody"), &[])
+            }
+        };
+        let who = if matches!(command, Command::RequestActivation { .. }) { &bob } else { &root };
+        // some are refused (there already, or not there), and change nothing
+        let _ = world.submit(who, command).await;
+        for (question, right) in &mut kept {
+            for _ in 0..2 {
+                let (yes, was_kept) = asks(&world, question, right);
+                permitted += usize::from(yes);
+                from_kept += usize::from(was_kept);
+            }
+        }
+        assert!(step < 100 || from_kept > 0);
+    }
+    assert!(permitted > 1500 && permitted < 5500 && from_kept > 1000, "{permitted} permitted, {from_kept} of them kept");
 }
