@@ -39,7 +39,7 @@ use bytes::Bytes;
 use common::{ELEVON, elevon, run};
 use http_body_util::{BodyExt as _, Full};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
 use kit::{number, report};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -50,7 +50,7 @@ const QUESTION: &str = r#"{"subject":{"type":"User","id":"alice"},"action":{"nam
 /// What bare hyper answers: as long as what Elevon does.
 const CONSTANT: &str = r#"{"decision":true,"context":{"reason":"permitted","revision":"b3:0123456789abcdef0123456789abcdef","seq":10,"valid_until":"2030-01-31T09:00:00.000Z"}}"#;
 /// Longest wait for a server.
-const START_WAIT: Duration = Duration::from_secs(60);
+const START_WAIT: Duration = Duration::from_secs(20);
 
 /// How the servers are asked.
 struct Scenario {
@@ -234,8 +234,15 @@ impl Home {
         let folder = self.path("bare");
         fs::create_dir(&folder).unwrap();
         let child = on_other_core(&std::env::current_exe().unwrap()).arg("--bare").arg(&folder).spawn().unwrap();
-        let address = port(&folder.join("port"));
-        Running { name: "bare hyper", child, address, socket: Some(folder.join("socket")), authorization: "Bearer x".to_owned(), expected: CONSTANT }
+        let address = port(&folder.join("port"), &folder.join("log"));
+        Running {
+            name: "bare hyper",
+            child,
+            address,
+            socket: Some(folder.join("socket")),
+            authorization: "Bearer x".to_owned(),
+            expected: CONSTANT,
+        }
     }
 
     /// As it is served for real: a configuration file, a token, a UNIX socket.
@@ -275,13 +282,17 @@ impl Home {
         let policies = self.path("policies");
         common::copy(&self.path("company").join("policies"), &policies);
         // nobody is eligible for anything in a new folder, and so somebody has to be able to begin
-        let begin = "permit(principal == User::\"admin\", action in [Elevon::Action::\"assignRole\", Elevon::Action::\"manageEntity\"], resource);\n";
+        let begin = "@id(\"begin\")\npermit(\n  principal == User::\"setup\",\n  action in\n    [Elevon::Action::\"assignRole\", \
+                     Elevon::Action::\"manageEntity\", Elevon::Action::\"manageMembership\"],\n  resource\n);\n";
         fs::write(policies.join("begin.cedar"), begin).unwrap();
+        let entities = fs::read_to_string(policies.join("entities.json")).unwrap();
+        let setup = "[\n  { \"uid\": { \"type\": \"User\", \"id\": \"setup\" } },";
+        fs::write(policies.join("entities.json"), entities.replacen('[', setup, 1)).unwrap();
         let mut command = on_other_core(&measured());
         command.args(["serve", "--dev", "--listen", "127.0.0.1:0", "--policies"]).arg(&policies).arg("--data").arg(self.path("data"));
         let server = self.started("elevon --dev", command, "Dev Service::\"gateway\"".to_owned(), None);
         let url = format!("http://{}", server.address);
-        let (admin, alice) = ("Dev User::\"admin\"", "Dev User::\"alice\"");
+        let (admin, alice) = ("Dev User::\"setup\"", "Dev User::\"alice\"");
         put(&url, admin, &json!({"uid": {"type": "User", "id": "alice"}}));
         put(&url, admin, &json!({"uid": {"type": "System", "id": "web"}, "parents": [{"type": "Environment", "id": "prod"}]}));
         let prod = ["--scope", "Environment::\"prod\""];
@@ -292,21 +303,23 @@ impl Home {
 
     fn started(&self, name: &'static str, mut command: Command, authorization: String, socket: Option<PathBuf>) -> Running {
         let port_file = self.path(&format!("{name}.port"));
-        let log = fs::File::create(self.path(&format!("{name}.log"))).unwrap();
+        let said = self.path(&format!("{name}.log"));
+        let log = fs::File::create(&said).unwrap();
         command.arg("--port-file").arg(&port_file).env_remove("ELEVON_URL").env_remove("ELEVON_TOKEN");
         let child = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
-        let address = port(&port_file);
+        let address = port(&port_file, &said);
         Running { name, child, address, socket, authorization, expected: "{\"decision\":true," }
     }
 }
 
-fn port(file: &Path) -> SocketAddr {
+fn port(file: &Path, log: &Path) -> SocketAddr {
     let began = Instant::now();
     loop {
         if let Some(port) = fs::read_to_string(file).ok().and_then(|text| text.trim().parse().ok()) {
             return SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         }
-        assert!(began.elapsed() < START_WAIT, "no server wrote its port to `{}`", file.display());
+        let said = || fs::read_to_string(log).unwrap_or_default();
+        assert!(began.elapsed() < START_WAIT, "no server wrote its port to `{}`:\n{}", file.display(), said());
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -327,8 +340,8 @@ fn cli(url: &str, token: &str, arguments: &[&str]) {
 fn put(url: &str, token: &str, entity: &Value) {
     let authorization = if token.starts_with("elv_") { format!("Bearer {token}") } else { token.to_owned() };
     let agent: ureq::Agent = ureq::Agent::config_builder().proxy(None).build().into();
-    let request = ureq::put(format!("{url}/v1/entities")).header("authorization", authorization).header("content-type", "application/json");
-    let request = request.body(entity.to_string()).unwrap();
+    let request = ureq::http::Request::put(format!("{url}/v1/entities")).header("authorization", authorization);
+    let request = request.header("content-type", "application/json").body(entity.to_string()).unwrap();
     agent.run(request).unwrap_or_else(|error| panic!("{entity}: {error}"));
 }
 

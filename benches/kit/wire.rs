@@ -75,7 +75,8 @@ impl Load<'_> {
     }
 
     fn request(&self) -> String {
-        let authorization = if self.authorization.is_empty() { String::new() } else { format!("Authorization: {}\r\n", self.authorization) };
+        let authorization =
+            if self.authorization.is_empty() { String::new() } else { format!("Authorization: {}\r\n", self.authorization) };
         format!(
             "POST /access/v1/evaluation HTTP/1.1\r\nHost: localhost\r\n{authorization}Content-Type: application/json\r\n\
              Accept: application/json\r\nUser-Agent: bench\r\nContent-Length: {}\r\n\r\n{}",

@@ -319,7 +319,8 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> One<S> {
         self.at = match self.given.take() {
             Some((server, router, door)) => {
                 let io = TokioIo::new(Watched::new(stream, before, Arc::clone(&door.pulse)));
-                let mut serving: Pin<Box<dyn Serving>> = Box::pin(one(&door.gate.limits).serve_connection(io, answers(server, router, Arc::clone(&door))));
+                let mut serving: Pin<Box<dyn Serving>> =
+                    Box::pin(one(&door.gate.limits).serve_connection(io, answers(server, router, Arc::clone(&door))));
                 if self.leaving {
                     serving.as_mut().let_go();
                 }

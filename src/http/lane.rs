@@ -217,7 +217,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Lane<S> {
         let mut from = 0;
         let other = loop {
             let read = self.read.get(from..self.filled).unwrap_or_default();
-            let asked = match Asked::of(read) {
+            let asked = match Asked::of(read, self.door.gate.limits.headers) {
                 Asked::Whole(asked) => asked,
                 // a request that finds no room comes to an end elsewhere
                 Asked::Part => break from == 0 && self.filled == ROOM,
@@ -250,7 +250,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Lane<S> {
 
 impl<'a> Asked<'a> {
     /// The first request of what was read.
-    fn of(read: &'a [u8]) -> Self {
+    fn of(read: &'a [u8], most: usize) -> Self {
         let Some(rest) = read.strip_prefix(LINE) else {
             return if LINE.starts_with(read) { Self::Part } else { Self::Other };
         };
@@ -260,7 +260,7 @@ impl<'a> Asked<'a> {
             Ok(httparse::Status::Partial) => return Self::Part,
             Err(_) => return Self::Other,
         };
-        let Some(taken) = Taken::of(headers) else { return Self::Other };
+        let Some(taken) = Taken::of(headers).filter(|_| headers.len() <= most) else { return Self::Other };
         let (Some(host), Some(bytes)) = (taken.host, taken.bytes) else { return Self::Other };
         let length = LINE.len() + head + bytes;
         match rest.get(head..head + bytes) {
@@ -299,9 +299,7 @@ impl<'a> Taken<'a> {
                 7 if is("upgrade") || is("trailer") => true,
                 10 if is("connection") => !value.eq_ignore_ascii_case(b"keep-alive"),
                 12 if is("content-type") => std::mem::replace(&mut taken.json, true) || !value.eq_ignore_ascii_case(b"application/json"),
-                12 if is("x-request-id") => {
-                    value.is_empty() || value.len() > MAX_REQUEST_ID_BYTES || taken.id.replace(value).is_some()
-                }
+                12 if is("x-request-id") => value.is_empty() || value.len() > MAX_REQUEST_ID_BYTES || taken.id.replace(value).is_some(),
                 13 if is("authorization") => taken.authorization.replace(value).is_some(),
                 14 if is("content-length") => taken.bytes.replace(length(value)?).is_some(),
                 14 if is("elevon-min-seq") => true,

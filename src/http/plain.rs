@@ -11,7 +11,7 @@ use crate::policy::Ask;
 
 /// Reads a question that has a subject, an action and a resource, each by name alone.
 pub(super) fn question(bytes: &[u8]) -> Option<Ask> {
-    let mut text = Text { rest: std::str::from_utf8(bytes).ok()? };
+    let mut text = Text { rest: bytes };
     let (mut subject, mut action, mut resource) = (None, None, None);
     text.members(|text, name| {
         let taken = match name {
@@ -30,44 +30,55 @@ pub(super) fn question(bytes: &[u8]) -> Option<Ask> {
     Some(Ask::new(Uid::new(kind, id).ok()?, action?, Uid::new(resource_kind, resource_id).ok()?))
 }
 
-/// JSON text, as far as it was not read yet.
+/// JSON text, as far as it was not read yet. Signs are compared as bytes: a character of more than one is in order within a string alone.
 struct Text<'a> {
-    rest: &'a str,
+    rest: &'a [u8],
 }
 
 impl<'a> Text<'a> {
     fn blanks(&mut self) {
-        self.rest = self.rest.trim_start_matches([' ', '\t', '\n', '\r']);
+        while let [b' ' | b'\t' | b'\n' | b'\r', rest @ ..] = self.rest {
+            self.rest = rest;
+        }
     }
 
-    fn sign(&mut self, sign: char) -> Option<()> {
+    /// Takes a sign, if it is what comes next.
+    fn has(&mut self, sign: u8) -> bool {
         self.blanks();
-        self.rest = self.rest.strip_prefix(sign)?;
-        Some(())
+        match self.rest {
+            [first, rest @ ..] if *first == sign => {
+                self.rest = rest;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn sign(&mut self, sign: u8) -> Option<()> {
+        self.has(sign).then_some(())
     }
 
     /// A string without an escape in it.
     fn string(&mut self) -> Option<&'a str> {
-        self.sign('"')?;
-        let end = self.rest.bytes().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f))?;
+        self.sign(b'"')?;
+        let end = self.rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f))?;
         let (text, after) = self.rest.split_at_checked(end)?;
-        self.rest = after.strip_prefix('"')?;
-        Some(text)
+        let [b'"', rest @ ..] = after else { return None };
+        self.rest = rest;
+        std::str::from_utf8(text).ok()
     }
 
     /// An object, member by member.
     fn members(&mut self, mut read: impl FnMut(&mut Self, &'a str) -> Option<()>) -> Option<()> {
-        self.sign('{')?;
+        self.sign(b'{')?;
         loop {
             let name = self.string()?;
-            self.sign(':')?;
+            self.sign(b':')?;
             read(self, name)?;
-            self.blanks();
-            if let Some(rest) = self.rest.strip_prefix('}') {
-                self.rest = rest;
+            if self.has(b'}') {
                 return Some(());
             }
-            self.sign(',')?;
+            self.sign(b',')?;
         }
     }
 
@@ -97,7 +108,11 @@ impl<'a> Text<'a> {
 /// Writes a verdict as AuthZEN wants it.
 pub(super) fn verdict(out: &mut Vec<u8>, checked: &Checked) {
     let verdict = &checked.verdict;
-    out.extend_from_slice(if verdict.allowed { b"{\"decision\":true,\"context\":{\"reason\":" } else { b"{\"decision\":false,\"context\":{\"reason\":" });
+    out.extend_from_slice(if verdict.allowed {
+        b"{\"decision\":true,\"context\":{\"reason\":"
+    } else {
+        b"{\"decision\":false,\"context\":{\"reason\":"
+    });
     text(out, verdict.reason.as_str());
     out.extend_from_slice(b",\"revision\":");
     text(out, verdict.revision.as_str());
