@@ -2,7 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "of the benches")]
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -57,17 +57,19 @@ struct Open {
 }
 
 impl Load<'_> {
-    fn open(&self) -> Open {
+    fn open(&self, sleeps: bool) -> Open {
         let stream: Box<dyn Stream> = match &self.place {
             Place::Tcp(address) => {
                 let stream = TcpStream::connect(address).unwrap();
                 stream.set_nodelay(true).unwrap();
                 stream.set_read_timeout(Some(WAIT)).unwrap();
+                stream.set_nonblocking(!sleeps).unwrap();
                 Box::new(stream)
             }
             Place::Unix(path) => {
                 let stream = UnixStream::connect(path).unwrap();
                 stream.set_read_timeout(Some(WAIT)).unwrap();
+                stream.set_nonblocking(!sleeps).unwrap();
                 Box::new(stream)
             }
         };
@@ -86,10 +88,12 @@ impl Load<'_> {
     }
 
     /// Over HTTP/1.1: each connection is asked for so many answers at once, and again when it has given them. All but one are being answered
-    /// while that one is read, so that the server is never idle where there are several.
+    /// while that one is read, so that the server is never idle where there are several. Then the load never sleeps either: it is for many
+    /// clients on other machines, and to wake them is nothing that the server does. One that asks one thing at a time sleeps as clients do.
     pub fn one(&self, connections: usize, depth: usize, round: Duration) -> Took {
         let request = self.request().repeat(depth);
-        let mut all: Vec<Open> = (0..connections).map(|_| self.open()).collect();
+        let sleeps = connections * depth == 1;
+        let mut all: Vec<Open> = (0..connections).map(|_| self.open(sleeps)).collect();
         let mut each = Vec::with_capacity(1 << 18);
         let began = Instant::now();
         for open in &mut all {
@@ -124,7 +128,13 @@ impl Load<'_> {
                 left -= 1;
                 continue;
             }
-            let read = open.stream.read(&mut open.read[open.filled..]).unwrap();
+            let read = match open.stream.read(&mut open.read[open.filled..]) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock && open.asked.elapsed() < WAIT => {
+                    std::hint::spin_loop();
+                    continue;
+                }
+                read => read.unwrap(),
+            };
             assert!(read > 0, "the server hung up");
             open.filled += read;
         }
