@@ -10,12 +10,13 @@ LISTEN ?= 127.0.0.1:8181
 DATA ?= data
 POLICIES ?= policies
 BUILD := $(or $(CARGO_TARGET_DIR),target)
+FIGURES ?= $(BUILD)/figures.jsonl
 
 # Which fuzz target, and for how long. Builds of fuzz targets go where nothing is shared with others.
 SECONDS ?= 600
 FUZZ_DIR ?= $(HOME)/.cache/elevon-fuzz
 
-.PHONY: help tools run test test-long corpus bench bench-edge fmt lint deny fuzz dist
+.PHONY: help tools run test test-long corpus bench bench-edge figures fmt lint deny fuzz dist
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -49,8 +50,13 @@ corpus: tools ## Cedar's recorded answers, those of the archive CEDAR_CORPUS=FIL
 		$(CARGO) test --release --locked $(FEATURES) --lib policy::tests::corpus >/dev/null || status=$$?; \
 	cat $$report; rm -f $$report; exit $$status
 
-bench: tools ## The in-process time of a check, that of somebody with many memberships, and from revoke to deny over HTTP
-	$(CARGO) bench --profile release --locked $(FEATURES) --bench check --bench scale --bench memberships --bench revoke
+bench: tools ## What a check costs, in process and over HTTP beside bare hyper; commands, swaps, memory, start. Rows go into FIGURES
+	@mkdir -p $(dir $(FIGURES))
+	scripts/figures --machine | tee $(FIGURES)
+	$(CARGO) bench --profile release --locked $(FEATURES) --bench check --bench scale --bench memberships --bench revoke --bench http | tee -a $(FIGURES)
+
+figures: ## The table and the plot of docs/performance.md, from what `make bench` wrote into FIGURES
+	scripts/figures $(FIGURES)
 
 bench-edge: tools ## What 2,000 slow connections and a flood of resets cost a well-behaved client
 	$(CARGO) bench --profile release --locked $(FEATURES) --bench edge

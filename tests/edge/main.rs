@@ -14,6 +14,7 @@
 mod ending;
 mod heads;
 mod help;
+mod lane;
 mod many;
 mod planes;
 mod secured;
