@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-/// A future that is polled only when it was woken itself.
+/// A future that is polled only when it was woken itself. Where a task's waker cannot be told to be the same one it is polled each time.
 pub(super) struct Aside<F> {
     future: Pin<Box<F>>,
     bell: Arc<Bell>,
@@ -83,22 +83,26 @@ mod tests {
 
     #[tokio::test]
     async fn what_lies_aside_is_polled_when_it_was_woken_and_not_with_the_task() {
-        let (polled, told) = (AtomicUsize::new(0), Notify::new());
-        let mut notified = Box::pin(told.notified());
-        let aside = std::future::poll_fn(|context| {
-            polled.fetch_add(1, Ordering::Relaxed);
-            notified.as_mut().poll(context)
+        // a task, as connections are: what `block_on` runs itself has a waker that is another one each time
+        let connection = tokio::spawn(async {
+            let (polled, told) = (AtomicUsize::new(0), Notify::new());
+            let mut notified = Box::pin(told.notified());
+            let aside = std::future::poll_fn(|context| {
+                polled.fetch_add(1, Ordering::Relaxed);
+                notified.as_mut().poll(context)
+            });
+            let busy = async {
+                for _ in 0..50 {
+                    tokio::task::yield_now().await;
+                }
+                assert_eq!(polled.load(Ordering::Relaxed), 1);
+                told.notify_one();
+                tokio::time::sleep(Duration::from_secs(60)).await;
+            };
+            assert_eq!(first(busy, aside).await, Err(()));
+            assert_eq!(polled.load(Ordering::Relaxed), 2);
         });
-        let busy = async {
-            for _ in 0..50 {
-                tokio::task::yield_now().await;
-            }
-            assert_eq!(polled.load(Ordering::Relaxed), 1);
-            told.notify_one();
-            tokio::time::sleep(Duration::from_secs(60)).await;
-        };
-        assert_eq!(first(busy, aside).await, Err(()));
-        assert_eq!(polled.load(Ordering::Relaxed), 2);
+        connection.await.unwrap();
     }
 
     #[tokio::test]
