@@ -92,6 +92,9 @@ pub trait Journal: Send {
     fn commit(&mut self, expected: &Head, batch: Batch) -> Committed;
 }
 
+/// A name that stands above another one, and its row, where there is one.
+pub type InnerRow = (Uid, Option<Arc<EntityRow>>);
+
 /// Reads of what is committed, from any thread: for checks, lists and timers.
 pub trait Reader: Tables + Send + Sync {
     /// Where the journal ends.
@@ -116,7 +119,7 @@ pub trait Reader: Tables + Send + Sync {
     ///
     /// # Errors
     /// The store cannot be read.
-    fn inner_rows(&self) -> Result<Vec<(Uid, Option<Arc<EntityRow>>)>, Unavailable>;
+    fn inner_rows(&self) -> Result<Vec<InnerRow>, Unavailable>;
 
     /// What is kept of each role, of those that anything is kept of.
     ///

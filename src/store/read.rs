@@ -22,7 +22,9 @@ use crate::domain::{
     Activation, ActivationId, Assignment, AssignmentId, Day, Eligibility, EligibilityId, GrantRequest, Revision, RoleName, Rows, Tables,
     Text, TextDigest, Timestamp, Uid, Unavailable,
 };
-use crate::engine::ports::{ActivationFilter, Anchor, AuditFilter, GrantFilter, GrantRequestFilter, Head, Listing, Page, Reader, Sealed};
+use crate::engine::ports::{
+    ActivationFilter, Anchor, AuditFilter, GrantFilter, GrantRequestFilter, Head, InnerRow, Listing, Page, Reader, Sealed,
+};
 
 impl Rows for Store {
     fn row(&self, uid: &Uid) -> Result<Option<Arc<EntityRow>>, Unavailable> {
@@ -204,7 +206,7 @@ impl Reader for Store {
         self.raise_mark(mark, anchor).map_err(Unavailable)
     }
 
-    fn inner_rows(&self) -> Result<Vec<(Uid, Option<Arc<EntityRow>>)>, Unavailable> {
+    fn inner_rows(&self) -> Result<Vec<InnerRow>, Unavailable> {
         let at = At::pinned(&self.db);
         let mut inner = Vec::new();
         let mut span = Span::all();

@@ -16,7 +16,7 @@ use crate::domain::{
 };
 use crate::engine::ports::{
     ActivationFilter, Anchor, AuditFilter, Batch, ClockAnswer, ClockAsked, ClockDesk, Committed, GrantFilter, GrantRequestFilter, Head,
-    Journal, Listing, Page, Reader, Sealed,
+    InnerRow, Journal, Listing, Page, Reader, Sealed,
 };
 
 /// What the next commit does instead of committing.
@@ -327,7 +327,7 @@ impl Reader for Memory {
         Ok(())
     }
 
-    fn inner_rows(&self) -> Result<Vec<(Uid, Option<Arc<EntityRow>>)>, Unavailable> {
+    fn inner_rows(&self) -> Result<Vec<InnerRow>, Unavailable> {
         let stored = self.stored.read().unwrap();
         let defs = stored.rows.all.rows.values().filter_map(|row| row.stored.as_ref());
         let parents = defs.flat_map(|def| def.parents.iter().map(|edge| edge.parent.clone()));
