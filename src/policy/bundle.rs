@@ -7,12 +7,14 @@ use std::sync::Arc;
 
 use cedar_policy::Schema;
 use cedar_policy_core::ast::{Entity, EntityUID, PolicySet};
+use foldhash::fast::RandomState;
 
 use super::catalog::Catalog;
 use super::conditions::{self, Conditions};
 use super::entities;
 use super::files::{ENTITIES, FileInfo, Files, Kind, ROLES, SCHEMA};
 use super::policies::{self, Policies};
+use super::prepared::Prepared;
 use super::problem::{BundleError, Problem, Problems};
 use super::roles::{self, RolesFile};
 use super::schema::{self, Composed, Text};
@@ -34,11 +36,12 @@ pub struct Bundle {
     policies: Policies,
     conditions: Conditions,
     /// The bundle's entities with their attributes as Cedar's.
-    ready: HashMap<Uid, Arc<Entity>>,
-    roles: HashMap<RoleName, EntityUID>,
+    ready: HashMap<Uid, Arc<Entity>, RandomState>,
+    roles: HashMap<RoleName, EntityUID, RandomState>,
     trials: Vec<Trial>,
     warnings: Vec<String>,
     slices: Slices,
+    prepared: Prepared,
 }
 
 impl fmt::Debug for Bundle {
@@ -139,6 +142,10 @@ impl Bundle {
         &self.slices
     }
 
+    pub(super) fn prepared(&self) -> &Prepared {
+        &self.prepared
+    }
+
     pub(super) fn conditions(&self) -> &Conditions {
         &self.conditions
     }
@@ -220,7 +227,7 @@ impl Bundle {
             group_types: composed.group_types,
             types: composed.types,
             roles: roles_file.roles.into_iter().map(|(name, draft)| (name, Arc::new(draft.settings))).collect(),
-            entities: HashMap::new(),
+            entities: HashMap::default(),
             children: HashMap::new(),
         };
         Self {
@@ -237,6 +244,7 @@ impl Bundle {
             trials: Vec::new(),
             warnings: Vec::new(),
             slices,
+            prepared: Prepared::default(),
         }
     }
 
