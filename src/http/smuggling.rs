@@ -4,9 +4,9 @@
 //! keeps one. So none of it is to be seen later, and the lines are looked at as they come. Bodies pass here as well: one with such lines
 //! in it is no JSON, and nobody wants it.
 
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
 use http::uri::Authority;
 use http::{HeaderMap, Uri, Version};
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
 
 use super::problem::{self, Problem};
 
@@ -136,9 +136,9 @@ pub(super) fn check_names(version: Version, headers: &HeaderMap, uri: &Uri) -> R
         return Err(problem::ambiguous("the host that it asks has a user before it; leave that out"));
     }
     match both {
-        [Some(named), Some(asked)] if !named.as_str().eq_ignore_ascii_case(asked.as_str()) => {
-            Err(problem::ambiguous("its `Host` and the host of its address or `:authority` are not the same; send the same, or one of them"))
-        }
+        [Some(named), Some(asked)] if !named.as_str().eq_ignore_ascii_case(asked.as_str()) => Err(problem::ambiguous(
+            "its `Host` and the host of its address or `:authority` are not the same; send the same, or one of them",
+        )),
         [None, None] if version >= Version::HTTP_2 => Err(problem::ambiguous("it has neither `:authority` nor `Host`; send one")),
         [_, _] => Ok(()),
     }

@@ -29,13 +29,12 @@ fn ask(socket: &Path, token: &str, method: &str, path: &str, body: &str) -> (u16
 fn a_plane_is_served_where_the_file_says_and_health_everywhere() {
     let mut secure = Secure::new();
     for plane in ["check", "control"] {
-        secure.add(&format!(
-            "[[listeners]]\nname = \"{plane}\"\nunix = \"{plane}.sock\"\nplanes = [\"{plane}\"]\naccept = [\"token\"]\n"
-        ));
+        secure.add(&format!("[[listeners]]\nname = \"{plane}\"\nunix = \"{plane}.sock\"\nplanes = [\"{plane}\"]\naccept = [\"token\"]\n"));
     }
     let gateway = secure.add_token("gateway", "Service::\"gateway\"");
     secure.start();
-    let question = "{\"subject\":{\"type\":\"User\",\"id\":\"admin\"},\"action\":{\"name\":\"x\"},\"resource\":{\"type\":\"System\",\"id\":\"web\"}}";
+    let question =
+        "{\"subject\":{\"type\":\"User\",\"id\":\"admin\"},\"action\":{\"name\":\"x\"},\"resource\":{\"type\":\"System\",\"id\":\"web\"}}";
     let activate = "{\"role\":\"elevon-admin\",\"justification\":\"x\"}";
     let rows = [
         (&gateway, "POST", "/access/v1/evaluation", question, true, false),
@@ -90,7 +89,11 @@ fn a_socket_that_was_left_behind_is_taken_and_one_that_somebody_is_at_is_not() {
     drop(datagrams);
     fs::remove_file(&socket).unwrap();
     for (what, there) in [("a file", false), ("a folder", true)] {
-        if there { fs::create_dir(&socket).unwrap() } else { fs::write(&socket, "mine").unwrap() }
+        if there {
+            fs::create_dir(&socket).unwrap()
+        } else {
+            fs::write(&socket, "mine").unwrap()
+        }
         let ran = serve(&secure);
         assert!(ran.code == 2 && ran.stderr.contains("no socket"), "{what}: {ran:?}");
         if there { fs::remove_dir(&socket).unwrap() } else { fs::remove_file(&socket).unwrap() }
@@ -118,6 +121,10 @@ fn what_the_command_line_shows_of_a_configuration_is_no_secret() {
         text.clone(),
         text.replace(&digest, &format!("{digest}0")),
         text.replace(&digest, &secure.admin),
+        text.replace("first-administrator", &secure.admin),
+        format!("# {}\n{text}", secure.admin),
+        format!("{} = 1\n{text}", secure.admin),
+        text.replace("accept = [\"token\"]", &format!("accept = [\"{}\"]", secure.admin)),
         text.replace("sha256 = \"", "sha265 = \""),
         text.replace("principal = ", "principle = "),
     ];
@@ -130,6 +137,12 @@ fn what_the_command_line_shows_of_a_configuration_is_no_secret() {
                 command.args(["--output", "json"]);
             }
             let ran = run(&mut command);
+            assert!(ran.code == 0 || ran.code == 2, "{ran:?}");
+            assert_eq!(
+                text.contains(&secure.admin),
+                ran.code == 2 && format!("{ran:?}").contains("a token stands here"),
+                "{text}: {ran:?}"
+            );
             assert!(!ran.stdout.contains(&secure.admin) && !ran.stderr.contains(&secure.admin), "a token is shown: {ran:?}");
         }
     }

@@ -14,11 +14,7 @@ use crate::help::Secure;
 fn provider() -> Option<PathBuf> {
     std::env::var_os("ELEVON_TEST_TOOLS")?;
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let made = Command::new(root.join("scripts/tools-test"))
-        .arg("tests/oidc/requirements.txt")
-        .current_dir(root)
-        .output()
-        .unwrap();
+    let made = Command::new(root.join("scripts/tools-test")).arg("tests/oidc/requirements.txt").current_dir(root).output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     Some(PathBuf::from(String::from_utf8_lossy(&made.stdout).trim()).join("bin/python"))
 }

@@ -101,7 +101,7 @@ fn heads_that_break_the_protocol_or_name_two_hosts_are_refused() {
         ("a host and no authority", &[(":authority", b"-"), ("host", b"localhost")], "\"alice\""),
         ("two hosts", &[("host", b"127.0.0.1")], "ambiguous_request"),
         ("two hosts, one of them elsewhere", &[("host", b"evil.example")], "foreign_host"),
-        ("a user before the host", &[(":authority", b"localhost:x@localhost")], "ambiguous_request"),
+        ("a user before the host", &[(":authority", b"localhost:x@localhost")], "foreign_host"),
         ("no host at all", &[(":authority", b"-")], "foreign_host"),
         ("a path in the authority", &[(":authority", b"localhost/v1")], "ended"),
         ("no path", &[(":path", b"-")], "ended"),
@@ -131,28 +131,26 @@ fn heads_that_break_the_protocol_or_name_two_hosts_are_refused() {
 fn frames_that_ask_for_nothing_keep_no_connection_open() {
     let edge = Edge::start(bounded(|limits| limits.idle_timeout = Duration::from_millis(300)));
     let rows = [
-        ("pings", frame(PING, 0, 0, b"12345678")),
-        ("settings", frame(SETTINGS, 0, 0, &[])),
-        ("priorities", frame(2, 0, 1, &[0, 0, 0, 0, 1])),
-        ("frames of no known kind", frame(0xee, 0, 0, b"x")),
-        ("windows that do not grow", frame(8, 0, 0, &[0; 4])),
-        ("windows that grow without end", frame(8, 0, 0, &[0x7f, 0xff, 0xff, 0xff])),
-        ("promises", frame(5, END_HEADERS, 1, &[0, 0, 0, 2])),
+        frame(PING, 0, 0, b"12345678"),            // pings
+        frame(SETTINGS, 0, 0, &[]),                // settings
+        frame(2, 0, 1, &[0, 0, 0, 0, 1]),          // priorities
+        frame(0xee, 0, 0, b"x"),                   // frames of no known kind
+        frame(8, 0, 0, &[0; 4]),                   // windows that do not grow
+        frame(8, 0, 0, &[0x7f, 0xff, 0xff, 0xff]), // windows that grow without end
+        frame(5, END_HEADERS, 1, &[0, 0, 0, 2]),   // promises
     ];
     let mut good = edge.connect();
-    for (what, one) in rows {
-        let mut flood = begun(&edge);
-        flood.set_write_timeout(Some(Duration::from_millis(100))).unwrap();
-        flood.set_nonblocking(false).unwrap();
-        let (many, began) = (one.repeat(100), Instant::now());
-        loop {
+    let mut floods = rows.map(|one| (begun(&edge), one.repeat(100)));
+    edge.counts("elevon_http_connections", 1 + u64::try_from(floods.len()).unwrap());
+    let began = Instant::now();
+    // They read nothing, so that they may never hear of their end; the server's side is what counts.
+    while edge.counted("elevon_http_connections") > 1 {
+        for (flood, many) in &mut floods {
+            flood.set_write_timeout(Some(Duration::from_millis(5))).unwrap();
+            let _ = flood.write_all(many);
             good.checks();
-            // what waits to be read by it may fill up; that is its own affair
-            match flood.write_all(&many) {
-                Err(error) if !matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => break,
-                Ok(()) | Err(_) => assert!(began.elapsed() < PATIENCE, "{what} go on and on"),
-            }
         }
+        assert!(began.elapsed() < PATIENCE, "some of them go on and on");
     }
 }
 
