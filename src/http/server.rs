@@ -138,6 +138,9 @@ async fn placed(server: &Arc<Server>, router: Router, door: &Arc<Door>, plane: O
     if let Err(problem) = door.check_host(request.headers(), request.uri()) {
         return failed(problem, evaluating);
     }
+    if let Err(problem) = smuggling::check_names(request.version(), request.headers(), request.uri()) {
+        return failed(problem, evaluating);
+    }
     let Some(_place) = door.gate.places.take(kind) else {
         server.metrics.shed(kind.as_str());
         return failed(problem::busy("too many requests are answered at once"), evaluating);
