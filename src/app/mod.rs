@@ -226,6 +226,8 @@ pub fn start_with(settings: Settings) -> Result<Running, AppError> {
         .enable_all()
         .build()
         .map_err(system("threads cannot be started"))?;
+    // From here on a SIGHUP ends nothing, however long the start takes; one that comes before the server serves is heeded then.
+    let hangup = runtime.block_on(async { signal(SignalKind::hangup()) }).map_err(system("SIGHUP cannot be listened for"))?;
     let callers = Arc::new(Callers::new(&settings)?);
     // Before anything is opened: where an address is taken, nothing is changed.
     let bound = listening::bind(&settings.listeners)?;
@@ -239,7 +241,7 @@ pub fn start_with(settings: Settings) -> Result<Running, AppError> {
         engine.set_bundle_error(Some(error.summary()));
     }
     let folder = Arc::new(Folder::new(settings.policies.clone(), Arc::clone(&engine)));
-    let watcher = runtime.block_on(async { folder::watch(&folder, &callers, known) })?;
+    let watcher = runtime.block_on(async { folder::watch(&folder, &callers, known, hangup) })?;
     runtime.block_on(callers.first_keys());
     let stop = Arc::new(Notify::new());
     let told = Arc::clone(&stop);

@@ -58,7 +58,8 @@ impl Secure {
         shown.split_whitespace().find(|word| word.starts_with("elv_")).unwrap().to_owned()
     }
 
-    pub(crate) fn start(&mut self) {
+    /// Starts it, and does not wait until it serves.
+    pub(crate) fn launch(&mut self) {
         let _ = fs::remove_file(self.home.path().join("port"));
         let log = fs::File::create(self.home.path().join("log")).unwrap();
         let child = Command::new(ELEVON)
@@ -74,6 +75,10 @@ impl Secure {
             .spawn()
             .unwrap();
         self.server = Some(child);
+    }
+
+    pub(crate) fn start(&mut self) {
+        self.launch();
         let began = Instant::now();
         while !self.home.path().join("port").exists() {
             let ended = self.server.as_mut().unwrap().try_wait().unwrap();

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
 use std::process::Command;
@@ -161,4 +161,38 @@ fn a_token_that_was_put_into_the_file_by_mistake_is_not_logged() {
     eventually("it is shown", || secure.degraded());
     assert!(secure.log().contains("was not taken") && !secure.log().contains(&secure.admin), "{}", secure.log());
     assert_eq!(secure.me(&secure.admin).0, 200);
+}
+
+/// A pipe, once somebody reads at its other end.
+fn read_at(pipe: &Path) -> fs::File {
+    /// `O_NONBLOCK`: where nobody reads, it is not opened.
+    const AT_ONCE: i32 = 0o4000;
+    let mut open = None;
+    eventually("somebody reads", || {
+        open = fs::OpenOptions::new().write(true).custom_flags(AT_ONCE).open(pipe).ok();
+        open.is_some()
+    });
+    open.unwrap()
+}
+
+/// A start may take its time, and whoever has changed the configuration meanwhile says so to a process that does not serve yet.
+#[test]
+fn a_signal_during_the_start_ends_nothing_and_is_heeded() {
+    let mut secure = Secure::new();
+    secure.change("accept = [\"token\"]", "accept = [\"token\"]\ntls = { certificate = \"server.pem\", key = \"server.key\" }");
+    let authority = crate::tls::Authority::new("server");
+    authority.issue_server(&secure.dir());
+    let (key, pipe) = (fs::read(secure.dir().join("server.key")).unwrap(), secure.dir().join("server.key"));
+    fs::remove_file(&pipe).unwrap();
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    secure.launch();
+    // opened when the server reads at the other end, which is in the middle of its start
+    let mut first = read_at(&pipe);
+    secure.hang_up();
+    first.write_all(&key).unwrap();
+    drop(first);
+    // and once more, because it was told that there is something new
+    read_at(&pipe).write_all(&key).unwrap();
+    eventually("the configuration is read again", || secure.log().contains("the configuration was read again"));
+    assert!(secure.server.as_mut().unwrap().try_wait().unwrap().is_none(), "{}", secure.log());
 }

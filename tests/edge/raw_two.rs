@@ -21,8 +21,11 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
+/// A name and a value.
+type Header<'a> = (&'a str, &'a [u8]);
+
 /// A header as HPACK writes it without any table (RFC 7541, section 6.2.2).
-fn literal((name, value): &(&str, &[u8])) -> Vec<u8> {
+fn literal((name, value): &Header<'_>) -> Vec<u8> {
     let text = |bytes: &[u8]| {
         assert!(bytes.len() < 127, "longer ones take more than a byte to say so");
         [&[u8::try_from(bytes.len()).unwrap()], bytes].concat()
@@ -66,15 +69,15 @@ fn fate(stream: &mut TcpStream) -> Fate {
 }
 
 /// Asks with these headers instead of those of the same name, and those after them; nothing where a value is `-`.
-fn asks(edge: &Edge, change: &[(&str, &[u8])]) -> Fate {
-    let usual: [(&str, &[u8]); 5] = [
+fn asks(edge: &Edge, change: &[Header<'_>]) -> Fate {
+    let usual: [Header<'_>; 5] = [
         (":method", b"GET"),
         (":scheme", b"http"),
         (":authority", b"localhost"),
         (":path", b"/v1/me"),
         ("authorization", b"Dev User::\"alice\""),
     ];
-    let mut headers: Vec<(&str, &[u8])> = Vec::new();
+    let mut headers: Vec<Header<'_>> = Vec::new();
     for (name, value) in usual {
         let now = change.iter().find(|(changed, _)| *changed == name).map_or(value, |(_, value)| value);
         if now != b"-" {
@@ -95,7 +98,7 @@ fn heads_that_break_the_protocol_or_name_two_hosts_are_refused() {
         Fate::Answered(body) => body.clone(),
         Fate::Ended => "ended".to_owned(),
     };
-    let rows: [(&str, &[(&str, &[u8])], &str); 22] = [
+    let rows: [(&str, &[Header<'_>], &str); 22] = [
         ("in order", &[], "\"alice\""),
         ("the same host twice", &[("host", b"localhost")], "\"alice\""),
         ("a host and no authority", &[(":authority", b"-"), ("host", b"localhost")], "\"alice\""),
@@ -129,7 +132,7 @@ fn heads_that_break_the_protocol_or_name_two_hosts_are_refused() {
 /// Frames that ask for nothing, without end. Whoever sends them is idle, however busy, and is let go; in the meantime others are served.
 #[test]
 fn frames_that_ask_for_nothing_keep_no_connection_open() {
-    let edge = Edge::start(bounded(|limits| limits.idle_timeout = Duration::from_millis(300)));
+    let edge = Edge::start(bounded(|limits| limits.idle_timeout = Duration::from_secs(2)));
     let rows = [
         frame(PING, 0, 0, b"12345678"),            // pings
         frame(SETTINGS, 0, 0, &[]),                // settings
@@ -140,6 +143,7 @@ fn frames_that_ask_for_nothing_keep_no_connection_open() {
         frame(5, END_HEADERS, 1, &[0, 0, 0, 2]),   // promises
     ];
     let mut good = edge.connect();
+    good.checks();
     let mut floods = rows.map(|one| (begun(&edge), one.repeat(100)));
     edge.counts("elevon_http_connections", 1 + u64::try_from(floods.len()).unwrap());
     let began = Instant::now();
@@ -158,7 +162,7 @@ fn frames_that_ask_for_nothing_keep_no_connection_open() {
 #[test]
 fn a_body_of_nothing_without_end_ends() {
     let edge = Edge::start(listen());
-    let headers: [(&str, &[u8]); 6] = [
+    let headers: [Header<'_>; 6] = [
         (":method", b"POST"),
         (":scheme", b"http"),
         (":authority", b"localhost"),
