@@ -57,6 +57,10 @@ impl KeyRing {
     /// The ring of an issuer: with its keys, where they are in a file.
     pub(super) fn new(config: &IssuerConfig) -> Result<Arc<Self>, String> {
         let settings = &config.settings;
+        if let Some(ca) = &config.ca {
+            // read again for every fetch; but one that was never there is a mistake, and is told when it can be put right
+            outbound::tls_config(Some(ca)).map_err(|bad| format!("`ca` of issuer `{}`: {bad}", settings.issuer))?;
+        }
         let keys = match &settings.keys {
             KeySource::File(path) => {
                 let read = outbound::bounded(Path::new(path), MAX_SET_BYTES).and_then(|bytes| parse(&bytes, &settings.algorithms));

@@ -191,7 +191,8 @@ fn a_signal_during_the_start_ends_nothing_and_is_heeded() {
     secure.hang_up();
     first.write_all(&key).unwrap();
     drop(first);
-    // and once more, because it was told that there is something new
+    // and once more, because it was told that there is something new; what it read before is closed when it serves
+    eventually("it serves", || secure.home.path().join("port").exists());
     read_at(&pipe).write_all(&key).unwrap();
     eventually("the configuration is read again", || secure.log().contains("the configuration was read again"));
     assert!(secure.server.as_mut().unwrap().try_wait().unwrap().is_none(), "{}", secure.log());

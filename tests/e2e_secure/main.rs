@@ -159,6 +159,12 @@ fn what_could_not_be_served_does_not_start() {
         (whole.replace("127.0.0.1:0", "0.0.0.0:0"), "clear text"),
         (whole.replace("127.0.0.1:0\"", "0.0.0.0:0\"\ntls = { certificate = \"none.pem\", key = \"none.key\" }"), "none.pem"),
         (format!("{whole}\n[[oidc]]\nissuer = \"x\"\n"), "no listener accepts `oidc`"),
+        (
+            whole.replace("accept = [\"token\"]", "accept = [\"token\", \"oidc\"]")
+                + "\n[[oidc]]\nissuer = \"https://id.example\"\nkeys = { url = \"https://id.example/jwks\" }\nca = \"missing.pem\"\n\
+                   audiences = [\"elevon\"]\nprincipal_type = \"User\"\n",
+            "missing.pem",
+        ),
     ];
     for (text, says) in rows {
         fs::write(secure.config(), text).unwrap();
