@@ -432,7 +432,11 @@ fn certificates_show_callers_and_are_exchanged_without_a_restart() {
 fn provider() -> Option<PathBuf> {
     std::env::var_os("ELEVON_TEST_TOOLS")?;
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let made = Command::new(root.join("scripts/tools-test")).arg("tests/oidc/requirements.txt").current_dir(root).output().expect("the script runs");
+    let made = Command::new(root.join("scripts/tools-test"))
+        .arg("tests/oidc/requirements.txt")
+        .current_dir(root)
+        .output()
+        .expect("the script runs");
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     Some(PathBuf::from(String::from_utf8_lossy(&made.stdout).trim()).join("bin/python"))
 }

@@ -3,6 +3,7 @@
 mod checks;
 mod conditions;
 mod refused;
+mod routes;
 mod sample;
 mod story;
 mod whole;
