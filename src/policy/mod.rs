@@ -23,6 +23,7 @@ mod routes;
 mod schema;
 mod settings_file;
 mod slice;
+mod suggest;
 mod trial;
 mod value;
 mod watch;
@@ -37,6 +38,7 @@ pub use routes::{
     Routed, Routes, Target,
 };
 pub(crate) use settings_file::{At, Reader, Section};
+pub use suggest::{MAX_TRIED, Offer};
 pub use trial::{MAX_TESTS, TestOutcome};
 pub use watch::Watcher;
 

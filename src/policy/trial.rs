@@ -310,7 +310,7 @@ fn read_own(ask: &Section<'_>, definitions: &Definitions, principal: Uid, action
             only(&["role"]);
             Object::Role(read_role(ask, definitions)?)
         }
-        Action::CheckAccess | Action::ExplainAccess => {
+        Action::CheckAccess | Action::ExplainAccess | Action::VouchIdentity => {
             only(&["resource"]);
             Object::SubjectKind(needed("resource")?.id().to_owned())
         }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::pattern::{HostPattern, PathPattern, ResourcePattern};
 use super::target::read_method;
-use super::{Identity, MAX_ROUTES, OTHER, Route, Routes, kubernetes};
+use super::{Identity, MAX_ROUTES, OTHER, Route, Routes, certificates, kubernetes};
 use crate::domain::{Duration, Uid};
 use crate::policy::catalog::Catalog;
 use crate::policy::problem::{Problem, Problems, nearest};
@@ -23,7 +23,7 @@ pub(in crate::policy) fn read(at: Text<'_>, catalog: &Catalog, problems: &mut Pr
     let reader = Reader::new(at.file, at.text);
     let table = reader.parse();
     let root = reader.root(&table);
-    root.only(&["identity", "route", "kubernetes"], &[]);
+    root.only(&["identity", "route", "certificate", "kubernetes"], &[]);
     let identity = read_identity(&root).unwrap_or_default();
     let mut routes = Routes::default();
     let sections = root.sections("route");
@@ -43,6 +43,7 @@ pub(in crate::policy) fn read(at: Text<'_>, catalog: &Catalog, problems: &mut Pr
             reader.report(section.span_of("path"), message, Some(help.to_owned()));
         }
     }
+    routes.certificates = certificates::read(&root, catalog);
     if let Some(section) = root.section("kubernetes") {
         routes.clusters = kubernetes::read(&section, catalog);
     }

@@ -12,6 +12,7 @@
 //! that was put in at the wrong place opens what a later one closes; and falling back to a less specific path for want of a method, where
 //! leaving a method out would open it.
 
+mod certificates;
 mod file;
 mod kubernetes;
 mod pattern;
@@ -148,6 +149,7 @@ pub struct PassedOver<'a> {
 pub struct Routes {
     routes: Vec<Route>,
     index: Index,
+    certificates: certificates::Certificates,
     pub(super) clusters: std::collections::BTreeMap<String, Cluster>,
 }
 
@@ -202,6 +204,14 @@ impl Routes {
     #[must_use]
     pub fn cluster(&self, name: &str) -> Option<&Cluster> {
         self.clusters.get(name)
+    }
+
+    /// Whom a certificate shows, by the name that a gateway read off it: a SPIFFE ID, a DNS name, or its subject.
+    ///
+    /// # Errors
+    /// Nobody, or it is not clear whom; the text says why.
+    pub fn certificate(&self, name: &str) -> Result<Uid, String> {
+        self.certificates.principal(name)
     }
 
     /// Puts a route in; the one that it cannot be told apart from, and the method, where there is such a one.

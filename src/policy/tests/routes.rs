@@ -22,6 +22,14 @@ action = "sign"
 resource = 'Doc::"{doc}"'
 identity = "token"
 
+[[certificate]]
+name = "spiffe://prod.example/ns/{namespace}/sa/{account}"
+principal = 'User::"{namespace}/{account}"'
+
+[[certificate]]
+name = "web.example"
+principal = 'User::"web"'
+
 [kubernetes.main]
 cluster = 'Folder::"main"'
 namespace = 'Folder::"main/{namespace}"'
@@ -69,6 +77,29 @@ fn clusters_are_read_as_they_are_written() {
 }
 
 #[test]
+fn certificates_show_whom_the_bundle_says() {
+    let bundle = with(ROUTES, "").unwrap();
+    let shows = |name: &str| bundle.routes().certificate(name).map(|uid| uid.to_string()).ok();
+    assert_eq!(shows("spiffe://prod.example/ns/shop/sa/web").as_deref(), Some("User::\"shop/web\""));
+    assert_eq!(shows("web.example").as_deref(), Some("User::\"web\""));
+    let nobody = [
+        "spiffe://other.example/ns/shop/sa/web",
+        "spiffe://prod.example/ns/shop/sa",
+        "spiffe://prod.example/ns/shop/sa/web/",
+        "spiffe://prod.example/ns//sa/web",
+        "spiffe://prod.example/ns/shop/sa/web?x",
+        "spiffe://prod.example/ns/../sa/web",
+        "spiffe://PROD.example/ns/shop/sa/web",
+        "https://prod.example/ns/shop/sa/web",
+        "WEB.example",
+        "",
+    ];
+    for name in nobody {
+        assert_eq!(shows(name), None, "{name}");
+    }
+}
+
+#[test]
 fn what_is_wrong_with_routes_is_said_with_its_place() {
     let route = |more: &str| format!("[[route]]\nhost = \"x\"\npath = \"/a/{{b}}\"\nmethods = [\"GET\"]\n{more}");
     let good = "action = \"read\"\nresource = 'Doc::\"{b}\"'\n";
@@ -99,10 +130,10 @@ fn what_is_wrong_with_routes_is_said_with_its_place() {
         ("[[route]]\nhost = \"x\"\npath = \"/\"\nmethods = [\"get\"]\n".to_owned(), "routes.toml:4:12", "capital letters"),
         ("[[route]]\nhost = \"x\"\npath = \"/\"\nmethods = []\n".to_owned(), "routes.toml:4:11", "for no method"),
         ("[[routes]]\n".to_owned(), "routes.toml:1:3", "did you mean `route`?"),
-        (cluster("/{namespace}", ""), "routes.toml:21", "`{namespace}` in its id"),
-        (cluster("\"K8s\"", "\"K9\""), "routes.toml:22", "no action in the namespace `K9`"),
-        (cluster("users = \"User\"", "users = \"Human\""), "routes.toml:23", "no entity type `Human`"),
-        (cluster("kubernetes.main", "kubernetes.\"a/b\""), "routes.toml:19", "no name of a cluster"),
+        (cluster("/{namespace}", ""), "routes.toml:29", "`{namespace}` in its id"),
+        (cluster("\"K8s\"", "\"K9\""), "routes.toml:30", "no action in the namespace `K9`"),
+        (cluster("users = \"User\"", "users = \"Human\""), "routes.toml:31", "no entity type `Human`"),
+        (cluster("kubernetes.main", "kubernetes.\"a/b\""), "routes.toml:27", "no name of a cluster"),
     ];
     for (text, place, why) in rows {
         let said = with(&text, "").unwrap_err();
