@@ -41,6 +41,8 @@ pub(super) enum Hostile {
     Twice(String),
     /// A header is not text.
     NotText(String),
+    /// There are more headers than are looked at.
+    TooMany,
     /// What the gateway is to send is not there.
     Missing(&'static str),
 }
@@ -51,6 +53,7 @@ impl fmt::Display for Hostile {
             Self::Target(bad) => fmt::Display::fmt(bad, out),
             Self::Alias(name) => write!(out, "the header `{name}` could be taken for one that gateways set"),
             Self::Twice(name) => write!(out, "the header `{name}` stands there twice"),
+            Self::TooMany => out.write_str("there are too many headers"),
             Self::NotText(name) => write!(out, "the header `{name}` is not text"),
             Self::Missing(name) => write!(out, "the gateway sent no `{name}`; its configuration is to say what was asked for"),
         }
