@@ -182,7 +182,8 @@ pub(crate) fn call(port: u16, method: &str, metadata: &[String], message: &[u8])
         let stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
         let (sender, connection) = h2::client::handshake(stream).await.unwrap();
         tokio::spawn(connection);
-        let mut head = Request::builder().method("POST").uri(format!("http://localhost{method}")).header("content-type", "application/grpc");
+        let mut head =
+            Request::builder().method("POST").uri(format!("http://localhost{method}")).header("content-type", "application/grpc");
         for line in metadata {
             let (name, value) = line.split_once(": ").unwrap();
             head = head.header(name.to_ascii_lowercase(), value);

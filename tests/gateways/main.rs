@@ -9,9 +9,9 @@
     reason = "a test fails by panicking"
 )]
 
+mod calls;
 #[path = "../common/mod.rs"]
 mod common;
-mod calls;
 mod real;
 mod route;
 mod vectors;

@@ -95,7 +95,8 @@ impl Gateway {
             let Ok(text) = fs::read_to_string(entry.path()) else { continue };
             let text = text.replace("8181", &elevon.to_string()).replace("8080", &port.to_string()).replace("9000", &upstream.to_string());
             // where a package that is installed would have its folders
-            let own = "access_log off; client_body_temp_path b; proxy_temp_path p; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;";
+            let own =
+                "access_log off; client_body_temp_path b; proxy_temp_path p; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;";
             let text = text.replace("access_log off;", own);
             fs::write(folder.path().join(entry.file_name()), text).unwrap();
         }
@@ -103,9 +104,23 @@ impl Gateway {
         let (program, arguments) = match name {
             "nginx" => {
                 let global = format!("daemon off; master_process off; pid {};", at("pid"));
-                ("nginx", vec!["-p".to_owned(), at(""), "-c".to_owned(), at("nginx.conf"), "-e".to_owned(), at("errors"), "-g".to_owned(), global])
+                (
+                    "nginx",
+                    vec![
+                        "-p".to_owned(),
+                        at(""),
+                        "-c".to_owned(),
+                        at("nginx.conf"),
+                        "-e".to_owned(),
+                        at("errors"),
+                        "-g".to_owned(),
+                        global,
+                    ],
+                )
             }
-            "caddy" => ("caddy", ["run", "--adapter", "caddyfile", "--config"].map(str::to_owned).into_iter().chain([at("Caddyfile")]).collect()),
+            "caddy" => {
+                ("caddy", ["run", "--adapter", "caddyfile", "--config"].map(str::to_owned).into_iter().chain([at("Caddyfile")]).collect())
+            }
             "haproxy" => ("haproxy", vec!["-db".to_owned(), "-f".to_owned(), at("haproxy.cfg")]),
             "envoy-grpc" | "envoy-http" => {
                 let quiet = ["--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warn", "-c"].map(str::to_owned);
@@ -190,7 +205,13 @@ fn story(name: &str) {
     assert!(upstream.heads.lock().unwrap().iter().all(|head| !head.contains("forged") && !head.contains("root")));
     // somebody else is still somebody else, and what can be read in two ways is refused
     assert_eq!((gateway.asks(BOB, ORDERS).status, upstream.seen()), (403, 1));
-    for hostile in ["/databases/x/../orders", "/databases//orders", "/databases/%2e%2e/databases/orders", "/databases/orders%00", "/databases%2forders"] {
+    for hostile in [
+        "/databases/x/../orders",
+        "/databases//orders",
+        "/databases/%2e%2e/databases/orders",
+        "/databases/orders%00",
+        "/databases%2forders",
+    ] {
         let told = gateway.asks(ALICE, hostile);
         assert!((400..500).contains(&told.status), "{hostile}: {told:?}");
         assert_eq!(upstream.seen(), 1, "{hostile}");

@@ -111,7 +111,11 @@ fn through(server: &Server, dialect: &str, request: &Vector) -> Told {
     let (port, path) = (server.port(), bytes(&request.path));
     let mut headers = request.headers.clone();
     let original = |prefix: &str, uri: &str| {
-        vec![format!("{prefix}-Method: {}", request.method), format!("{prefix}-Host: {}", request.host), format!("{prefix}-{uri}: {}", request.path)]
+        vec![
+            format!("{prefix}-Method: {}", request.method),
+            format!("{prefix}-Host: {}", request.host),
+            format!("{prefix}-{uri}: {}", request.path),
+        ]
     };
     if dialect == "envoy-grpc" {
         return checked(port, &request.gateway, &check_request(&request.method, &request.host, &path, &headers, &request.certificate));
@@ -217,7 +221,12 @@ fn clusters_are_answered_in_the_version_that_they_ask_in() {
         let Some(answer) = &review.answer else { continue };
         let body: serde_json::Value = serde_json::from_str(&told.body).unwrap();
         let sent: serde_json::Value = serde_json::from_str(&review.body).unwrap();
-        assert_eq!((&body["apiVersion"], &body["kind"], &body["spec"]), (&sent["apiVersion"], &sent["kind"], &sent["spec"]), "{}", review.name);
+        assert_eq!(
+            (&body["apiVersion"], &body["kind"], &body["spec"]),
+            (&sent["apiVersion"], &sent["kind"], &sent["spec"]),
+            "{}",
+            review.name
+        );
         assert_eq!(body["status"], serde_json::to_value(answer).unwrap(), "{}", review.name);
     }
 }
@@ -235,6 +244,7 @@ fn health_is_told_as_grpc_tells_it() {
     // a message that cannot be read is an error, and no decision
     assert_eq!(checked(server.port(), &[], b"\x0a\x05a").headers, ["grpc-status: 3"]);
     // and over HTTP/1.1 there is no gRPC
-    let told = plain(server.port(), "POST", b"/envoy.service.auth.v3.Authorization/Check", &["Content-Type: application/grpc".to_owned()], "");
+    let told =
+        plain(server.port(), "POST", b"/envoy.service.auth.v3.Authorization/Check", &["Content-Type: application/grpc".to_owned()], "");
     assert_eq!(told.status, 415, "{told:?}");
 }

@@ -221,7 +221,7 @@ mod tests {
         let values = |allowed: &Allowed| allowed.identity().map(|(_, value)| value);
         assert_eq!(values(&allowed(Vec::new())), ["User::\"zo%C3%AB\"", "-", "-", "-"]);
         let two = allowed(vec![held("a, b%", Some(Timestamp::from_millis(0))), held("-", None)]);
-        assert_eq!(values(&two)[1..], ["a%2C%20b%25, %2D", "act_5, act_1", "1970-01-01T00:00:00Z, -"]);
+        assert_eq!(values(&two)[1..], ["a%2C%20b%25, %2D", "act_5, act_1", "1970-01-01T00:00:00.000Z, -"]);
         assert_eq!(two.identity_headers().len(), 4);
     }
 }

@@ -71,12 +71,11 @@ impl Server {
         let shown = if door.shows_a_caller() { Shown::Connection } else { Shown::Header };
         let caller = self.authenticate_by(door, gateway, shown).await.map_err(of_credential)?;
         let principal = self.known_spelling(named)?;
-        match self.permits(&caller, Action::VouchIdentity, Object::Subject(principal.clone()))? {
-            true => Ok(principal),
-            false => {
-                let detail = format!("{} may not vouch for {principal}", caller.principal);
+        match self.demand(&caller, Action::VouchIdentity, Object::Subject(principal.clone())) {
+            Ok(()) => Ok(principal),
+            Err(problem) if problem.status().is_server_error() => Err(Unknown::Fault),
+            Err(problem) => {
                 tracing::warn!(gateway = %caller.principal, %principal, "a gateway named somebody whom it may not vouch for");
-                let problem = Problem::new(http::StatusCode::FORBIDDEN, "not_permitted", "the caller may not do this", detail);
                 Err(Unknown::Denied(Why::MayNotVouch(problem)))
             }
         }
