@@ -4,7 +4,8 @@
 //! and then, and come back whenever they are cut off; beside them, others open HTTP/2 requests and give them up at once, connection after
 //! connection. The good client asks over one connection that it had before, and opens a new one now and then.
 //!
-//! Everything shares this machine's processors, the attackers too: what they take is a part of what is measured. Run it with `make bench-edge`.
+//! Attackers have machines of their own. Here they share this one's processors, so they are a process of the lowest priority: what they take from
+//! the server by what they send is measured, and what they take by being here as little as can be. Run it with `make bench-edge`.
 
 #![allow(
     clippy::unwrap_used,
@@ -22,6 +23,7 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
@@ -52,6 +54,9 @@ const ASK_EVERY: Duration = Duration::from_millis(1);
 /// How often it opens another connection.
 const CONNECT_EVERY: u32 = 100;
 
+/// An attack: its name, slow connections, clients that give requests up.
+const ATTACKS: [(&str, usize, usize); 3] = [("slow", SLOW, 0), ("flood", 0, FLOODS), ("both", SLOW, FLOODS)];
+
 /// What the attackers did.
 #[derive(Default)]
 struct Done {
@@ -65,6 +70,12 @@ fn main() {
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [_, word, address, slow, floods] = &arguments[..]
+        && word == "--attack"
+    {
+        return attack(address.parse().unwrap(), slow.parse().unwrap(), floods.parse().unwrap());
+    }
     let home = Home::below(Path::new(env!("CARGO_TARGET_TMPDIR")));
     let server = home.serve();
     let (address, pid) = (SocketAddr::from((Ipv4Addr::LOCALHOST, server.port())), server.pid());
@@ -76,28 +87,28 @@ fn main() {
     );
     phase("warm-up", &mut good, address, pid);
     let before = phase("before", &mut good, address, pid);
-    let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(Done::default()));
-    let attack = thread::spawn({
-        let (stop, done) = (Arc::clone(&stop), Arc::clone(&done));
-        move || attack(address, &stop, &done)
-    });
-    // Until all of them are there.
-    while done.connections.load(Relaxed) < SLOW as u64 {
-        thread::sleep(Duration::from_millis(10));
+    let mut ratios = Vec::new();
+    for (name, slow, floods) in ATTACKS {
+        let mut attackers = begin(address, slow, floods);
+        let during = phase(name, &mut good, address, pid);
+        drop(attackers.stdin.take());
+        print!("{}", std::io::read_to_string(attackers.stdout.take().unwrap()).unwrap());
+        attackers.wait().unwrap();
+        thread::sleep(Duration::from_secs(1));
+        let after = phase("after", &mut good, address, pid);
+        ratios.push(format!("{name} {:.2}", during as f64 / (before.max(1) + after.max(1)) as f64 * 2.0));
     }
-    let during = phase("during", &mut good, address, pid);
-    let again = phase("during", &mut good, address, pid);
-    stop.store(true, Relaxed);
-    attack.join().unwrap();
-    thread::sleep(Duration::from_secs(1));
-    phase("after", &mut good, address, pid);
-    println!(
-        "slow connections opened {}, of them ended by the server {}; requests given up {}",
-        done.connections.load(Relaxed),
-        done.cut.load(Relaxed),
-        done.resets.load(Relaxed)
-    );
-    println!("p99 during / before: {:.2}, {:.2}", during as f64 / before as f64, again as f64 / before as f64);
+    println!("p99 during an attack / without one: {}", ratios.join(", "));
+}
+
+/// Starts attackers, and waits until all of their connections are there. They stop when their standard input is closed.
+fn begin(address: SocketAddr, slow: usize, floods: usize) -> Child {
+    let mut command = Command::new("nice");
+    command.args(["-n", "19"]).arg(std::env::current_exe().unwrap()).arg("--attack").arg(address.to_string());
+    let mut child = command.args([slow.to_string(), floods.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut there = [0];
+    child.stdout.as_mut().unwrap().read_exact(&mut there).unwrap();
+    child
 }
 
 /// Asks for a while; the time under which 99 of 100 checks over the standing connection are.
@@ -172,18 +183,37 @@ fn resident(pid: u32) -> u64 {
     kib.unwrap_or_default() / 1024
 }
 
-fn attack(address: SocketAddr, stop: &Arc<AtomicBool>, done: &Arc<Done>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let mut all = tokio::task::JoinSet::new();
-        for number in 0..SLOW {
-            all.spawn(slow(number, address, Arc::clone(stop), Arc::clone(done)));
+fn attack(address: SocketAddr, slow_ones: usize, floods: usize) {
+    let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(Done::default()));
+    let attackers = thread::spawn({
+        let (stop, done) = (Arc::clone(&stop), Arc::clone(&done));
+        move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let mut all = tokio::task::JoinSet::new();
+                for number in 0..slow_ones {
+                    all.spawn(slow(number, address, Arc::clone(&stop), Arc::clone(&done)));
+                }
+                for _ in 0..floods {
+                    all.spawn(flood(address, Arc::clone(&stop), Arc::clone(&done)));
+                }
+                all.join_all().await;
+            });
         }
-        for _ in 0..FLOODS {
-            all.spawn(flood(address, Arc::clone(stop), Arc::clone(done)));
-        }
-        all.join_all().await;
     });
+    while done.connections.load(Relaxed) < slow_ones as u64 {
+        thread::sleep(Duration::from_millis(10));
+    }
+    println!();
+    let _ = std::io::stdin().read_to_end(&mut Vec::new());
+    stop.store(true, Relaxed);
+    attackers.join().unwrap();
+    println!(
+        "            slow connections opened {}, of them ended by the server {}; requests given up {}",
+        done.connections.load(Relaxed),
+        done.cut.load(Relaxed),
+        done.resets.load(Relaxed)
+    );
 }
 
 async fn slow(number: usize, address: SocketAddr, stop: Arc<AtomicBool>, done: Arc<Done>) {

@@ -56,7 +56,7 @@ fn the_command_line_says_what_is_wrong_with_it() {
         (&["check", "alice", "write", "Database::\"orders\""], &["`alice`"]),
         (&["check", "User::\"alice\"", "write", "Database::\"orders\"", "--context", "{"], &["JSON object"]),
         (&["audit", "list", "--from", "yesterday"], &["RFC 3339"]),
-        (&["status", "--url", "https://127.0.0.1:1"], &["http://"]),
+        (&["status", "--url", "ftp://127.0.0.1:1"], &["http://", "https://", "unix:"]),
         (&["status", "--url", "http://127.0.0.1:1"], &["no Elevon answers", "ELEVON_URL"]),
         (&["serve", "--policies", "policies"], &["--data"]),
     ];

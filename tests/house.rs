@@ -59,7 +59,7 @@ const CRATES: [(&str, &[&str]); 16] = [
     ("tokio_rustls", &["http"]),
     ("ureq", &["running", "command line"]),
     ("x509_cert", &["identity"]),
-    ("aws_lc_rs", &["identity"]),
+    ("aws_lc_rs", &["identity", "running"]),
     ("clap", &["command line"]),
     ("comfy_table", &["command line"]),
 ];

@@ -30,7 +30,7 @@ pub enum BadRoots {
 /// How to call by TLS: trusting the authorities in a file (PEM) and no others, or else those that this machine trusts.
 ///
 /// # Errors
-/// There are none.
+/// The file cannot be used, or this machine trusts nobody.
 pub fn tls_config(authorities: Option<&Path>) -> Result<TlsConfig, BadRoots> {
     let certificates = match authorities {
         Some(path) => from_file(path)?,

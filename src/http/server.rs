@@ -134,18 +134,22 @@ async fn placed(server: &Arc<Server>, router: Router, door: &Arc<Door>, plane: O
     if !door.gate.planes.serve(kind) {
         return problem::no_such_endpoint(request.uri().path()).into_response();
     }
-    if let Err(problem) = smuggling::check(request.headers(), door.pulse.is_ambiguous()) {
-        return failed(problem, evaluating);
-    }
     let hook = Hook::of(request.uri().path());
+    let refused = |problem: Problem| match hook {
+        Some(hook) => hook.refused(problem).into_response(),
+        None => failed(problem, evaluating),
+    };
+    if let Err(problem) = smuggling::check(request.headers(), door.pulse.is_ambiguous()) {
+        return refused(problem);
+    }
     if !hook.is_some_and(Hook::brings_the_clients_host)
         && let Err(problem) = door.check_host(request.headers(), request.uri())
     {
-        return failed(problem, evaluating);
+        return refused(problem);
     }
     let Some(_place) = door.gate.places.take(kind) else {
         server.metrics.shed(kind.as_str());
-        return failed(problem::busy("too many requests are answered at once"), evaluating);
+        return refused(problem::busy("too many requests are answered at once"));
     };
     let _counted = server.metrics.in_flight(kind);
     match hook {

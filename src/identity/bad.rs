@@ -84,7 +84,8 @@ pub enum BadCredential {
 }
 
 impl BadCredential {
-    /// What the log says: all that is known, and no secret.
+    /// What the log says: all that is known, and no secret; so nothing that came in place of a credential, for it may be one that was
+    /// sent in the wrong form.
     #[must_use]
     pub fn for_log(&self) -> String {
         match self {
@@ -92,13 +93,13 @@ impl BadCredential {
             Self::Jwt(why) => why.to_string(),
             Self::Certificate(why) => why.to_string(),
             Self::Peer(why) => why.to_string(),
+            Self::Malformed { .. } => "a `Dev` credential is malformed".to_owned(),
             Self::Repeated { .. }
             | Self::Several { .. }
             | Self::TooLong { .. }
             | Self::NotText
             | Self::Scheme { .. }
             | Self::NotTaken { .. }
-            | Self::Malformed { .. }
             | Self::Bearer { .. }
             | Self::FromTheFuture { .. } => self.to_string(),
         }

@@ -325,7 +325,7 @@ mod tests {
 
     #[test]
     fn entries_are_read_from_the_configuration() {
-        let written = format!("id = \"ci\"\nsha256 = \"{}\"\nprincipal = {{ type = \"Service\", id = \"ci\" }}\n", token_sha256(&text(1)));
+        let written = format!("id = \"ci\"\nsha256 = \"{}\"\nprincipal = 'Service::\"ci\"'\n", token_sha256(&text(1)));
         let read: TokenEntry = toml::from_str(&written).unwrap();
         assert_eq!(read, entry("ci", 1));
         let bad = toml::from_str::<TokenEntry>(&format!("{written}expire = \"{NOW}\"\n")).unwrap_err().to_string();

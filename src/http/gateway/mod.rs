@@ -27,10 +27,11 @@ mod who;
 
 use axum::body::Body;
 use axum::response::IntoResponse as _;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 
 use super::Server;
 use super::conn::Door;
+use super::problem::Problem;
 
 /// What the paths of gateways begin with.
 const PREFIX: &str = "/gateway/";
@@ -84,6 +85,16 @@ impl Hook {
             Self::EnvoyGrpc => grpc::CHECK,
             Self::GrpcHealth => grpc::HEALTH,
             Self::GrpcOther => "/{service}/{method}",
+        }
+    }
+
+    /// What is refused before the dialect has read anything, as this gateway takes it.
+    pub(super) fn refused(self, problem: Problem) -> Problem {
+        match self {
+            Self::Original if problem.status().is_client_error() => problem.as_status(StatusCode::FORBIDDEN),
+            Self::Original | Self::Envoy | Self::Forwarded | Self::Kubernetes | Self::EnvoyGrpc | Self::GrpcHealth | Self::GrpcOther => {
+                problem
+            }
         }
     }
 

@@ -223,9 +223,9 @@ fn refuses(operation: &Operation, rule: &Rule) -> bool {
         At::Everywhere => true,
         At::Nowhere | At::Own => false,
         At::Credential => operation.credential,
-        At::Query => operation.reads_query || operation.credential || operation.body.is_some(),
         At::Body => operation.body.is_some(),
         At::Members => operation.body.is_some_and(|(schema, _)| schema != "Evaluation"),
+        At::Counted => operation.credential && !operation.plain && !operation.method.is_safe(),
         At::Command => operation.command,
     };
     named || by_place
@@ -243,7 +243,7 @@ fn refusal(operation: &Operation, rules: &[&'static Rule]) -> Value {
     if rules.iter().any(|rule| rule.status == 401) {
         put(&mut headers, "WWW-Authenticate", json!({ "$ref": "#/components/headers/Authenticate" }));
     }
-    if rules.iter().any(|rule| rule.status == 503) {
+    if rules.iter().any(|rule| matches!(rule.status, 429 | 503)) {
         put(&mut headers, "Retry-After", json!({ "$ref": "#/components/headers/RetryAfter" }));
     }
     let content = if operation.plain {

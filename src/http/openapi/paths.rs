@@ -38,8 +38,6 @@ pub(super) struct Operation {
     pub(super) summary: &'static str,
     /// Whether it needs a credential.
     pub(super) credential: bool,
-    /// Whether it reads a query.
-    pub(super) reads_query: bool,
     pub(super) query: Vec<Value>,
     /// The schema of its body, and whether there has to be one.
     pub(super) body: Option<(&'static str, bool)>,
@@ -59,7 +57,6 @@ fn operation(method: Method, path: &'static str, id: &'static str, tag: &'static
         tag,
         summary,
         credential: true,
-        reads_query: true,
         query: Vec::new(),
         body: None,
         command: false,
@@ -72,7 +69,6 @@ fn operation(method: Method, path: &'static str, id: &'static str, tag: &'static
 impl Operation {
     fn open(mut self) -> Self {
         self.credential = false;
-        self.reads_query = false;
         self
     }
 
@@ -257,7 +253,6 @@ fn data() -> Vec<Operation> {
             .answer(200, "The decision. A deny is an answer, and no error.", reference("Decision"))
             .refused(&["not_permitted"]);
     evaluation.plain = true;
-    evaluation.reads_query = false;
     let mut metadata = get("/.well-known/authzen-configuration", "metadata", "Checks", "What is served of AuthZEN").open().answer(
         200,
         "What is served.",
@@ -471,7 +466,7 @@ fn running() -> Vec<Operation> {
         post("/v1/policies/validate", "validatePolicies", "Policies", "Try a bundle; nothing is kept")
             .body("BundleFiles")
             .answer(200, "Whether it could go live, and what is wrong with it.", reference("Tried"))
-            .refused(&["not_permitted", "busy"]),
+            .refused(&["not_permitted"]),
         get("/v1/audit/events", "auditEvents", "Audit", "The journal, oldest first")
             .query(page().into_iter().chain(principal()).chain([role()]).chain(audit).chain(from_to()))
             .answer(200, "A page of records.", page_of("AuditItem"))
@@ -486,7 +481,7 @@ fn running() -> Vec<Operation> {
                 "Events `record`, each with its sequence as `id`; it goes on until the client or the server closes it.",
                 "text/event-stream",
             )
-            .refused(&["unknown_principal", "principal_disabled", "busy"]),
+            .refused(&["unknown_principal", "principal_disabled"]),
         get("/healthz", "health", "Health", "Does the process answer?").open().answer(200, "It does.", reference("Health")),
         get("/readyz", "readiness", "Health", "Can it do its work?")
             .open()
@@ -504,12 +499,11 @@ fn running() -> Vec<Operation> {
     ];
     #[cfg(feature = "test-clock")]
     {
-        let mut clock = post("/dev/clock", "moveClock", "Health", "Move the clock of a server that tests started so; else 404")
+        let clock = post("/dev/clock", "moveClock", "Health", "Move the clock of a server that tests started so; else 404")
             .open()
             .body("Clock")
             .answer(200, "The time by now.", reference("ClockShown"))
             .refused(&["no_such_endpoint"]);
-        clock.reads_query = true;
         all.push(clock);
     }
     all.shrink_to_fit();

@@ -17,12 +17,12 @@ pub(super) enum At {
     Nowhere,
     /// Where a credential is needed.
     Credential,
-    /// Where a query is read.
-    Query,
     /// Where a body is read.
     Body,
     /// Where the body's members are read strictly.
     Members,
+    /// Where commands are counted: at every method that is not safe (RFC 9110, section 9.2.1), but for checks.
+    Counted,
     /// At every command.
     Command,
     /// At the endpoints that name it.
@@ -60,7 +60,14 @@ const LATER: &str = "try again in a moment";
 /// The rules, by status and word.
 pub(super) const RULES: &[Rule] = &[
     rule(
-        ("bad_parameter", 400, At::Query),
+        ("ambiguous_request", 400, At::Everywhere),
+        "the request can be read in two ways",
+        "a header of which there may be one stands there twice, or the head says the body's length twice",
+        "send each of them once; look for a proxy in between that adds one",
+        &[],
+    ),
+    rule(
+        ("bad_parameter", 400, At::Everywhere),
         "a parameter is not as it should be",
         "a query, path or header parameter is missing, unknown, repeated or does not read as it should",
         "mend the parameter that is named",
@@ -481,8 +488,15 @@ pub(super) const RULES: &[Rule] = &[
         "give a later `end`",
         &["end", "after"],
     ),
+    rule(
+        ("rate_limited", 429, At::Counted),
+        "too many commands",
+        "this caller gave more commands than a caller may in that time; nothing was done",
+        "come back after the seconds in `Retry-After`",
+        &[],
+    ),
     rule(("internal", 500, At::Everywhere), "an internal error", "Elevon failed inside", "look into its log, under the request's id", &[]),
-    rule(("busy", 503, At::Command), "too much at once", "too much waits already", LATER, &[]),
+    rule(("busy", 503, At::Everywhere), "too much at once", "too much is answered or waits already", LATER, &[]),
     rule(
         ("journal_failed", 503, At::Command),
         "the journal takes no commands",
