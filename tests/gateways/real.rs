@@ -268,7 +268,7 @@ fn kept(stale: &str) -> Option<(Home, Server, Upstream, Gateway)> {
     let routes = home.policies().join("routes.toml");
     let text = fs::read_to_string(&routes).unwrap().replace("max_stale = \"PT10S\"", &format!("max_stale = \"{stale}\""));
     fs::write(routes, text).unwrap();
-    let (server, upstream) = (home.serve(), Upstream::start());
+    let (server, upstream) = (home.serve_in_real_time(), Upstream::start());
     let gateway = Gateway::start(&tools, "nginx", server.port(), upstream.port);
     eligible(&server, ALICE, "db-admin");
     Some((home, server, upstream, gateway))

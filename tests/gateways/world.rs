@@ -40,8 +40,9 @@ pub(crate) fn asks(server: &Server, who: &str, role: &str) -> Value {
 /// Activates `db-admin` on prod, with bob's approval; the activation.
 pub(crate) fn activates(server: &Server, who: &str) -> Value {
     let asked = asks(server, who, "db-admin");
-    let path = format!("/v1/activations/{}/approve", asked["id"].as_str().unwrap());
-    server.post(BOB, &path, json!({"request_hash": asked["request_hash"], "justification": "test"}), 200)
+    let path = format!("/v1/activations/{}", asked["id"].as_str().unwrap());
+    server.post(BOB, &format!("{path}/approve"), json!({"request_hash": asked["request_hash"], "justification": "test"}), 200);
+    server.get(who, &path)
 }
 
 pub(crate) fn revokes(server: &Server, activation: &Value) {
