@@ -70,3 +70,33 @@ fn with_page(status: StatusCode, page: page::Page) -> Response<Body> {
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(page.kind));
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Revision, Uid};
+    use crate::http::gateway::answer::{Allowed, Denied, Of, Why};
+    use crate::policy::{NoRoute, Reason};
+
+    #[test]
+    fn each_answer_is_told_as_the_gateway_takes_it() {
+        let of = Of { seq: 1, revision: Revision::new("r").unwrap() };
+        let allowed = Allowed { principal: Uid::new("User", "a").unwrap(), held: Vec::new(), keep: Some(7), of };
+        let no_route = NoRoute::Host { host: "x".to_owned() };
+        let rows = [
+            (Answer::Allowed(Box::new(allowed)), 200, 200),
+            (Denied::because(Why::Hostile(Hostile::Missing("x"))), 400, 403),
+            (Denied::because(Why::NoRoute(no_route)), 403, 403),
+            (Denied::because(Why::Credential(crate::http::problem::no_credential("Bearer"))), 401, 401),
+            (Denied::because(Why::Policy(Reason::NoPermit)), 403, 403),
+            // what went wrong inside is an error for each of them, and for none an allow
+            (Answer::Fault, 500, 500),
+        ];
+        for (answer, whole, bare) in rows {
+            let statuses = [Manner::Whole, Manner::Bare].map(|manner| told(&answer, &HeaderMap::new(), manner).status().as_u16());
+            assert_eq!(statuses, [whole, bare], "{answer:?}");
+            let response = told(&answer, &HeaderMap::new(), Manner::Bare);
+            assert_eq!(response.headers().contains_key(CACHE_CONTROL), whole == 200, "only an allow may be kept");
+        }
+    }
+}
