@@ -5,6 +5,8 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
     clippy::wildcard_enum_match_arm,
     reason = "a test fails by panicking"
 )]

@@ -21,9 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The folder with the programs; none where the tests run without what `make test` fetches.
 fn tools() -> Option<PathBuf> {
-    if std::env::var_os("ELEVON_TEST_TOOLS").is_none() {
-        return None;
-    }
+    std::env::var_os("ELEVON_TEST_TOOLS")?;
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/tools-gateways");
     let made = Command::new(script).stderr(Stdio::inherit()).output().unwrap();
     assert!(made.status.success(), "the gateways could not be fetched");
@@ -217,15 +215,22 @@ fn story(name: &str) {
         assert_eq!(upstream.seen(), 1, "{hostile}");
     }
 
+    // a header in disguise is refused, or does not come through
+    let disguised = ["Host: db.example", "Authorization: Dev User::\"alice\"", "X_Elevon_Role: disguised", "X.Elevon.Role: disguised"];
+    let told = plain(gateway.port, "GET", ORDERS.as_bytes(), &disguised.map(str::to_owned), "");
+    let seen = upstream.seen();
+    assert_eq!(seen - 1, usize::from(told.status == 200), "{told:?}");
+    assert!(upstream.heads.lock().unwrap().iter().all(|head| !head.contains("disguised")), "{told:?}");
+
     revokes(&server, &activation);
-    assert_eq!((gateway.asks(ALICE, ORDERS).status, upstream.seen()), (403, 1));
+    assert_eq!((gateway.asks(ALICE, ORDERS).status, upstream.seen()), (403, seen));
 
     activates(&server, ALICE);
-    assert_eq!((gateway.asks(ALICE, ORDERS).status, upstream.seen()), (200, 2));
+    assert_eq!((gateway.asks(ALICE, ORDERS).status, upstream.seen()), (200, seen + 1));
     server.kill();
     let told = gateway.asks(ALICE, ORDERS);
     assert!(told.status >= 500 || told.status == 403, "{told:?}");
-    assert_eq!(upstream.seen(), 2);
+    assert_eq!(upstream.seen(), seen + 1);
 }
 
 #[test]

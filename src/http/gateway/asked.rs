@@ -182,7 +182,9 @@ mod tests {
     use super::*;
     use http::HeaderValue;
 
-    fn headers(rows: &[(&str, &[u8])]) -> HeaderMap {
+    type Rows<'a> = &'a [(&'a str, &'a [u8])];
+
+    fn headers(rows: Rows<'_>) -> HeaderMap {
         let mut map = HeaderMap::new();
         for (name, value) in rows {
             map.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_bytes(value).unwrap());
@@ -192,7 +194,7 @@ mod tests {
 
     #[test]
     fn headers_in_disguise_or_twice_are_refused() {
-        let good: [&[(&str, &[u8])]; 4] = [
+        let good: [Rows<'_>; 4] = [
             &[("x-forwarded-for", b"10.0.0.1, 10.0.0.2"), ("x-elevon-role", b"forged")],
             &[("my_header", b"1"), ("my.header", b"2"), ("accept", b"a"), ("accept", b"b")],
             &[("x-forwarded-uri", b"/a,b")],
@@ -203,7 +205,7 @@ mod tests {
         }
         let alias = |name: &str| Hostile::Alias(name.to_owned());
         let twice = |name: &str| Hostile::Twice(name.to_owned());
-        let bad: [(&[(&str, &[u8])], Hostile); 11] = [
+        let bad: [(Rows<'_>, Hostile); 11] = [
             (&[("x_forwarded_host", b"x")], alias("x_forwarded_host")),
             (&[("x-forwarded_uri", b"x")], alias("x-forwarded_uri")),
             (&[("x.authenticated.user", b"x")], alias("x.authenticated.user")),

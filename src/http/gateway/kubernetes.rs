@@ -91,10 +91,10 @@ where
             [] => "permitted without a role".to_owned(),
             held => held.iter().map(|held| format!("{} ({})", held.role, held.id)).collect::<Vec<_>>().join(", "),
         }),
-        Answer::Denied(denied) => match denied.why {
-            Why::Policy(Reason::Forbidden | Reason::PolicyError) => Verdict::Never(denied.reason().to_owned()),
-            _ => Verdict::No(denied.reason().to_owned()),
-        },
+        Answer::Denied(denied) if matches!(denied.why, Why::Policy(Reason::Forbidden | Reason::PolicyError)) => {
+            Verdict::Never(denied.reason().to_owned())
+        }
+        Answer::Denied(denied) => Verdict::No(denied.reason().to_owned()),
         Answer::Fault => return Err(problem::internal()),
     };
     Ok(told(review, cluster, &verdict))

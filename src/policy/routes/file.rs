@@ -35,7 +35,9 @@ pub(in crate::policy) fn read(at: Text<'_>, catalog: &Catalog, problems: &mut Pr
     for section in &sections {
         let Some(route) = read_route(section, identity, catalog) else { continue };
         let shown = format!("{}{}", route.host, route.path);
-        if let Err((before, method)) = routes.push(route) {
+        if let Err((before, method)) = routes.push(route)
+            && let Some(before) = routes.all().get(before)
+        {
             let other = format!("{FILE}:{} (`{}{}`)", before.line, before.host, before.path);
             let method = if method == OTHER { "every other method".to_owned() } else { method };
             let message = format!("this route (`{shown}`) and the one at {other} are both for {method}, and nothing tells them apart");

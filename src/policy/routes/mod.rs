@@ -214,16 +214,15 @@ impl Routes {
         self.certificates.principal(name)
     }
 
-    /// Puts a route in; the one that it cannot be told apart from, and the method, where there is such a one.
-    fn push(&mut self, route: Route) -> Result<(), (Route, String)> {
+    /// Puts a route in; the number of the one that it cannot be told apart from, and the method, where there is such a one.
+    fn push(&mut self, route: Route) -> Result<(), (usize, String)> {
         let at = self.routes.len();
-        for method in &route.methods {
-            if let Err(before) = self.index.insert(&route.host, route.path.segments(), method, at) {
-                let before = self.routes.get(before).cloned().unwrap_or_else(|| route.clone());
-                return Err((before, method.clone()));
-            }
-        }
+        let inserted = route.methods.iter().map(|method| {
+            let before = self.index.insert(&route.host, route.path.segments(), method, at);
+            before.map_err(|before| (before, method.clone()))
+        });
+        let outcome = inserted.fold(Ok(()), Result::and);
         self.routes.push(route);
-        Ok(())
+        outcome
     }
 }

@@ -22,7 +22,7 @@ fn route(host: &str, path: &str, methods: &[&str]) -> Route {
 fn routes(rows: &[(&str, &str, &[&str])]) -> Routes {
     let mut routes = Routes::default();
     for (host, path, methods) in rows {
-        routes.push(route(host, path, methods)).unwrap_or_else(|(before, method)| panic!("{host}{path}: {method} as {}", before.action));
+        routes.push(route(host, path, methods)).unwrap_or_else(|(before, method)| panic!("{host}{path}: {method} as route {before}"));
     }
     routes
 }
