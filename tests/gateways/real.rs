@@ -20,7 +20,7 @@ use crate::world::{ALICE, BOB, PROD, activates, eligible, examples, home, revoke
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The folder with the programs; none where the tests run without what `make test` fetches.
-fn tools() -> Option<PathBuf> {
+pub(crate) fn tools() -> Option<PathBuf> {
     std::env::var_os("ELEVON_TEST_TOOLS")?;
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/tools-gateways");
     let made = Command::new(script).stderr(Stdio::inherit()).output().unwrap();
@@ -33,13 +33,13 @@ fn free_port() -> u16 {
 }
 
 /// What stands behind a gateway: it notes the head of each request, and answers 200.
-struct Upstream {
-    port: u16,
+pub(crate) struct Upstream {
+    pub(crate) port: u16,
     heads: Arc<Mutex<Vec<String>>>,
 }
 
 impl Upstream {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let heads: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -64,12 +64,12 @@ impl Upstream {
         Self { port, heads }
     }
 
-    fn seen(&self) -> usize {
+    pub(crate) fn seen(&self) -> usize {
         self.heads.lock().unwrap().len()
     }
 
     /// The values of a header in the last request.
-    fn last(&self, name: &str) -> Vec<String> {
+    pub(crate) fn last(&self, name: &str) -> Vec<String> {
         let heads = self.heads.lock().unwrap();
         let lines = heads.last().unwrap().lines().filter_map(|line| line.split_once(':'));
         lines.filter(|(found, _)| found.replace('_', "-") == name).map(|(_, value)| value.trim().to_owned()).collect()
@@ -77,16 +77,20 @@ impl Upstream {
 }
 
 /// A gateway that runs, ended when this is dropped.
-struct Gateway {
+pub(crate) struct Gateway {
     child: Child,
-    port: u16,
+    pub(crate) port: u16,
     folder: tempfile::TempDir,
 }
 
 impl Gateway {
     /// Starts a program with its example's configuration, at other ports.
-    fn start(tools: &Path, name: &str, elevon: u16, upstream: u16) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+    pub(crate) fn start(tools: &Path, name: &str, elevon: u16, upstream: u16) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), tools, name, elevon, upstream)
+    }
+
+    /// The same, in a folder that has more in it.
+    pub(crate) fn start_in(folder: tempfile::TempDir, tools: &Path, name: &str, elevon: u16, upstream: u16) -> Self {
         let port = free_port();
         for entry in fs::read_dir(examples().join(name)).unwrap() {
             let entry = entry.unwrap();
@@ -120,7 +124,7 @@ impl Gateway {
                 ("caddy", ["run", "--adapter", "caddyfile", "--config"].map(str::to_owned).into_iter().chain([at("Caddyfile")]).collect())
             }
             "haproxy" => ("haproxy", vec!["-db".to_owned(), "-f".to_owned(), at("haproxy.cfg")]),
-            "envoy-grpc" | "envoy-http" => {
+            "envoy-grpc" | "envoy-http" | "envoy-mtls" => {
                 let quiet = ["--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warn", "-c"].map(str::to_owned);
                 ("envoy", quiet.into_iter().chain([at("envoy.yaml")]).collect())
             }
