@@ -15,7 +15,7 @@ BUILD := $(or $(CARGO_TARGET_DIR),target)
 SECONDS ?= 600
 FUZZ_DIR ?= $(HOME)/.cache/elevon-fuzz
 
-.PHONY: help tools run test test-long bench bench-edge fmt lint deny fuzz dist
+.PHONY: help tools run test test-long corpus bench bench-edge fmt lint deny fuzz dist
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -41,11 +41,17 @@ test: tools ## Every test that a change has to pass
 		$(CARGO) test --release --locked $(FEATURES) --lib --bins --tests; \
 	fi
 
-test-long: tools ## The same tests, with more random cases and more swaps
-	ELEVON_LONG=1 ELEVON_HISTORIES=50000 PROPTEST_CASES=20000 $(CARGO) test --release --locked $(FEATURES)
+test-long: tools ## The same tests, with more random cases (a million questions of policies laid out) and more swaps
+	ELEVON_LONG=1 ELEVON_HISTORIES=50000 ELEVON_SLICES=20000 PROPTEST_CASES=20000 $(CARGO) test --release --locked $(FEATURES)
+
+corpus: tools ## Cedar's recorded answers, those of the archive CEDAR_CORPUS=FILE, against the evaluator; ends with a line `N passed, N failed`
+	@report=$$(mktemp); status=0; \
+	CEDAR_CORPUS="$(CEDAR_CORPUS)" CEDAR_CORPUS_REPORT=$$report \
+		$(CARGO) test --release --locked $(FEATURES) --lib policy::tests::corpus >/dev/null || status=$$?; \
+	cat $$report; rm -f $$report; exit $$status
 
 bench: tools ## The in-process time of a check, that of somebody with many memberships, and from revoke to deny over HTTP
-	$(CARGO) bench --profile release --locked $(FEATURES) --bench check --bench memberships --bench revoke
+	$(CARGO) bench --profile release --locked $(FEATURES) --bench check --bench scale --bench memberships --bench revoke
 
 bench-edge: tools ## What 2,000 slow connections and a flood of resets cost a well-behaved client
 	$(CARGO) bench --profile release --locked $(FEATURES) --bench edge

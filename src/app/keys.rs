@@ -87,6 +87,15 @@ impl KeyRing {
             && self.refresh == Duration::from_secs(config.refresh.secs())
     }
 
+    /// Takes over the keys of the ring that it replaces, where they are from the same place: how often they are fetched may change while the
+    /// issuer cannot be reached.
+    pub(super) fn take_over(&self, before: &Self) {
+        let same = self.source == before.source && self.algorithms == before.algorithms && self.ca == before.ca;
+        if same && matches!(self.source, KeySource::Url(_)) {
+            self.keys.store(before.keys.load_full());
+        }
+    }
+
     /// Whether its keys could not be had when they were last asked for.
     pub(super) fn failing(&self) -> bool {
         self.failing.load(Ordering::Relaxed)

@@ -147,6 +147,9 @@ async fn placed(server: &Arc<Server>, router: Router, door: &Arc<Door>, plane: O
     {
         return refused(problem);
     }
+    if let Err(problem) = smuggling::check_names(request.version(), request.headers(), request.uri()) {
+        return failed(problem, evaluating);
+    }
     let Some(_place) = door.gate.places.take(kind) else {
         server.metrics.shed(kind.as_str());
         return refused(problem::busy("too many requests are answered at once"));

@@ -30,7 +30,7 @@ pub use oidc::{Algorithm, Issuer, IssuerSettings, KeySet, KeySource, Keys, Oidc,
 pub use peer::{PeerEntry, Peers};
 pub use spelling::known_spelling;
 pub use spiffe::PathEntry;
-pub use token::{PreviousToken, TokenEntry, Tokens, token_sha256, token_text};
+pub use token::{PreviousToken, TokenEntry, Tokens, token_sha256, token_text, token_texts};
 
 use serde::Deserialize as _;
 

@@ -7,12 +7,14 @@ use std::sync::Arc;
 
 use cedar_policy::Schema;
 use cedar_policy_core::ast::{Entity, EntityUID, PolicySet};
+use foldhash::fast::RandomState;
 
 use super::catalog::Catalog;
 use super::conditions::{self, Conditions};
 use super::entities;
 use super::files::{ENTITIES, FileInfo, Files, Kind, ROLES, SCHEMA};
 use super::policies::{self, Policies};
+use super::prepared::Prepared;
 use super::problem::{BundleError, Problem, Problems};
 use super::roles::{self, RolesFile};
 use super::routes::{self, RouteTrial, Routes};
@@ -35,13 +37,14 @@ pub struct Bundle {
     policies: Policies,
     conditions: Conditions,
     /// The bundle's entities with their attributes as Cedar's.
-    ready: HashMap<Uid, Arc<Entity>>,
-    roles: HashMap<RoleName, EntityUID>,
+    ready: HashMap<Uid, Arc<Entity>, RandomState>,
+    roles: HashMap<RoleName, EntityUID, RandomState>,
     trials: Vec<Trial>,
     routes: Routes,
     route_trials: Vec<RouteTrial>,
     warnings: Vec<String>,
     slices: Slices,
+    prepared: Prepared,
 }
 
 impl fmt::Debug for Bundle {
@@ -149,6 +152,10 @@ impl Bundle {
         &self.slices
     }
 
+    pub(super) fn prepared(&self) -> &Prepared {
+        &self.prepared
+    }
+
     pub(super) fn conditions(&self) -> &Conditions {
         &self.conditions
     }
@@ -231,7 +238,7 @@ impl Bundle {
             group_types: composed.group_types,
             types: composed.types,
             roles: roles_file.roles.into_iter().map(|(name, draft)| (name, Arc::new(draft.settings))).collect(),
-            entities: HashMap::new(),
+            entities: HashMap::default(),
             children: HashMap::new(),
         };
         Self {
@@ -250,6 +257,7 @@ impl Bundle {
             route_trials: Vec::new(),
             warnings: Vec::new(),
             slices,
+            prepared: Prepared::default(),
         }
     }
 

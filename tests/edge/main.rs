@@ -16,6 +16,7 @@ mod heads;
 mod help;
 mod many;
 mod planes;
+mod raw_two;
 mod secured;
 mod slow;
 mod two;

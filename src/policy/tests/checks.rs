@@ -171,6 +171,18 @@ fn a_holding_shows_as_a_tag() {
 }
 
 #[test]
+fn a_tag_is_there_for_a_policy_that_makes_its_name() {
+    let narrow = POLICIES.replace("Role::\"admin\", action,", "Role::\"admin\", action == Elevon::Action::\"manageBundle\",");
+    let policy = "permit (principal, action == Action::\"read\", resource)
+        when { context has reason && principal.hasTag(context.reason) && principal.getTag(context.reason).approvals >= 2 };";
+    for (named, reason) in [("admin", Reason::Permitted), ("editor", Reason::NoPermit), ("other", Reason::NoPermit)] {
+        let bundle = load(&[("main.cedar", Some(&narrow)), ("tags.cedar", Some(policy))]).unwrap_or_else(|error| panic!("{error}"));
+        let ask = Ask { context: object(&json!({"reason": named})), ..Ask::new(uid(ANN), "read", uid(PLAN)) };
+        assert_eq!(Story::of(bundle).active(ANN, "admin", None, 2).check(&ask).reason, reason, "{named}");
+    }
+}
+
+#[test]
 fn a_tag_shows_an_emergency() {
     let roles = format!("{ROLES}[roles.\"admin\".emergency]\nmax_duration = \"PT30M\"\n");
     let forbid = "forbid (principal, action == Action::\"read\", resource)

@@ -2,6 +2,7 @@
 
 mod checks;
 mod conditions;
+mod corpus;
 mod refused;
 mod routes;
 mod sample;
