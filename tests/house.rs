@@ -45,7 +45,7 @@ const ROOMS: [Room; 12] = [
 ];
 
 /// Crates that are named in some rooms only.
-const CRATES: [(&str, &[&str]); 15] = [
+const CRATES: [(&str, &[&str]); 16] = [
     ("cedar_policy", &["policy"]),
     ("cedar_policy_core", &["policy"]),
     ("miette", &["policy"]),
@@ -54,6 +54,7 @@ const CRATES: [(&str, &[&str]); 15] = [
     ("postcard", &["store"]),
     ("axum", &["http"]),
     ("hyper", &["http"]),
+    ("prost", &["http"]),
     ("rustls", &["http", "running"]),
     ("tokio_rustls", &["http"]),
     ("ureq", &["running", "command line"]),

@@ -4,7 +4,7 @@ use http::HeaderMap;
 use http::header::{AUTHORIZATION, HOST};
 
 use crate::domain::facts::{Action, Object, Question, Refusal};
-use crate::domain::{Actor, Caller, Rejection, Unavailable};
+use crate::domain::{Actor, Caller, CredentialKind, Rejection, Uid, Unavailable};
 use crate::identity::{Authenticator as _, BadCredential, Presented, is_loopback_host, known_spelling};
 
 use super::Server;
@@ -15,7 +15,29 @@ use super::reply::MIN_SEQ;
 /// Most `Authorization` headers that are looked at.
 const MAX_AUTHORIZATIONS: usize = 4;
 
+/// Which of what a connection and a request bring is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// All of it.
+    All,
+    /// What the connection shows: a certificate, or who is at the other end of a socket.
+    Connection,
+    /// The `Authorization` header.
+    Header,
+}
+
 impl Door {
+    /// How to show who one is here.
+    pub(super) fn challenge(&self) -> &'static str {
+        self.gate.accepts.load().challenge()
+    }
+
+    /// Whether the connection itself shows a caller, of a kind that is taken here.
+    pub(super) fn shows_a_caller(&self) -> bool {
+        let accepts = self.gate.accepts.load();
+        (self.certificate.is_some() && accepts.takes(CredentialKind::Mtls)) || (self.peer.is_some() && accepts.takes(CredentialKind::Unix))
+    }
+
     /// Refuses names of this machine that are not its own, where only loopback is served. Over HTTP/2 the name stands in the URI.
     pub(super) fn check_host(&self, headers: &HeaderMap, uri: &http::Uri) -> Result<(), Problem> {
         if !self.gate.accepts.load().loopback_only() {
@@ -33,25 +55,34 @@ impl Server {
     /// Who calls. A request without a credential is refused as well: whoever needs none does not ask. A credential of a key that its issuer
     /// may have begun to use just now is looked at once more when the keys were fetched.
     pub(super) async fn authenticate(&self, door: &Door, headers: &HeaderMap) -> Result<Caller, Problem> {
-        let found = self.identify(door, headers);
+        self.authenticate_by(door, headers, Shown::All).await
+    }
+
+    /// The same, by a part of what was brought.
+    pub(super) async fn authenticate_by(&self, door: &Door, headers: &HeaderMap, shown: Shown) -> Result<Caller, Problem> {
+        let found = self.identify(door, headers, shown);
         if let Err(bad) = &found
             && let Some(issuer) = bad.unknown_key_of()
             && self.upkeep.fetch_keys(issuer).await
         {
-            return self.authenticate_at_once(door, headers);
+            return self.known(door, self.identify(door, headers, shown));
         }
         self.known(door, found)
     }
 
     /// Who calls, by the keys that are at hand.
     pub(super) fn authenticate_at_once(&self, door: &Door, headers: &HeaderMap) -> Result<Caller, Problem> {
-        self.known(door, self.identify(door, headers))
+        self.known(door, self.identify(door, headers, Shown::All))
     }
 
-    fn identify(&self, door: &Door, headers: &HeaderMap) -> Result<Option<Caller>, BadCredential> {
+    fn identify(&self, door: &Door, headers: &HeaderMap, shown: Shown) -> Result<Option<Caller>, BadCredential> {
         let authorization: Vec<&[u8]> =
             headers.get_all(AUTHORIZATION).iter().take(MAX_AUTHORIZATIONS).map(http::HeaderValue::as_bytes).collect();
-        let presented = Presented { authorization: &authorization, client_certificate: door.certificate.as_deref(), peer: door.peer };
+        let presented = Presented {
+            authorization: if shown == Shown::Connection { &[] } else { &authorization },
+            client_certificate: door.certificate.as_deref().filter(|_| shown != Shown::Header),
+            peer: door.peer.filter(|_| shown != Shown::Header),
+        };
         door.gate.accepts.load().authenticate(&presented, self.engine.moment().now)
     }
 
@@ -65,10 +96,13 @@ impl Server {
                 return Err(problem::bad_credential(&bad, challenge));
             }
         };
-        let view = self.engine.view();
-        let reader = self.engine.reader();
-        caller.principal = known_spelling(view.bundle.definitions(), &**reader, caller.principal)?;
+        caller.principal = self.known_spelling(caller.principal)?;
         Ok(caller)
+    }
+
+    /// A principal in the spelling that is known, where its type does not tell upper from lower case.
+    pub(super) fn known_spelling(&self, named: Uid) -> Result<Uid, Unavailable> {
+        known_spelling(self.engine.view().bundle.definitions(), &**self.engine.reader(), named)
     }
 
     /// Counts so many commands of a caller, and refuses them where there are too many. What is refused here never reaches the engine, and

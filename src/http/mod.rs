@@ -14,6 +14,7 @@ mod asker;
 mod conn;
 mod control;
 mod data;
+mod gateway;
 mod ids;
 mod listen;
 mod pulse;
