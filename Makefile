@@ -34,6 +34,7 @@ test: tools ## Every test that a change has to pass
 	$(CARGO) test --release --locked $(FEATURES) --doc
 	$(CARGO) test --release --locked $(FEATURES) --lib --bins --tests --no-run
 	scripts/tools-test tests/oidc/requirements.txt
+	scripts/tools-gateways
 	tests/schemathesis/run $(BUILD)/release/elevon
 	if $(CARGO) nextest --version >/dev/null 2>&1; then \
 		$(CARGO) nextest run --release --locked $(FEATURES); \

@@ -52,6 +52,9 @@ const CONSTANT: &str = r#"{"decision":true,"context":{"reason":"permitted","revi
 /// Longest wait for a server.
 const START_WAIT: Duration = Duration::from_secs(20);
 
+/// A figure of a round.
+type Figure<'a> = &'a dyn Fn(&Took) -> f64;
+
 /// How the servers are asked.
 struct Scenario {
     name: &'static str,
@@ -111,7 +114,7 @@ fn main() {
             }
         }
         let of = |name: &str, figure: &dyn Fn(&Took) -> f64| median(taken[name].iter().map(figure).collect());
-        let figures: [(&str, &dyn Fn(&Took) -> f64); 3] =
+        let figures: [(&str, Figure<'_>); 3] =
             [("per_second", &Took::per_second), ("p50_us", &|took| took.quantile(500)), ("p99_us", &|took| took.quantile(990))];
         for server in &asked {
             let mut row = json!({

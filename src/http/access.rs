@@ -4,7 +4,7 @@ use http::HeaderMap;
 use http::header::{AUTHORIZATION, HOST};
 
 use crate::domain::facts::{Action, Object, Question, Refusal};
-use crate::domain::{Actor, Caller, Rejection, Uid, Unavailable};
+use crate::domain::{Actor, Caller, CredentialKind, Rejection, Uid, Unavailable};
 use crate::engine::Right;
 use crate::identity::{Authenticator as _, BadCredential, Presented, Remembered, is_loopback_host, known_spelling};
 
@@ -25,7 +25,29 @@ pub(super) struct Kept {
     right: Option<Right>,
 }
 
+/// Which of what a connection and a request bring is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// All of it.
+    All,
+    /// What the connection shows: a certificate, or who is at the other end of a socket.
+    Connection,
+    /// The `Authorization` header.
+    Header,
+}
+
 impl Door {
+    /// How to show who one is here.
+    pub(super) fn challenge(&self) -> &'static str {
+        self.gate.accepts.load().challenge()
+    }
+
+    /// Whether the connection itself shows a caller, of a kind that is taken here.
+    pub(super) fn shows_a_caller(&self) -> bool {
+        let accepts = self.gate.accepts.load();
+        (self.certificate.is_some() && accepts.takes(CredentialKind::Mtls)) || (self.peer.is_some() && accepts.takes(CredentialKind::Unix))
+    }
+
     /// What a request with these headers brings to show who calls.
     fn presents<'a>(&'a self, authorization: &'a [&'a [u8]]) -> Presented<'a> {
         Presented { authorization, client_certificate: self.certificate.as_deref(), peer: self.peer }
@@ -60,25 +82,34 @@ impl Server {
     /// Who calls. A request without a credential is refused as well: whoever needs none does not ask. A credential of a key that its issuer
     /// may have begun to use just now is looked at once more when the keys were fetched.
     pub(super) async fn authenticate(&self, door: &Door, headers: &HeaderMap) -> Result<Caller, Problem> {
-        let found = self.identify(door, headers);
+        self.authenticate_by(door, headers, Shown::All).await
+    }
+
+    /// The same, by a part of what was brought.
+    pub(super) async fn authenticate_by(&self, door: &Door, headers: &HeaderMap, shown: Shown) -> Result<Caller, Problem> {
+        let found = self.identify(door, headers, shown);
         if let Err(bad) = &found
             && let Some(issuer) = bad.unknown_key_of()
             && self.upkeep.fetch_keys(issuer).await
         {
-            return self.authenticate_at_once(door, headers);
+            return self.known(door, self.identify(door, headers, shown));
         }
         self.known(door, found)
     }
 
     /// Who calls, by the keys that are at hand.
     pub(super) fn authenticate_at_once(&self, door: &Door, headers: &HeaderMap) -> Result<Caller, Problem> {
-        self.known(door, self.identify(door, headers))
+        self.known(door, self.identify(door, headers, Shown::All))
     }
 
-    fn identify(&self, door: &Door, headers: &HeaderMap) -> Result<Option<Caller>, BadCredential> {
+    fn identify(&self, door: &Door, headers: &HeaderMap, shown: Shown) -> Result<Option<Caller>, BadCredential> {
         let authorization: Vec<&[u8]> =
             headers.get_all(AUTHORIZATION).iter().take(MAX_AUTHORIZATIONS).map(http::HeaderValue::as_bytes).collect();
-        let presented = door.presents(&authorization);
+        let presented = Presented {
+            client_certificate: door.certificate.as_deref().filter(|_| shown != Shown::Header),
+            peer: door.peer.filter(|_| shown != Shown::Header),
+            ..door.presents(if shown == Shown::Connection { &[] } else { &authorization })
+        };
         door.gate.accepts.load().authenticate(&presented, self.engine.moment().now)
     }
 
@@ -92,10 +123,13 @@ impl Server {
                 return Err(problem::bad_credential(&bad, challenge));
             }
         };
-        let view = self.engine.view();
-        let reader = self.engine.reader();
-        caller.principal = known_spelling(view.bundle.definitions(), &**reader, caller.principal)?;
+        caller.principal = self.known_spelling(caller.principal)?;
         Ok(caller)
+    }
+
+    /// A principal in the spelling that is known, where its type does not tell upper from lower case.
+    pub(super) fn known_spelling(&self, named: Uid) -> Result<Uid, Unavailable> {
+        known_spelling(self.engine.view().bundle.definitions(), &**self.engine.reader(), named)
     }
 
     /// Whether whoever sends this credential may ask checks about a subject. Why not, and what could be tried still, is a matter for

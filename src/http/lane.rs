@@ -24,7 +24,7 @@ use super::access::Kept;
 use super::conn::Door;
 use super::limits::{MAX_BODY_BYTES, MAX_REQUEST_ID_BYTES};
 use super::plain::{self, Date};
-use super::{Server, data};
+use super::{Server, data, smuggling};
 
 /// The one request line that is taken.
 const LINE: &[u8] = b"POST /access/v1/evaluation HTTP/1.1\r\n";
@@ -60,6 +60,8 @@ pub(super) struct Lane<S> {
     server: Arc<Server>,
     door: Arc<Door>,
     kept: Kept,
+    /// The `Host` that was in order last.
+    named: Vec<u8>,
     date: Date,
     read: Box<[u8]>,
     filled: usize,
@@ -105,6 +107,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Lane<S> {
             server,
             door,
             kept: Kept::default(),
+            named: Vec::new(),
             date: Date::default(),
             read,
             filled: before.len(),
@@ -228,6 +231,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Lane<S> {
                 server: &self.server,
                 door: &self.door,
                 kept: &mut self.kept,
+                named: &mut self.named,
                 date: &mut self.date,
                 body: &mut self.body,
                 out: &mut self.out,
@@ -326,6 +330,7 @@ struct Answering<'a> {
     server: &'a Server,
     door: &'a Door,
     kept: &'a mut Kept,
+    named: &'a mut Vec<u8>,
     date: &'a mut Date,
     body: &'a mut Vec<u8>,
     out: &'a mut Vec<u8>,
@@ -353,6 +358,10 @@ impl Answering<'_> {
 
     fn check(&mut self, asked: &Plain<'_>) -> Option<Checked> {
         let (server, door) = (self.server, self.door);
+        if self.named != asked.host {
+            smuggling::is_host(asked.host).then_some(())?;
+            asked.host.clone_into(self.named);
+        }
         door.may_be_named(asked.host).then_some(())?;
         let _place = door.gate.places.check()?;
         door.newcomer.asked();

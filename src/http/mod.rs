@@ -15,6 +15,7 @@ mod asker;
 mod conn;
 mod control;
 mod data;
+mod gateway;
 mod ids;
 mod lane;
 mod listen;

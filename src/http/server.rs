@@ -24,6 +24,7 @@ use tracing::Instrument as _;
 use super::conn::Door;
 use super::control::{self, Route};
 use super::data::{self, Plane};
+use super::gateway::{self, Hook};
 use super::limits::{DRAINED_TIMEOUT, MAX_DRAINED_BYTES, MAX_REQUEST_ID_BYTES};
 use super::problem::{self, PROBLEM_JSON, Problem, Told};
 use super::reply::{REQUEST_ID, SEQ};
@@ -37,7 +38,7 @@ const COMMON_HEADERS: usize = 8;
 pub(super) async fn handle(server: Arc<Server>, router: Router, door: Arc<Door>, mut request: Request<Incoming>) -> Response<Body> {
     let started = Instant::now();
     let running = door.request();
-    let method = request.method().clone();
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let id = request_id(&request, &door);
     let kind = Kind::of(request.uri().path());
     let plane = Plane::of(&method, request.uri().path()).filter(|_| door.gate.planes.serve(kind));
@@ -55,7 +56,8 @@ pub(super) async fn handle(server: Arc<Server>, router: Router, door: Arc<Door>,
         Ok(Err(Panicked)) => failed(problem::internal(), evaluating),
         Err(_) => failed(problem::timed_out(), evaluating),
     };
-    let route = plane.map(Plane::path).or_else(|| response.extensions().get::<Route>().map(|route| route.0)).unwrap_or("none");
+    let hook = Hook::of(&path).map(Hook::path);
+    let route = plane.map(Plane::path).or(hook).or_else(|| response.extensions().get::<Route>().map(|route| route.0)).unwrap_or("none");
     finish(&server, &mut response, &id);
     if last || ambiguous {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -168,21 +170,34 @@ async fn placed(
     if !door.gate.planes.serve(kind) {
         return problem::no_such_endpoint(request.uri().path()).into_response();
     }
+    let hook = Hook::of(request.uri().path());
+    let refused = |problem: Problem| match hook {
+        Some(hook) => hook.refused(problem).into_response(),
+        None => failed(problem, evaluating),
+    };
     if let Err(problem) = smuggling::check(request.headers(), door.pulse.is_ambiguous()) {
-        return failed(problem, evaluating);
+        return refused(problem);
     }
-    if let Err(problem) = door.check_host(request.headers(), request.uri()) {
+    if !hook.is_some_and(Hook::brings_the_clients_host)
+        && let Err(problem) = door.check_host(request.headers(), request.uri())
+    {
+        return refused(problem);
+    }
+    if let Err(problem) = smuggling::check_names(request.version(), request.headers(), request.uri()) {
         return failed(problem, evaluating);
     }
     let Some(_place) = door.gate.places.take(kind) else {
         server.metrics.shed(kind.as_str());
-        return failed(problem::busy("too many requests are answered at once"), evaluating);
+        return refused(problem::busy("too many requests are answered at once"));
     };
     let _counted = server.metrics.in_flight(kind);
-    if let Some(plane) = plane {
-        return data::answer(server, door, plane, id, request).await;
+    if let Some(hook) = hook {
+        return gateway::answer(server, door, hook, request).await;
     }
-    routed(router, request).await
+    match plane {
+        Some(plane) => data::answer(server, door, plane, id, request).await,
+        None => routed(router, request).await,
+    }
 }
 
 async fn routed(router: Router, request: Request<Lent>) -> Response<Body> {
@@ -244,7 +259,8 @@ fn finish(server: &Server, response: &mut Response<Body>, id: &HeaderValue) {
     headers.reserve(COMMON_HEADERS);
     headers.entry(SEQ).or_insert_with(|| HeaderValue::from(seq));
     headers.insert(REQUEST_ID, id.clone());
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // a gateway's hook may say that its answer can be kept; nothing else may
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));

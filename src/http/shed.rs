@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use super::data;
+use super::gateway::Hook;
 
 /// What a request is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +28,7 @@ pub(super) enum Kind {
 impl Kind {
     /// What a path is for, whether anything is there or not.
     pub(super) fn of(path: &str) -> Self {
-        if data::ENDPOINTS.iter().any(|(_, known, _)| *known == path) {
+        if data::ENDPOINTS.iter().any(|(_, known, _)| *known == path) || Hook::of(path).is_some() {
             Self::Check
         } else if ["/healthz", "/readyz"].contains(&path) {
             Self::Health
@@ -222,6 +223,8 @@ mod tests {
             ("/access/v1/evaluation", Kind::Check),
             ("/v1/elevated", Kind::Check),
             ("/.well-known/authzen-configuration", Kind::Check),
+            ("/gateway/nginx", Kind::Check),
+            ("/envoy.service.auth.v3.Authorization/Check", Kind::Check),
             ("/healthz", Kind::Health),
             ("/readyz", Kind::Health),
             ("/metrics", Kind::Control),

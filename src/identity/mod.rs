@@ -32,7 +32,7 @@ pub use peer::{PeerEntry, Peers};
 pub use remembered::Remembered;
 pub use spelling::known_spelling;
 pub use spiffe::PathEntry;
-pub use token::{PreviousToken, TokenEntry, Tokens, token_sha256, token_text};
+pub use token::{PreviousToken, TokenEntry, Tokens, token_sha256, token_text, token_texts};
 
 use serde::Deserialize as _;
 

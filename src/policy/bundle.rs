@@ -17,6 +17,7 @@ use super::policies::{self, Policies};
 use super::prepared::Prepared;
 use super::problem::{BundleError, Problem, Problems};
 use super::roles::{self, RolesFile};
+use super::routes::{self, RouteTrial, Routes};
 use super::schema::{self, Composed, Text};
 use super::slice::Slices;
 use super::trial::{self, TestOutcome, Trial};
@@ -39,6 +40,8 @@ pub struct Bundle {
     ready: HashMap<Uid, Arc<Entity>, RandomState>,
     roles: HashMap<RoleName, EntityUID, RandomState>,
     trials: Vec<Trial>,
+    routes: Routes,
+    route_trials: Vec<RouteTrial>,
     warnings: Vec<String>,
     slices: Slices,
     prepared: Prepared,
@@ -127,7 +130,14 @@ impl Bundle {
     /// Runs its policy tests.
     #[must_use]
     pub fn run_tests(&self) -> Vec<TestOutcome> {
-        self.trials.iter().map(|trial| trial.outcome(self)).collect()
+        let of_routes = self.route_trials.iter().map(|trial| trial.outcome(self));
+        self.trials.iter().map(|trial| trial.outcome(self)).chain(of_routes).collect()
+    }
+
+    /// What requests ask for.
+    #[must_use]
+    pub fn routes(&self) -> &Routes {
+        &self.routes
     }
 
     pub(super) fn catalog(&self) -> &Catalog {
@@ -197,8 +207,9 @@ impl Bundle {
         };
         let mut warnings = policies::validate(&policies, &composed.schema, &files.texts, &mut problems);
         warnings.extend(conditions.validate(&composed.schema, &files, &mut problems));
+        let routes = text(routes::FILE).map(|at| routes::read(at, &composed.catalog, &mut problems)).unwrap_or_default();
         policies.strip_places();
-        let bundle = Self { warnings, ..Self::assemble(files, revision, composed, roles_file, (policies, conditions), read) };
+        let bundle = Self { warnings, routes, ..Self::assemble(files, revision, composed, roles_file, (policies, conditions), read) };
         bundle.with_trials(problems)
     }
 
@@ -242,6 +253,8 @@ impl Bundle {
             ready,
             roles,
             trials: Vec::new(),
+            routes: Routes::default(),
+            route_trials: Vec::new(),
             warnings: Vec::new(),
             slices,
             prepared: Prepared::default(),
@@ -252,9 +265,11 @@ impl Bundle {
         // a test of a bundle that is not whole would only say the same again
         problems.into_result()?;
         let mut problems = Problems::default();
-        let mut trials = Vec::new();
+        let (mut trials, mut route_trials) = (Vec::new(), Vec::new());
         for (file, text) in self.files.of_kind(Kind::Tests) {
-            trials.extend(trial::read(Text { file, text }, &self, &mut problems));
+            let (of_policies, of_routes) = trial::read(Text { file, text }, &self, &mut problems);
+            trials.extend(of_policies);
+            route_trials.extend(of_routes);
         }
         if !trials.iter().any(Trial::guards) && problems.is_empty() {
             let problem = Problem::general("no policy test is a guard, so this bundle could lock everybody out");
@@ -265,7 +280,7 @@ impl Bundle {
             problems.push(problem.help(help));
         }
         problems.into_result()?;
-        self.trials = trials;
+        (self.trials, self.route_trials) = (trials, route_trials);
         Ok(self)
     }
 
@@ -276,6 +291,13 @@ impl Bundle {
                 let text = self.files.texts.get(&trial.file).map(AsRef::as_ref).unwrap_or_default();
                 let what = if trial.guard { "guard test" } else { "policy test" };
                 let message = format!("the {what} `{}` failed: {explanation}", trial.name);
+                problems.push(Problem::at(&trial.file, text, trial.span.clone(), message));
+            }
+        }
+        for trial in &self.route_trials {
+            if let Err(explanation) = trial.run(&self) {
+                let text = self.files.texts.get(&trial.file).map(AsRef::as_ref).unwrap_or_default();
+                let message = format!("the route test `{}` failed: {explanation}", trial.name);
                 problems.push(Problem::at(&trial.file, text, trial.span.clone(), message));
             }
         }

@@ -54,6 +54,20 @@ fn an_answer_is_the_same_in_the_lane_and_out_of_it() {
 }
 
 #[test]
+fn a_host_that_is_none_is_refused_in_the_lane_too() {
+    let edge = Edge::start(listen());
+    for host in ["me@localhost", "localhost:x:y", "elsewhere.example", ""] {
+        let named = |request: String| request.replacen("Host: localhost", &format!("Host: {host}"), 1);
+        let mut client = edge.connect();
+        client.checks();
+        let lane = client.ask(named(check()));
+        let hyper = edge.connect().ask(named(with("Service::\"gateway\"", "Elevon-Min-Seq: 0\r\n", &question().to_string())));
+        assert_eq!(same_in_every(&lane), same_in_every(&hyper), "{host}");
+        assert!(lane.status >= 400, "{host}: {lane:?}");
+    }
+}
+
+#[test]
 fn what_is_asked_in_one_go_is_answered_in_its_order() {
     let edge = Edge::start(listen());
     let mut client = edge.connect();

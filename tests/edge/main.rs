@@ -17,6 +17,7 @@ mod help;
 mod lane;
 mod many;
 mod planes;
+mod raw_two;
 mod secured;
 mod slow;
 mod two;

@@ -309,3 +309,23 @@ fn what_is_stored_has_to_conform() {
         assert_eq!(bundle.conforms(&uid(name), &parents, &attrs).is_ok(), conforms, "{name} {attrs:?}");
     }
 }
+
+#[test]
+fn a_role_is_offered_where_it_would_do() {
+    let story = |policy: &str| Story::of(load(&[("more.cedar", Some(policy))]).unwrap());
+    let offered = |story: &Story, action: &str| {
+        let offers = story.bundle.suggest(&story.rows, &Ask::new(uid(ANN), action, uid("Doc::\"plan\"")), story.moment).unwrap();
+        let told = |offer: &crate::policy::Offer| (offer.role.to_string(), offer.scope.as_ref().map(ToString::to_string));
+        offers.iter().map(told).collect::<Vec<_>>()
+    };
+    let role = |name: &str| (name.to_owned(), Some("Doc::\"plan\"".to_owned()));
+    // at the resource itself, which is the narrowest; and only where it would be permitted
+    let eligible = story("").eligible(ANN, "editor", None).eligible(ANN, "admin", None);
+    assert_eq!(offered(&eligible, "read"), [role("admin"), role("editor")]);
+    let eligible = story("").eligible("Group::\"staff\"", "editor", Some("Folder::\"top\""));
+    assert_eq!(offered(&eligible, "read"), [role("editor")]);
+    assert_eq!(offered(&story("").eligible(ANN, "editor", Some("Folder::\"other\"")), "read"), []);
+    assert_eq!(offered(&story(""), "read"), []);
+    assert_eq!(offered(&story("forbid (principal, action == Action::\"read\", resource);").eligible(ANN, "editor", None), "read"), []);
+    assert_eq!(offered(&story("").eligible(ANN, "editor", None).untrusted(), "read"), []);
+}

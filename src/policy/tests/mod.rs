@@ -4,6 +4,7 @@ mod checks;
 mod conditions;
 mod corpus;
 mod refused;
+mod routes;
 mod sample;
 mod story;
 mod whole;
