@@ -45,7 +45,7 @@ const ROOMS: [Room; 12] = [
 ];
 
 /// Crates that are named in some rooms only.
-const CRATES: [(&str, &[&str]); 18] = [
+const CRATES: [(&str, &[&str]); 17] = [
     ("cedar_policy", &["policy"]),
     ("cedar_policy_core", &["policy"]),
     ("miette", &["policy"]),
