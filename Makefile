@@ -10,12 +10,13 @@ LISTEN ?= 127.0.0.1:8181
 DATA ?= data
 POLICIES ?= policies
 BUILD := $(or $(CARGO_TARGET_DIR),target)
+FIGURES ?= $(BUILD)/figures.jsonl
 
 # Which fuzz target, and for how long. Builds of fuzz targets go where nothing is shared with others.
 SECONDS ?= 600
 FUZZ_DIR ?= $(HOME)/.cache/elevon-fuzz
 
-.PHONY: help tools run test test-long bench bench-edge fmt lint deny fuzz dist
+.PHONY: help tools run test test-long corpus bench bench-edge figures fmt lint deny fuzz dist
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -33,6 +34,7 @@ test: tools ## Every test that a change has to pass
 	$(CARGO) test --release --locked $(FEATURES) --doc
 	$(CARGO) test --release --locked $(FEATURES) --lib --bins --tests --no-run
 	scripts/tools-test tests/oidc/requirements.txt
+	scripts/tools-gateways
 	tests/schemathesis/run $(BUILD)/release/elevon
 	if $(CARGO) nextest --version >/dev/null 2>&1; then \
 		$(CARGO) nextest run --release --locked $(FEATURES); \
@@ -40,11 +42,22 @@ test: tools ## Every test that a change has to pass
 		$(CARGO) test --release --locked $(FEATURES) --lib --bins --tests; \
 	fi
 
-test-long: tools ## The same tests, with more random cases and more swaps
-	ELEVON_LONG=1 ELEVON_HISTORIES=50000 PROPTEST_CASES=20000 $(CARGO) test --release --locked $(FEATURES)
+test-long: tools ## The same tests, with more random cases (a million questions of policies laid out) and more swaps
+	ELEVON_LONG=1 ELEVON_HISTORIES=50000 ELEVON_SLICES=20000 PROPTEST_CASES=20000 $(CARGO) test --release --locked $(FEATURES)
 
-bench: tools ## The in-process time of a check, that of somebody with many memberships, and from revoke to deny over HTTP
-	$(CARGO) bench --profile release --locked $(FEATURES) --bench check --bench memberships --bench revoke
+corpus: tools ## Cedar's recorded answers, those of the archive CEDAR_CORPUS=FILE, against the evaluator; ends with a line `N passed, N failed`
+	@report=$$(mktemp); status=0; \
+	CEDAR_CORPUS="$(CEDAR_CORPUS)" CEDAR_CORPUS_REPORT=$$report \
+		$(CARGO) test --release --locked $(FEATURES) --lib policy::tests::corpus >/dev/null || status=$$?; \
+	cat $$report; rm -f $$report; exit $$status
+
+bench: tools ## What a check costs, in process and over HTTP beside bare hyper; commands, swaps, memory, start. Rows go into FIGURES
+	@mkdir -p $(dir $(FIGURES))
+	scripts/figures --machine | tee $(FIGURES)
+	$(CARGO) bench --profile release --locked $(FEATURES) --bench check --bench scale --bench memberships --bench revoke --bench http | tee -a $(FIGURES)
+
+figures: ## The table and the plot of docs/performance.md, from what `make bench` wrote into FIGURES
+	scripts/figures $(FIGURES)
 
 bench-edge: tools ## What 2,000 slow connections and a flood of resets cost a well-behaved client
 	$(CARGO) bench --profile release --locked $(FEATURES) --bench edge

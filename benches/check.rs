@@ -1,208 +1,132 @@
-//! How long one check takes inside the process, by the number of policies and of principals.
+//! How long one check takes inside the process: by the number of policies, of principals and of active roles, and by how deep groups and
+//! resources are nested.
 //!
-//! A check goes the whole way: engine, view, one point read in the store, standing, slice, evaluation. The question is always the same
-//! kind: may this user, who activated a role on an environment, do something to a database below it? Every check asks for another
-//! user, at random among all, so that a large set of principals is read from the store and not from a warm row.
+//! A check goes the whole way: engine, view, the principal's row, standing, slice, evaluation. Every check asks for another user, at random
+//! among all, so that a large set of principals is not answered from a warm cache. Each figure is of one thread, in nanoseconds, and stands in a
+//! line of JSON of its own; those to compare come from one run, each measured in several turns that alternate, so that whatever else the
+//! machine does meets all of them alike.
 //!
-//! Run it with `make bench`. Times are of one thread, in nanoseconds; the folder is on the disk of `TMPDIR`.
+//! Run it with `make bench`; `BENCH_CHECKS` sets how many checks one turn has. The folders are on the disk of `TMPDIR`.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::panic, reason = "a bench that cannot go on has nothing else to do")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::panic,
+    reason = "a bench that cannot go on has nothing else to do"
+)]
 
 mod kit;
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use elevon::domain::grant::{ActivationGrant, Basis, EligibilityGrant, EntityRow, Under};
-use elevon::domain::settings::{EdgeSource, JsonObject, ParentEdge};
-use elevon::domain::{ActivationId, Changes, EligibilityId, EntityDef, Grants, Incarnation, RoleName, Timestamp, Uid, Window};
-use elevon::engine::ports::Journal as _;
-use elevon::policy::{Ask, Bundle};
-use elevon::store::{Mode, Store};
-use kit::{Dice, GUARD, commit, engine, quantile};
+use elevon::engine::Engine;
+use elevon::policy::Ask;
+use kit::world::Shape;
+use kit::{Dice, engine, number, quantile, report};
+use serde_json::json;
+use tempfile::TempDir;
 
-const POLICIES: [usize; 4] = [10, 100, 1_000, 10_000];
-const PRINCIPALS: [usize; 2] = [1_000, 1_000_000];
-/// Rows of one commit while principals are loaded.
-const ROWS_PER_COMMIT: usize = 10_000;
-/// Most checks of one figure, and how long one figure may take: the slowest are over after fewer checks.
+/// Turns of each figure, and checks of a turn.
+const TURNS: usize = 5;
 const CHECKS: usize = 20_000;
-const BUDGET: Duration = Duration::from_secs(4);
-/// Checks of one figure that are not counted, before it begins.
-const WARM_UP: usize = 50;
-/// Roles, environments and databases that the policies and principals are spread over.
-const SPREAD: usize = 100;
+/// How long an engine has to read rows ahead before its first turn.
+const AHEAD: Duration = Duration::from_secs(5);
 
-const SCHEMA: &str = "
-entity Group in [Group];
-entity User in [Group, Role];
-entity Environment;
-entity Database in [Environment];
-action \"read\", \"write\" appliesTo { principal: [User], resource: [Database] };
-";
+/// What is measured together.
+struct Figure {
+    set: &'static str,
+    shape: Shape,
+    engine: Arc<Engine>,
+    folder: TempDir,
+    dice: Dice,
+    allow: Vec<u128>,
+    deny: Vec<u128>,
+}
+
+impl Figure {
+    fn new(set: &'static str, shape: Shape) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        shape.load(folder.path());
+        let engine = engine(folder.path(), shape.bundle("bench"));
+        Self { set, shape, engine, folder, dice: Dice(0x9E37_79B9_7F4A_7C15), allow: Vec::new(), deny: Vec::new() }
+    }
+
+    fn one(&self, ask: &Ask) -> (u128, bool) {
+        let began = Instant::now();
+        let checked = self.engine.check(ask).unwrap();
+        let elapsed = began.elapsed().as_nanos();
+        (elapsed, checked.verdict.allowed)
+    }
+
+    fn turn(&mut self, checks: usize, counts: bool) {
+        let allowed = self.shape.roles > 0;
+        let (mut allow, mut deny) = (Vec::with_capacity(checks), Vec::with_capacity(checks));
+        for (right_place, times) in [(true, &mut allow), (false, &mut deny)] {
+            for _ in 0..checks {
+                let ask = self.shape.ask(self.dice.below(self.shape.principals), right_place);
+                let (elapsed, answer) = self.one(&ask);
+                assert_eq!(answer, allowed && right_place, "{ask:?}");
+                times.push(elapsed);
+            }
+        }
+        if counts {
+            self.allow.append(&mut allow);
+            self.deny.append(&mut deny);
+        }
+    }
+
+    fn report(mut self) {
+        self.allow.sort_unstable();
+        self.deny.sort_unstable();
+        let Shape { policies, conditions, principals, roles, group_depth, resource_depth } = self.shape;
+        report(&json!({
+            "bench": "check",
+            "set": self.set,
+            "policies": policies,
+            "conditions": conditions,
+            "principals": principals,
+            "roles": roles,
+            "group_depth": group_depth,
+            "resource_depth": resource_depth,
+            // of somebody without a role nothing is allowed: both are denials then
+            "allow_p50_ns": quantile(&self.allow, 50),
+            "allow_p99_ns": quantile(&self.allow, 99),
+            "deny_p50_ns": quantile(&self.deny, 50),
+            "deny_p99_ns": quantile(&self.deny, 99),
+        }));
+        self.engine.stop();
+        drop(self.folder);
+    }
+}
+
+fn compare(set: &'static str, shapes: impl IntoIterator<Item = Shape>) {
+    if std::env::var("BENCH_SETS").is_ok_and(|sets| !sets.split(',').any(|one| one == set)) {
+        return;
+    }
+    let mut figures: Vec<Figure> = shapes.into_iter().map(|shape| Figure::new(set, shape)).collect();
+    let checks = number("BENCH_CHECKS", CHECKS);
+    if figures.iter().any(|figure| figure.shape.principals > 100_000) {
+        std::thread::sleep(AHEAD);
+    }
+    figures.iter_mut().for_each(|figure| figure.turn(checks / 4, false));
+    for _ in 0..TURNS {
+        figures.iter_mut().for_each(|figure| figure.turn(checks, true));
+    }
+    figures.into_iter().for_each(Figure::report);
+}
 
 fn main() {
     // `cargo test --benches` starts it as a test: that it builds is enough then.
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
-    println!(
-        "{:>10}  {:>10}  {:>12}  {:>12}  {:>12}  {:>10}",
-        "policies", "principals", "allow p50 ns", "allow p99 ns", "deny p50 ns", "start ms"
-    );
-    for principals in PRINCIPALS {
-        let folder = tempfile::tempdir().unwrap();
-        load(folder.path(), principals);
-        for policies in POLICIES {
-            measure(folder.path(), policies, principals);
-        }
-    }
-}
-
-fn measure(folder: &Path, policies: usize, principals: usize) {
-    let bundle = bundle(policies);
-    let began = Instant::now();
-    let engine = engine(folder, bundle);
-    let started = began.elapsed();
-    let mut dice = Dice(0x9E37_79B9_7F4A_7C15);
-    let mut ask = |right_place: bool| {
-        // of few policies, not every role has one that lets it write: only users of roles that do are asked about
-        let number = dice.below(principals);
-        let number = number - number % SPREAD + number % SPREAD % (policies - 1);
-        let place = if right_place { number } else { number + 1 };
-        Ask::new(user(number), "write", database(place % SPREAD))
-    };
-    let mut times = |right_place: bool| {
-        let mut taken = Vec::with_capacity(CHECKS);
-        let figure = Instant::now();
-        for round in 0..WARM_UP + CHECKS {
-            if figure.elapsed() > BUDGET {
-                break;
-            }
-            let ask = ask(right_place);
-            let began = Instant::now();
-            let checked = engine.check(&ask).unwrap();
-            let elapsed = began.elapsed().as_nanos();
-            assert_eq!(checked.verdict.allowed, right_place, "{:?}", checked.verdict);
-            if round >= WARM_UP {
-                taken.push(elapsed);
-            }
-        }
-        taken.sort_unstable();
-        taken
-    };
-    let (allow, deny) = (times(true), times(false));
-    println!(
-        "{policies:>10}  {principals:>10}  {:>12}  {:>12}  {:>12}  {:>10}",
-        quantile(&allow, 50),
-        quantile(&allow, 99),
-        quantile(&deny, 50),
-        started.as_millis()
-    );
-    engine.stop();
-}
-
-fn user(number: usize) -> Uid {
-    Uid::new("User", &format!("user-{number:07}")).unwrap()
-}
-
-fn database(number: usize) -> Uid {
-    Uid::new("Database", &format!("db-{number}")).unwrap()
-}
-
-fn environment(number: usize) -> Uid {
-    Uid::new("Environment", &format!("env-{number}")).unwrap()
-}
-
-fn role(number: usize) -> RoleName {
-    RoleName::new(&format!("role-{number}")).unwrap()
-}
-
-/// A bundle of so many policies: each lets one role do one thing in one environment.
-fn bundle(policies: usize) -> Bundle {
-    let mut cedar = "permit(principal == User::\"root\", action, resource);\n".to_owned();
-    for number in 0..policies - 1 {
-        let (role, environment) = (number % SPREAD, number % SPREAD);
-        let action = if number < SPREAD { "write" } else { "read" };
-        writeln!(
-            cedar,
-            "@id(\"p{number}\")\npermit(principal in Role::\"role-{role}\", action == Action::\"{action}\", resource in Environment::\"env-{environment}\");"
-        )
-        .unwrap();
-    }
-    let mut roles = "[elevon]\nprincipal_types = [\"User\"]\ngroup_types = [\"Group\"]\n".to_owned();
-    let mut entities = vec![serde_json::json!({"uid": {"type": "User", "id": "root"}, "attrs": {}, "parents": []})];
-    for number in 0..SPREAD {
-        writeln!(roles, "[roles.\"role-{number}\"]").unwrap();
-        let above = environment(number);
-        entities.push(serde_json::json!({"uid": above, "attrs": {}, "parents": []}));
-        entities.push(serde_json::json!({"uid": database(number), "attrs": {}, "parents": [above]}));
-    }
-    let entities = serde_json::Value::Array(entities).to_string();
-    let files = [
-        ("schema.cedarschema", SCHEMA),
-        ("main.cedar", &cedar),
-        ("roles.toml", &roles),
-        ("entities.json", &entities),
-        ("tests/guard.toml", GUARD),
-    ];
-    let files: BTreeMap<_, _> = files.into_iter().map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec())).collect();
-    Bundle::from_files(files).unwrap_or_else(|error| panic!("{error}"))
-}
-
-/// Fills a data folder with principals, each in a group and with one activation on one environment, through the store's own port.
-fn load(folder: &Path, principals: usize) {
-    let mut opened = Store::open(folder, Mode::Dev).unwrap();
-    let now = Timestamp::from(chrono::Utc::now());
-    let mut head = opened.journal.head();
-    let mut next = 0;
-    while next < principals {
-        let seq = head.seq + 1;
-        let mut changes = Changes::default();
-        for number in next..principals.min(next + ROWS_PER_COMMIT) {
-            changes.rows.insert(user(number), Arc::new(row(number, seq, now)));
-        }
-        next += ROWS_PER_COMMIT;
-        head = commit(&mut opened.journal, &head, changes, now);
-    }
-}
-
-fn definition(number: usize) -> EntityDef {
-    let group = Uid::new("Group", &format!("team-{}", number % SPREAD)).unwrap();
-    let edge = ParentEdge { parent: group, incarnation: Incarnation::default(), source: EdgeSource::Api };
-    EntityDef { uid: user(number), parents: vec![edge], attrs: JsonObject::empty() }
-}
-
-fn row(number: usize, changed: u64, now: Timestamp) -> EntityRow {
-    let scope = environment(number % SPREAD);
-    let under = Under { holder: Incarnation::default(), role: Incarnation::default(), scope: Some(Incarnation::default()) };
-    let eligibility = EligibilityId::new(&format!("elg_{number}")).unwrap();
-    let window = Window { start: now, end: Some(now.plus(elevon::domain::Duration::from_hours(8))) };
-    let role = role(number % SPREAD);
-    let eligible = EligibilityGrant {
-        id: eligibility.clone(),
-        role: role.clone(),
-        scope: Some(scope.clone()),
-        window: Window { start: now, end: None },
-        under,
-    };
-    let active = ActivationGrant {
-        id: ActivationId::new(&format!("act_{number}")).unwrap(),
-        role,
-        scope: Some(scope),
-        window,
-        under,
-        basis: Basis { eligibility, holder: user(number) },
-        basis_incarnation: Incarnation::default(),
-        approvals: 1,
-        extensions: 0,
-        emergency: false,
-        ticket: None,
-        seq: changed,
-    };
-    let grants = Grants { eligibilities: vec![eligible], activations: vec![active], ..Grants::default() };
-    EntityRow { changed, stored: Some(Arc::new(definition(number))), grants, ..EntityRow::default() }
+    let usual = Shape::default();
+    compare("policies", [10, 100, 1_000, 10_000].map(|policies| Shape { policies, ..usual }));
+    compare("conditions", [10, 100, 1_000, 10_000].map(|policies| Shape { policies, conditions: true, ..usual }));
+    compare("principals", [1_000, 10_000, 100_000, 1_000_000].map(|principals| Shape { principals, ..usual }));
+    compare("roles", [0, 1, 20].map(|roles| Shape { roles, policies: 101, ..usual }));
+    compare("group_depth", [1, 5, 20].map(|group_depth| Shape { group_depth, ..usual }));
+    compare("resource_depth", [1, 5, 20].map(|resource_depth| Shape { resource_depth, ..usual }));
 }

@@ -117,6 +117,7 @@ fn on(database: &str) -> Value {
 #[test]
 fn two_requests_for_the_last_minutes() {
     let edges = Edges::start();
+    edges.at_one_in_the_morning();
     edges.eligible(ALICE, "metered");
     race(|_| {
         let ask = |place: &'static str| edges.ask(ALICE, "metered", on(place));
@@ -134,6 +135,7 @@ fn two_requests_for_the_last_minutes() {
 #[test]
 fn two_approvals_for_the_last_minutes() {
     let edges = Edges::start();
+    edges.at_one_in_the_morning();
     edges.eligible(ALICE, "metered-voted");
     race(|_| {
         let ids = PLACES.map(|place| id_of(&edges.asked(ALICE, "metered-voted", on(place))));

@@ -45,7 +45,7 @@ const ROOMS: [Room; 12] = [
 ];
 
 /// Crates that are named in some rooms only.
-const CRATES: [(&str, &[&str]); 16] = [
+const CRATES: [(&str, &[&str]); 18] = [
     ("chrono_tz", &["domain"]),
     ("cedar_policy", &["policy"]),
     ("cedar_policy_core", &["policy"]),
@@ -55,6 +55,8 @@ const CRATES: [(&str, &[&str]); 16] = [
     ("postcard", &["store"]),
     ("axum", &["http"]),
     ("hyper", &["http"]),
+    ("httparse", &["http"]),
+    ("mimalloc", &["command line"]),
     ("rustls", &["http", "running"]),
     ("tokio_rustls", &["http"]),
     ("ureq", &["running", "command line"]),

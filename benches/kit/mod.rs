@@ -1,6 +1,12 @@
 //! What the benches share.
 
-#![allow(dead_code, unreachable_pub, reason = "each bench uses a part of it")]
+#![allow(dead_code, unreachable_pub, clippy::indexing_slicing, clippy::print_stdout, reason = "each bench uses a part of it")]
+
+pub mod world;
+
+/// That of the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,12 +31,17 @@ expect = "allow"
 
 /// An engine over a data folder, without timers.
 pub fn engine(folder: &Path, bundle: Bundle) -> Arc<Engine> {
+    engine_with(folder, Some(bundle))
+}
+
+/// The same with the bundle that is live, where none is proposed.
+pub fn engine_with(folder: &Path, proposed: Option<Bundle>) -> Arc<Engine> {
     let opened = Store::open(folder, Mode::Dev).unwrap();
     let parts = Parts {
         journal: Box::new(opened.journal),
         reader: opened.store,
         clock: Arc::new(SystemClock::default()),
-        proposed: Some(bundle),
+        proposed,
         config: EngineConfig { timers: false, ..EngineConfig::default() },
     };
     Engine::start(parts).unwrap()
@@ -58,6 +69,28 @@ pub fn commit(journal: &mut impl Journal, head: &Head, changes: Changes, now: Ti
         Committed::Done(head) => head,
         other @ (Committed::Conflict(_) | Committed::Failed(_) | Committed::Unknown(_)) => panic!("{other:?}"),
     }
+}
+
+/// One figure, as one line of JSON: whoever makes tables and plots of it reads lines that begin with a brace.
+pub fn report(row: &serde_json::Value) {
+    println!("{row}");
+}
+
+/// Numbers that an environment variable sets, separated by commas, or the usual ones.
+pub fn numbers(name: &str, usual: &[usize]) -> Vec<usize> {
+    std::env::var(name).map_or_else(|_| usual.to_vec(), |text| text.split(',').map(|number| number.parse().unwrap()).collect())
+}
+
+/// The same for one number.
+pub fn number(name: &str, usual: usize) -> usize {
+    numbers(name, &[usual])[0]
+}
+
+/// A line of `/proc/self/status`, in kibibytes; 0, where there is no such thing.
+pub fn status_kib(name: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap_or_default();
+    line.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or_default()
 }
 
 /// A quantile, in percent, of times that are sorted.

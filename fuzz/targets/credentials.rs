@@ -38,7 +38,7 @@ fn oidc() -> Oidc {
 
 static OIDC: LazyLock<Accepts> = LazyLock::new(|| {
     let entry: TokenEntry = toml::from_str(&format!(
-        "id = \"t\"\nsha256 = \"{}\"\nprincipal = {{ type = \"User\", id = \"t\" }}",
+        "id = \"t\"\nsha256 = \"{}\"\nprincipal = 'User::\"t\"'",
         "0".repeat(64)
     ))
     .expect("in order");
@@ -48,9 +48,9 @@ static OIDC: LazyLock<Accepts> = LazyLock::new(|| {
 
 static MTLS: LazyLock<Vec<Accepts>> = LazyLock::new(|| {
     let spiffe = "names = \"spiffe\"\ntrust_domain = \"prod.example\"\n[[paths]]\npath = \"/ns/{ns}/sa/{sa}\"\n\
-                  principal = { type = \"Workload\", id = \"{ns}/{sa}\" }\n";
-    let dns = "names = \"dns\"\n[[subjects]]\nname = \"a.example\"\nprincipal = { type = \"Service\", id = \"a\" }\n";
-    let cn = "names = \"cn\"\n[[subjects]]\nname = \"a\"\nprincipal = { type = \"Service\", id = \"a\" }\n";
+                  principal = 'Workload::\"{ns}/{sa}\"'\n";
+    let dns = "names = \"dns\"\n[[subjects]]\nname = \"a.example\"\nprincipal = 'Service::\"a\"'\n";
+    let cn = "names = \"cn\"\n[[subjects]]\nname = \"a\"\nprincipal = 'Service::\"a\"'\n";
     let accepts = |text: &str| {
         let settings: CertificateSettings = toml::from_str(text).expect("in order");
         Accepts::new(vec![Accepted::Mtls(Certificates::new(settings).expect("in order"))]).expect("in order")

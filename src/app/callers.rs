@@ -187,8 +187,14 @@ fn needs_restart(started: &Settings, now: &Settings) -> Vec<&'static str> {
 fn take(listeners: &[ListenerSettings], credentials: &Credentials, before: &Rings) -> Result<Read, BadCallers> {
     let mut rings = Rings::new();
     for config in &credentials.issuers {
-        let known = before.get(&config.settings.issuer).filter(|ring| ring.serves(config));
-        let ring = known.map_or_else(|| KeyRing::new(config).map_err(BadCallers::Named), |ring| Ok(Arc::clone(ring)))?;
+        let known = before.get(&config.settings.issuer);
+        let ring = match known.filter(|ring| ring.serves(config)) {
+            Some(ring) => Arc::clone(ring),
+            None => KeyRing::new(config).map_err(BadCallers::Named)?,
+        };
+        if let Some(known) = known.filter(|known| !Arc::ptr_eq(known, &ring)) {
+            ring.take_over(known);
+        }
         rings.insert(config.settings.issuer.clone(), ring);
     }
     let doors = listeners.iter().map(|listener| {

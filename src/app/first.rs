@@ -7,7 +7,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -39,12 +39,21 @@ const DIGEST: &str = "@SHA256@";
 const ADMINISTRATOR: (&str, &str) = ("User", "admin");
 const ROLE: &str = "elevon-admin";
 
+/// The group and all others may write.
+const OTHERS_WRITE: u32 = 0o022;
+
 /// Why a folder was not made ready.
 #[derive(Debug, thiserror::Error)]
 pub enum FirstError {
     /// There is something in it.
     #[error("`{}` is not empty; name a new folder", dir.display())]
     NotEmpty {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// Others could put policies and data of their own in the place of these.
+    #[error("others may write to `{}`; take that away (`chmod go-w`), or name a new folder", dir.display())]
+    Open {
         /// The folder.
         dir: PathBuf,
     },
@@ -82,10 +91,10 @@ fn seed(what: &'static str) -> impl Fn(&dyn std::fmt::Display) -> FirstError {
     move |why| FirstError::Seed { what, why: why.to_string() }
 }
 
-/// Makes a folder ready to serve from: it is made if it is not there, and has to be empty.
+/// Makes a folder ready to serve from: it is made if it is not there, and has to be empty and nobody else's to write to, whatever the umask.
 ///
 /// # Errors
-/// It is not empty, or something cannot be written.
+/// It is not empty, others may write to it, or something cannot be written.
 pub fn init(dir: &Path) -> Result<Made, FirstError> {
     let written = |path: &Path| {
         let path = path.to_owned();
@@ -95,11 +104,14 @@ pub fn init(dir: &Path) -> Result<Made, FirstError> {
     if fs::read_dir(dir).map_err(written(dir))?.next().is_some() {
         return Err(FirstError::NotEmpty { dir: dir.to_owned() });
     }
+    if fs::metadata(dir).map_err(written(dir))?.permissions().mode() & OTHERS_WRITE != 0 {
+        return Err(FirstError::Open { dir: dir.to_owned() });
+    }
     let policies = dir.join("policies");
     for (name, text) in POLICIES {
         let path = policies.join(name);
         let folder = path.parent().unwrap_or(&policies);
-        fs::create_dir_all(folder).map_err(written(folder))?;
+        fs::DirBuilder::new().recursive(true).mode(0o755).create(folder).map_err(written(folder))?;
         write(&path, text, 0o644).map_err(written(&path))?;
     }
     let administrator = Uid::new(ADMINISTRATOR.0, ADMINISTRATOR.1).map_err(|bad| seed("the first administrator")(&bad))?;

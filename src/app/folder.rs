@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::Signal;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinError;
 
@@ -137,11 +137,15 @@ impl PolicyFolder for Folder {
 /// Proposes the folder whenever it has become something else, and on SIGHUP, which has the configuration read again, too. Both come from
 /// outside any caller, so Elevon itself acts. The task holds the folder weakly: it ends with the server. `known` is the digest of what was
 /// read at the start.
-pub(super) fn watch(folder: &Arc<Folder>, callers: &Arc<Callers>, known: Option<Revision>) -> Result<Watcher, AppError> {
+pub(super) fn watch(
+    folder: &Arc<Folder>,
+    callers: &Arc<Callers>,
+    known: Option<Revision>,
+    mut hangup: Signal,
+) -> Result<Watcher, AppError> {
     let (changed, mut changes) = watch::channel(known);
     let watched: Weak<Folder> = Arc::downgrade(folder);
     let callers: Weak<Callers> = Arc::downgrade(callers);
-    let mut hangup = signal(SignalKind::hangup()).map_err(system("SIGHUP cannot be listened for"))?;
     let announce = changed.clone();
     let watcher = Watcher::spawn(folder.dir.clone(), move |revision| drop(announce.send_replace(Some(revision))))
         .map_err(system("the policy folder cannot be watched"))?;

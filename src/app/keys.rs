@@ -57,6 +57,10 @@ impl KeyRing {
     /// The ring of an issuer: with its keys, where they are in a file.
     pub(super) fn new(config: &IssuerConfig) -> Result<Arc<Self>, String> {
         let settings = &config.settings;
+        if let Some(ca) = &config.ca {
+            // read again for every fetch; but one that was never there is a mistake, and is told when it can be put right
+            outbound::tls_config(Some(ca)).map_err(|bad| format!("`ca` of issuer `{}`: {bad}", settings.issuer))?;
+        }
         let keys = match &settings.keys {
             KeySource::File(path) => {
                 let read = outbound::bounded(Path::new(path), MAX_SET_BYTES).and_then(|bytes| parse(&bytes, &settings.algorithms));
@@ -85,6 +89,15 @@ impl KeyRing {
             && self.algorithms == settings.algorithms
             && self.ca == config.ca
             && self.refresh == Duration::from_secs(config.refresh.secs())
+    }
+
+    /// Takes over the keys of the ring that it replaces, where they are from the same place: how often they are fetched may change while the
+    /// issuer cannot be reached.
+    pub(super) fn take_over(&self, before: &Self) {
+        let same = self.source == before.source && self.algorithms == before.algorithms && self.ca == before.ca;
+        if same && matches!(self.source, KeySource::Url(_)) {
+            self.keys.store(before.keys.load_full());
+        }
     }
 
     /// Whether its keys could not be had when they were last asked for.

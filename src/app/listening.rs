@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use super::AppError;
@@ -38,11 +38,11 @@ pub(super) fn bind(listeners: &[ListenerSettings]) -> Result<Bound, AppError> {
 /// A socket with these permissions. One that a server left behind is taken away; one that somebody answers at is not, and neither is a file.
 /// It gets its permissions before anybody can find it under its name.
 fn socket(path: &Path, mode: u32) -> io::Result<UnixListener> {
-    let is_socket = std::fs::symlink_metadata(path).map(|there| there.file_type().is_socket());
-    match is_socket {
-        Ok(true) if UnixStream::connect(path).is_ok() => return Err(io::ErrorKind::AddrInUse.into()),
-        Ok(false) => return Err(io::Error::other("there is a file that is no socket")),
-        Ok(true) | Err(_) => {}
+    match std::fs::symlink_metadata(path) {
+        Ok(there) if there.file_type().is_socket() => left_behind(path)?,
+        Ok(_) => return Err(io::Error::other("there is a file that is no socket")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
     }
     let mut unnamed = path.as_os_str().to_owned();
     unnamed.push(format!(".{}", std::process::id()));
@@ -52,6 +52,19 @@ fn socket(path: &Path, mode: u32) -> io::Result<UnixListener> {
     std::fs::set_permissions(unnamed, std::fs::Permissions::from_mode(mode))?;
     std::fs::rename(unnamed, path)?;
     Ok(listener)
+}
+
+/// Sees that nobody answers at a socket. Only a refused connection says so: one that is not let in, finds a socket of another kind, or would
+/// have to wait in line has found somebody.
+fn left_behind(path: &Path) -> io::Result<()> {
+    let asking = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None)?;
+    // a server that takes no connections lets one wait without an end
+    asking.set_nonblocking(true)?;
+    match asking.connect(&socket2::SockAddr::unix(path)?) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(error),
+        Ok(()) | Err(_) => Err(io::ErrorKind::AddrInUse.into()),
+    }
 }
 
 /// The listeners as the HTTP room takes them.

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, Semaphore};
 
 use crate::config::{Place, Settings};
@@ -89,25 +89,39 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> AppError {
     move |error| AppError::System { what, error }
 }
 
-/// Serves until the process is told to stop (SIGINT or SIGTERM).
+/// Serves until the process is told to stop (SIGINT or SIGTERM). Told a second time, it cuts off what is in flight.
 ///
 /// # Errors
 /// It cannot start: see [`AppError`].
 pub fn run(settings: Settings) -> Result<(), AppError> {
     telemetry::init(&settings.log)?;
     let running = start_with(settings)?;
-    let told = running.runtime.block_on(until_told()).map_err(system("signals cannot be listened for"));
-    running.stop();
-    told
+    let mut told = running.runtime.block_on(async { Told::new() }).map_err(system("signals cannot be listened for"))?;
+    running.runtime.block_on(told.again());
+    running.stop_unless(async {
+        told.again().await;
+        tracing::warn!("told to stop once more: requests in flight are cut off");
+    });
+    Ok(())
 }
 
-async fn until_told() -> io::Result<()> {
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    tokio::select! {
-        _ = interrupt.recv() => tracing::info!("told to stop by SIGINT"),
-        _ = terminate.recv() => tracing::info!("told to stop by SIGTERM"),
+/// The signals that tell a server to stop. The second one is for whoever does not want to wait.
+struct Told {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Told {
+    fn new() -> io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
-    Ok(())
+
+    async fn again(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => tracing::info!("told to stop by SIGINT"),
+            _ = self.terminate.recv() => tracing::info!("told to stop by SIGTERM"),
+        }
+    }
 }
 
 /// Looks at what settings name for credentials and TLS, as a start would.
@@ -159,14 +173,28 @@ impl Running {
 
     /// Takes no more connections, lets requests in flight finish, and closes the journal.
     pub fn stop(mut self) {
-        self.shut();
+        self.shut(std::future::pending());
     }
 
-    fn shut(&mut self) {
-        let Some(serving) = self.serving.take() else { return };
+    /// The same, but waits for requests in flight no longer than `hurry` takes.
+    fn stop_unless(mut self, hurry: impl Future<Output = ()>) {
+        self.shut(hurry);
+    }
+
+    fn shut(&mut self, hurry: impl Future<Output = ()>) {
+        let Some(mut serving) = self.serving.take() else { return };
         drop(self.watcher.take());
         self.stop.notify_one();
-        if let Err(error) = self.runtime.block_on(serving) {
+        let ended = self.runtime.block_on(async {
+            tokio::select! {
+                ended = &mut serving => ended,
+                () = hurry => {
+                    serving.abort();
+                    Ok(())
+                }
+            }
+        });
+        if let Err(error) = ended {
             tracing::error!(%error, "serving broke off");
         }
         self.engine.stop();
@@ -176,7 +204,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.shut();
+        self.shut(std::future::pending());
     }
 }
 
@@ -198,6 +226,8 @@ pub fn start_with(settings: Settings) -> Result<Running, AppError> {
         .enable_all()
         .build()
         .map_err(system("threads cannot be started"))?;
+    // From here on a SIGHUP ends nothing, however long the start takes; one that comes before the server serves is heeded then.
+    let hangup = runtime.block_on(async { signal(SignalKind::hangup()) }).map_err(system("SIGHUP cannot be listened for"))?;
     let callers = Arc::new(Callers::new(&settings)?);
     // Before anything is opened: where an address is taken, nothing is changed.
     let bound = listening::bind(&settings.listeners)?;
@@ -211,7 +241,7 @@ pub fn start_with(settings: Settings) -> Result<Running, AppError> {
         engine.set_bundle_error(Some(error.summary()));
     }
     let folder = Arc::new(Folder::new(settings.policies.clone(), Arc::clone(&engine)));
-    let watcher = runtime.block_on(async { folder::watch(&folder, &callers, known) })?;
+    let watcher = runtime.block_on(async { folder::watch(&folder, &callers, known, hangup) })?;
     runtime.block_on(callers.first_keys());
     let stop = Arc::new(Notify::new());
     let told = Arc::clone(&stop);

@@ -57,7 +57,7 @@ pub(super) fn policy(out: &Output, what: &Policy) -> Outcome {
     }
 }
 
-fn load(out: &Output, dir: &Path) -> Result<Result<Bundle, Done>, Failure> {
+pub(super) fn load(out: &Output, dir: &Path) -> Result<Result<Bundle, Done>, Failure> {
     Bundle::load(dir).map(Ok).or_else(|error| refused(out, dir, &error).map(Err))
 }
 

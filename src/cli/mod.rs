@@ -16,6 +16,7 @@ mod output;
 mod people;
 mod reply;
 mod reviews;
+mod route;
 mod setup;
 mod socket;
 mod watch;
@@ -86,6 +87,7 @@ fn dispatch(shared: &Shared, command: &Command, out: &Output) -> Outcome {
         Command::Revoke(asked) => ending::revoke(&client()?, out, asked),
         Command::Check(asked) => check::check(&client()?, out, asked),
         Command::Explain(asked) => check::explain(&client()?, out, asked),
+        Command::Route(asked) => route::route(out, asked),
         Command::Eligibility(what) => grants::grants(&client()?, out, Kind::Eligibility, what),
         Command::Assignment(what) => grants::grants(&client()?, out, Kind::Assignment, what),
         Command::GrantRequests { what } => grants::requests(&client()?, out, what.as_ref()),

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::keys;
 use super::{ClientCertificate, Credentials, ListenerSettings, MAX_CONFIG_BYTES, MAX_LISTENERS, Place, Settings, TlsSettings};
 use crate::domain::CredentialKind;
+use crate::identity::token_texts;
 use crate::policy::{At, BundleError, Reader, Section, nearest};
 use crate::telemetry::{LogConfig, LogFormat};
 
@@ -32,7 +34,14 @@ pub(super) fn text(path: &Path) -> Result<String, String> {
 /// Reads a text. `path` is where it came from: what it names is relative to the folder of that.
 pub(super) fn read(path: &Path, text: &str) -> Result<Settings, BundleError> {
     let name = path.display().to_string();
-    let reader = Reader::new(&name, text);
+    // what is wrong is shown with its line, and a token that was put there by mistake is shown to nobody
+    let tokens = token_texts(text);
+    let text = without(text, &tokens);
+    let reader = Reader::new(&name, &text);
+    for token in tokens {
+        let help = "take it out, make another one with `elevon token`, and put that one's `sha256` here";
+        reader.report(token, "a token stands here, and whoever reads this file could be whom it shows", Some(help.to_owned()));
+    }
     let table = reader.parse();
     let root = reader.root(&table);
     let read = File { folder: path.parent().unwrap_or_else(|| Path::new("")), root };
@@ -41,6 +50,12 @@ pub(super) fn read(path: &Path, text: &str) -> Result<Settings, BundleError> {
     drop(table);
     reader.into_problems().into_result()?;
     Ok(settings)
+}
+
+/// A text with `*` in the place of these spans, so that every other place is where it was.
+fn without(text: &str, spans: &[Range<usize>]) -> String {
+    let hidden = |at: usize| spans.iter().any(|span| span.contains(&at));
+    text.char_indices().map(|(at, letter)| if hidden(at) { '*' } else { letter }).collect()
 }
 
 /// A file being read.

@@ -268,6 +268,8 @@ pub enum Action {
     CheckAccess,
     /// Ask for the reasons of a decision.
     ExplainAccess,
+    /// Say who somebody else is, as a gateway does that has looked at a credential itself.
+    VouchIdentity,
     /// Store, delete, disable and read entities.
     ManageEntity,
     /// Put something into, or take it out of, a group or a container.
@@ -288,7 +290,7 @@ pub enum Action {
 
 impl Action {
     /// Every action, in the order of the generated schema.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::ActivateRole,
         Self::ActivateRoleFor,
         Self::ActivateInEmergency,
@@ -303,6 +305,7 @@ impl Action {
         Self::ReadActivation,
         Self::CheckAccess,
         Self::ExplainAccess,
+        Self::VouchIdentity,
         Self::ManageEntity,
         Self::ManageMembership,
         Self::ManageBundle,
@@ -331,6 +334,7 @@ impl Action {
             Self::ReadActivation => "readActivation",
             Self::CheckAccess => "checkAccess",
             Self::ExplainAccess => "explainAccess",
+            Self::VouchIdentity => "vouchIdentity",
             Self::ManageEntity => "manageEntity",
             Self::ManageMembership => "manageMembership",
             Self::ManageBundle => "manageBundle",

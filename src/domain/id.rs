@@ -5,9 +5,11 @@
 //! that turn the reading direction or have no width, and no white space but single blanks inside. Letters of two scripts that look alike are
 //! two letters; whether a directory should mix scripts is not for Elevon to say.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 use unicode_normalization::{UnicodeNormalization as _, is_nfc};
 
@@ -105,6 +107,9 @@ fn text_in_order(what: &'static str, text: &str, max: usize) -> Result<(), BadNa
     if text.len() > max {
         return Err(BadName::TooLong { what, bytes: text.len(), max });
     }
+    if is_plain(text) {
+        return Ok(());
+    }
     // first, for the other messages repeat the text as it is, and they go to logs
     if text.chars().any(char::is_control) {
         return Err(BadName::Control { what, text: text.to_owned() });
@@ -121,17 +126,22 @@ fn text_in_order(what: &'static str, text: &str, max: usize) -> Result<(), BadNa
     Ok(())
 }
 
+/// Whether a text is of visible ASCII letters, with blanks only between them: then nothing else is to be asked.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~')) && !text.starts_with(' ') && !text.ends_with(' ')
+}
+
 fn is_type_name(text: &str) -> bool {
-    text.len() <= MAX_TYPE_BYTES
-        && text.split("::").all(|part| {
-            let mut letters = part.chars();
-            letters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_') && letters.all(|c| c.is_ascii_alphanumeric() || c == '_')
-        })
+    let is_name = |part: &[u8]| {
+        part.first().is_some_and(|first| first.is_ascii_alphabetic() || *first == b'_')
+            && part.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+    };
+    // rows repeat types, nearly all of them without a namespace
+    text.len() <= MAX_TYPE_BYTES && (is_name(text.as_bytes()) || text.split("::").all(|part| is_name(part.as_bytes())))
 }
 
 /// An entity: a principal, a group, a resource or a scope. On the wire `{"type", "id"}` as in AuthZEN, in text `Type::"id"` as in Cedar.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "RawUid", into = "RawUid")]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Uid {
     kind: Arc<str>,
     id: Arc<str>,
@@ -139,22 +149,38 @@ pub struct Uid {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawUid {
-    #[serde(rename = "type")]
-    kind: String,
-    id: String,
+struct RawUid<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    id: Cow<'a, str>,
 }
 
-impl TryFrom<RawUid> for Uid {
-    type Error = BadName;
-    fn try_from(raw: RawUid) -> Result<Self, BadName> {
-        Self::new(&raw.kind, &raw.id)
+impl Serialize for Uid {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        RawUid { kind: Cow::Borrowed(&self.kind), id: Cow::Borrowed(&self.id) }.serialize(serializer)
     }
 }
 
-impl From<Uid> for RawUid {
-    fn from(uid: Uid) -> Self {
-        Self { kind: uid.kind.as_ref().to_owned(), id: uid.id.as_ref().to_owned() }
+impl<'de> Deserialize<'de> for Uid {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = RawUid::deserialize(deserializer)?;
+        Self::new(&raw.kind, &raw.id).map_err(de::Error::custom)
+    }
+}
+
+/// Reads a text as a name, without a copy of it where the text can be borrowed.
+struct Named<F>(F);
+
+impl<T, F: FnOnce(&str) -> Result<T, BadName>> de::Visitor<'_> for Named<F> {
+    type Value = T;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a string")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        (self.0)(text).map_err(E::custom)
     }
 }
 
@@ -200,6 +226,12 @@ impl Uid {
         &self.kind
     }
 
+    /// The type name, for whoever keeps it.
+    #[must_use]
+    pub fn shared_kind(&self) -> Arc<str> {
+        Arc::clone(&self.kind)
+    }
+
     /// The id without its type.
     #[must_use]
     pub fn id(&self) -> &str {
@@ -234,9 +266,20 @@ impl fmt::Debug for Uid {
 macro_rules! text_newtype {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub struct $name(Arc<str>);
+
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_str(Named(Self::new))
+            }
+        }
 
         impl $name {
             #[doc = concat!("Takes a text as ", $what, ".")]
@@ -361,6 +404,17 @@ mod tests {
         for id in ["alice", "a b", "quo\"te", "back\\slash", "Zoë", "::\"x"] {
             let uid = Uid::new("Acme::User", id).unwrap();
             assert_eq!(Uid::parse(&uid.to_string()).unwrap(), uid);
+        }
+    }
+
+    #[test]
+    fn plain_letters_need_no_other_question() {
+        for letter in '\0'..='\u{ff}' {
+            for text in [format!("{letter}a"), format!("a{letter}a"), format!("a{letter}")] {
+                let misled = text.chars().any(|letter| misleads(letter) || letter.is_control());
+                let blank = text.starts_with(' ') || text.ends_with(' ');
+                assert_eq!(is_plain(&text), text.is_ascii() && !misled && !blank, "{text:?}");
+            }
         }
     }
 

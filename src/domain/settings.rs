@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use serde::{Deserialize, Serialize};
 
 use super::id::{Incarnation, Revision, RoleName, Uid};
@@ -242,7 +243,7 @@ impl<'de> Deserialize<'de> for JsonObject {
             let map = serde_json::Map::deserialize(deserializer)?;
             Self::new(&map).map_err(serde::de::Error::custom)
         } else {
-            String::deserialize(deserializer).map(|text| Self(text.into()))
+            <std::borrow::Cow<'_, str>>::deserialize(deserializer).map(|text| Self(text.into()))
         }
     }
 }
@@ -260,7 +261,7 @@ pub enum EdgeSource {
 }
 
 /// An edge from an entity to one of its parents. It counts while the parent's incarnation is the one it was written under.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ParentEdge {
     /// The parent.
     pub parent: Uid,
@@ -308,7 +309,7 @@ pub struct Definitions {
     /// The roles.
     pub roles: BTreeMap<RoleName, Arc<RoleSettings>>,
     /// The entities that the bundle owns.
-    pub entities: HashMap<Uid, Arc<EntityDef>>,
+    pub entities: HashMap<Uid, Arc<EntityDef>, RandomState>,
     /// For each parent, the bundle's entities right below it, sorted.
     pub children: HashMap<Uid, Vec<Uid>>,
 }
@@ -324,7 +325,7 @@ impl Definitions {
             group_types: BTreeSet::new(),
             types: BTreeMap::new(),
             roles: BTreeMap::new(),
-            entities: HashMap::new(),
+            entities: HashMap::default(),
             children: HashMap::new(),
         }
     }

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::facts::{Facts, Unavailable};
 use super::grant::{ActivationGrant, Basis, EligibilityGrant, EntityRow, TicketDigest, Under};
-use super::id::{ActivationId, AssignmentId, EligibilityId, RoleName, Uid};
+use super::id::{ActivationId, AssignmentId, EligibilityId, Incarnation, RoleName, Uid};
 use super::settings::{EdgeSource, EntityDef, RoleSettings, UnknownRule};
 use super::time::{Duration, Timestamp, Window};
 
@@ -192,13 +192,15 @@ impl Standing {
 /// Of the holdings that count for a role, the one that a tag shows: the latest end, then the lowest id.
 #[must_use]
 pub fn shown<'a>(holdings: &'a [Holding], role: &RoleName) -> Option<&'a Holding> {
+    fn id(holding: &Holding) -> &str {
+        match &holding.via {
+            Via::Activation(id) => id.as_str(),
+            Via::Assignment(id) => id.as_str(),
+        }
+    }
     let end = |holding: &Holding| holding.end.map_or(i64::MAX, Timestamp::millis);
-    let id = |holding: &Holding| match &holding.via {
-        Via::Activation(id) => id.to_string(),
-        Via::Assignment(id) => id.to_string(),
-    };
     let counting = holdings.iter().filter(|holding| holding.counts.is_ok() && holding.role == *role);
-    counting.min_by_key(|holding| (std::cmp::Reverse(end(holding)), id(holding)))
+    counting.min_by(|one, other| end(other).cmp(&end(one)).then_with(|| id(one).cmp(id(other))))
 }
 
 /// The definition of a name that is in force: the bundle's over the stored one.
@@ -321,9 +323,16 @@ pub fn memberships(facts: &dyn Facts, principal: &Uid) -> Result<Arc<Memberships
 /// # Errors
 /// The store cannot be read.
 pub fn path(facts: &dyn Facts, resource: &Uid) -> Result<Vec<Uid>, Unavailable> {
-    let mut path = vec![resource.clone()];
-    path.extend(ancestors(facts, resource)?);
-    Ok(path)
+    Ok(path_through(resource, &*memberships(facts, resource)?))
+}
+
+/// The same, where what stands above it is known.
+#[must_use]
+pub fn path_through(resource: &Uid, above: &Memberships) -> Vec<Uid> {
+    let mut path = Vec::with_capacity(above.groups.len().saturating_add(1));
+    path.push(resource.clone());
+    path.extend(above.groups.iter().cloned());
+    path
 }
 
 /// Whether the names that a grant was given under are still those of today.
@@ -337,7 +346,18 @@ pub fn still_stands(
     scope: Option<&Uid>,
     under: &Under,
 ) -> Result<Result<(), WhyNot>, Unavailable> {
-    let incarnation = |uid: &Uid| Ok::<_, Unavailable>(facts.row(uid)?.map(|row| row.incarnation).unwrap_or_default());
+    let incarnation = |uid: &Uid| Ok(facts.row(uid)?.map(|row| row.incarnation).unwrap_or_default());
+    stands_under(facts, incarnation, holder, role, scope, under)
+}
+
+fn stands_under(
+    facts: &dyn Facts,
+    incarnation: impl Fn(&Uid) -> Result<Incarnation, Unavailable>,
+    holder: &Uid,
+    role: &RoleName,
+    scope: Option<&Uid>,
+    under: &Under,
+) -> Result<Result<(), WhyNot>, Unavailable> {
     if incarnation(holder)? != under.holder {
         return Ok(Err(WhyNot::HolderGone { holder: holder.clone() }));
     }
@@ -401,56 +421,86 @@ fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp
     }
 }
 
-/// The eligibility that an activation rests on, where it is still there to rest on.
-fn basis_eligibility(
-    facts: &dyn Facts,
-    principal: &Uid,
-    groups: &[Uid],
-    own: &EntityRow,
-    basis: &Basis,
-) -> Result<Result<EligibilityGrant, WhyNot>, Unavailable> {
-    // they are kept by id
-    let find = |row: &EntityRow| {
-        let eligibilities = &row.grants.eligibilities;
-        let place = eligibilities.binary_search_by(|grant| grant.id.cmp(&basis.eligibility)).ok()?;
-        eligibilities.get(place).cloned()
-    };
-    let found = if basis.holder == *principal {
-        find(own)
+/// Where the eligibility stands that an activation rests on.
+enum BasisRow {
+    /// In the principal's own row.
+    Own,
+    /// In that of a group which the principal is in.
+    Group(Option<Arc<EntityRow>>),
+}
+
+fn basis_row(facts: &dyn Facts, principal: &Uid, groups: &[Uid], basis: &Basis) -> Result<Result<BasisRow, WhyNot>, Unavailable> {
+    if basis.holder == *principal {
+        Ok(Ok(BasisRow::Own))
     } else if groups.contains(&basis.holder) {
-        facts.row(&basis.holder)?.as_deref().and_then(find)
+        Ok(Ok(BasisRow::Group(facts.row(&basis.holder)?)))
     } else {
-        return Ok(Err(WhyNot::NotAMember { group: basis.holder.clone() }));
-    };
-    Ok(found.ok_or_else(|| WhyNot::EligibilityEnded { eligibility: basis.eligibility.clone() }))
+        Ok(Err(WhyNot::NotAMember { group: basis.holder.clone() }))
+    }
+}
+
+/// The eligibility that an activation rests on, where it is still there to rest on.
+fn eligibility_in<'a>(row: &'a EntityRow, basis: &Basis) -> Result<&'a EligibilityGrant, WhyNot> {
+    let eligibilities = &row.grants.eligibilities;
+    // they are kept by id
+    let place = eligibilities.binary_search_by(|grant| grant.id.cmp(&basis.eligibility));
+    place.ok().and_then(|place| eligibilities.get(place)).ok_or_else(|| ended(basis))
+}
+
+fn ended(basis: &Basis) -> WhyNot {
+    WhyNot::EligibilityEnded { eligibility: basis.eligibility.clone() }
 }
 
 struct Asked<'a> {
     facts: &'a dyn Facts,
     principal: &'a Uid,
     groups: &'a [Uid],
+    /// The principal's own row.
+    own: Option<&'a EntityRow>,
     path: Option<&'a [Uid]>,
     moment: Moment,
 }
 
 impl Asked<'_> {
+    /// How often a name was deleted. Most grants are the principal's own, whose row is at hand.
+    fn incarnation(&self, uid: &Uid) -> Result<Incarnation, Unavailable> {
+        if uid == self.principal {
+            return Ok(self.own.map(|row| row.incarnation).unwrap_or_default());
+        }
+        Ok(self.facts.row(uid)?.map(|row| row.incarnation).unwrap_or_default())
+    }
+
     fn judge_activation(&self, own: &EntityRow, grant: &ActivationGrant) -> Result<Holding, Unavailable> {
         let mut window = grant.window;
         if let Some(settings) = self.facts.definitions().roles.get(&grant.role) {
             window.end = earlier(window.end, Some(window.start.plus(cap(settings, grant.emergency, grant.extensions))));
         }
-        let rests_on = basis_eligibility(self.facts, self.principal, self.groups, own, &grant.basis)?;
+        let through_group;
+        let rests_on = match basis_row(self.facts, self.principal, self.groups, &grant.basis)? {
+            Ok(BasisRow::Own) => eligibility_in(own, &grant.basis),
+            Ok(BasisRow::Group(row)) => {
+                through_group = row;
+                through_group.as_deref().ok_or_else(|| ended(&grant.basis)).and_then(|row| eligibility_in(row, &grant.basis))
+            }
+            Err(why) => Err(why),
+        };
         if let Ok(eligibility) = &rests_on {
             window.end = earlier(window.end, eligibility.window.end);
         }
         let counts = match rests_on {
-            _ if is_void(self.facts, self.principal, &grant.role, grant.seq)? => Err(WhyNot::Revoked),
+            _ if self.is_void(own, &grant.role, grant.seq)? => Err(WhyNot::Revoked),
             Err(why) => Err(why),
             Ok(eligibility) => self.judge(self.principal, &grant.role, grant.scope.as_ref(), &grant.under, window)?.and_then_ok(|| {
-                let under =
-                    still_stands(self.facts, &grant.basis.holder, &eligibility.role, eligibility.scope.as_ref(), &eligibility.under)?;
+                let same = grant.basis.holder == *self.principal
+                    && (&eligibility.role, &eligibility.scope, &eligibility.under) == (&grant.role, &grant.scope, &grant.under);
+                // an eligibility under the same names as what rests on it was judged with that
+                let under = if same {
+                    Ok(())
+                } else {
+                    self.still_stands(&grant.basis.holder, &eligibility.role, eligibility.scope.as_ref(), &eligibility.under)?
+                };
                 Ok(match under {
-                    Ok(()) if eligibility.window.start > self.moment.now => Err(WhyNot::EligibilityEnded { eligibility: eligibility.id }),
+                    Ok(()) if eligibility.window.start > self.moment.now => Err(ended(&grant.basis)),
                     other => other,
                 })
             })?,
@@ -480,10 +530,20 @@ impl Asked<'_> {
         if let Err(why) = in_window(window, self.moment) {
             return Ok(Err(why));
         }
-        if let Err(why) = still_stands(self.facts, holder, role, scope, under)? {
+        if let Err(why) = self.still_stands(holder, role, scope, under)? {
             return Ok(Err(why));
         }
         Ok(within(scope, self.path))
+    }
+
+    fn still_stands(&self, holder: &Uid, role: &RoleName, scope: Option<&Uid>, under: &Under) -> Result<Result<(), WhyNot>, Unavailable> {
+        stands_under(self.facts, |uid| self.incarnation(uid), holder, role, scope, under)
+    }
+
+    fn is_void(&self, own: &EntityRow, role: &RoleName, seq: u64) -> Result<bool, Unavailable> {
+        Ok(reaches(self.facts.time_void_before()?, seq)
+            || reaches(self.facts.role_row(role)?.void_before, seq)
+            || reaches(own.void_before, seq))
     }
 
     fn judge_assignments(&self, holder: &Uid, row: &EntityRow, into: &mut Vec<Holding>) -> Result<(), Unavailable> {
@@ -533,9 +593,9 @@ pub fn standing(facts: &dyn Facts, principal: &Uid, path: Option<&[Uid]>, moment
         return Ok(Standing { presence, memberships: Arc::default(), holdings: Vec::new(), next_change: None });
     }
     let memberships = memberships(facts, principal)?;
-    let asked = Asked { facts, principal, groups: &memberships.groups, path, moment };
-    let mut holdings = Vec::new();
     let own = facts.row(principal)?;
+    let asked = Asked { facts, principal, groups: &memberships.groups, own: own.as_deref(), path, moment };
+    let mut holdings = Vec::new();
     if let Some(own) = &own {
         for grant in &own.grants.activations {
             holdings.push(asked.judge_activation(own, grant)?);

@@ -48,11 +48,11 @@ pub const CLOCK_WORD: crate::domain::Duration = crate::domain::Duration::from_ho
 pub const MEMO: usize = 32;
 /// Parts of the in-memory graph, each copied when something in it changes.
 pub const SHARDS: usize = 256;
-/// Principals whose memberships a view keeps, at most.
+/// Names, and lists of edges, of which a view keeps what stands above them, at most.
 pub const KEPT: usize = 16 * 1024;
 /// Parts that they are kept in.
 pub const KEPT_SHARDS: usize = 64;
-/// From how many groups on a principal's memberships are worth keeping.
+/// From how many edges on what stands above a name is kept by its name; below that, by its edges.
 pub const KEPT_FROM: usize = 4;
 /// How long stopping waits for room in the queue.
 pub const STOP_WAIT: Duration = Duration::from_secs(10);

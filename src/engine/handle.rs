@@ -55,7 +55,7 @@ impl Default for EngineConfig {
 
 /// A running engine. Shared as `Arc<Engine>`; stops when it is dropped.
 pub struct Engine {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     queue: mpsc::Sender<Message>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -128,8 +128,8 @@ impl Engine {
     ///
     /// # Errors
     /// Those of `read`, or no view came in time that is as new as what is stored.
-    pub fn facts<T>(&self, read: impl FnMut(&dyn Facts, &View, Moment) -> Result<T, Unavailable>) -> Result<T, Unavailable> {
-        Ok(self.shared.read(read)?)
+    pub fn facts<T>(&self, mut read: impl FnMut(&dyn Facts, &View, Moment) -> Result<T, Unavailable>) -> Result<T, Unavailable> {
+        Ok(self.shared.read(|facts, view, moment| read(facts, view, moment))?)
     }
 
     /// Reads what would stand after a command that was only tried: over what is committed, with what it would have changed.

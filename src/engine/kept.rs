@@ -1,54 +1,80 @@
-//! What a view keeps of its principals: which groups each is in and what those were given, so that a check of somebody in two hundred nested
-//! groups does not walk them again.
+//! What a view keeps of what stands above names: which groups a principal is in and what those were given, and what a resource lies in, so that
+//! a check of somebody in two hundred nested groups does not walk them again.
 //!
-//! Nothing here is an answer. What is kept follows from a principal's own row, from the inner names of the view and from its bundle: the row is
-//! told by the sequence that changed it last, and a view in which anything of the rest changed begins with nothing kept.
+//! Nothing here is an answer. What stands above a name follows from the edges that it has itself, from the inner names of the view and from
+//! its bundle. A view in which anything of the latter changed begins with nothing kept. Of the former, few edges are the key themselves, so
+//! that all who have the same share what follows; many are told by the sequence that changed their name's row last.
 
 use std::collections::HashMap;
-use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use foldhash::fast::RandomState;
 
 use crate::domain::Uid;
+use crate::domain::settings::ParentEdge;
 use crate::domain::standing::Memberships;
 
-use super::bounds::{KEPT, KEPT_FROM, KEPT_SHARDS};
+use super::bounds::{KEPT, KEPT_SHARDS};
 
-type Shard = Mutex<HashMap<Uid, (u64, Arc<Memberships>)>>;
+/// Both ways to keep memberships: by name and the sequence that changed its row last, and by edges.
+#[derive(Default)]
+struct Shard {
+    by_name: HashMap<Uid, (u64, Arc<Memberships>), RandomState>,
+    by_edges: HashMap<Vec<ParentEdge>, Arc<Memberships>, RandomState>,
+}
 
 pub(super) struct Kept {
     hasher: RandomState,
-    shards: Vec<Shard>,
+    shards: Vec<Mutex<Shard>>,
+    nothing: Arc<Memberships>,
 }
 
 impl Default for Kept {
     fn default() -> Self {
-        Self { hasher: RandomState::new(), shards: (0..KEPT_SHARDS).map(|_| Shard::default()).collect() }
+        let shards = (0..KEPT_SHARDS).map(|_| Mutex::default()).collect();
+        Self { hasher: RandomState::default(), shards, nothing: Arc::default() }
     }
 }
 
 impl Kept {
-    fn shard(&self, uid: &Uid) -> Option<&Shard> {
-        self.shards.get(usize::try_from(self.hasher.hash_one(uid) % KEPT_SHARDS as u64).unwrap_or(0))
+    fn shard(&self, hash: u64) -> Option<MutexGuard<'_, Shard>> {
+        let shard = self.shards.get(usize::try_from(hash % KEPT_SHARDS as u64).unwrap_or(0))?;
+        Some(shard.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The memberships of a principal whose row last changed at `changed`.
+    /// What stands above a name without edges.
+    pub(super) fn nothing(&self) -> &Arc<Memberships> {
+        &self.nothing
+    }
+
+    /// What stands above a name with these edges.
+    pub(super) fn below(&self, edges: &[ParentEdge]) -> Option<Arc<Memberships>> {
+        self.shard(self.hasher.hash_one(edges))?.by_edges.get(edges).map(Arc::clone)
+    }
+
+    /// Keeps what stands above a name with these edges.
+    pub(super) fn put_below(&self, edges: &[ParentEdge], memberships: &Arc<Memberships>) {
+        let Some(mut shard) = self.shard(self.hasher.hash_one(edges)) else { return };
+        if shard.by_edges.len() >= KEPT / KEPT_SHARDS {
+            shard.by_edges.clear();
+        }
+        shard.by_edges.insert(edges.to_vec(), Arc::clone(memberships));
+    }
+
+    /// What stands above a name whose row last changed at `changed`.
     pub(super) fn get(&self, uid: &Uid, changed: u64) -> Option<Arc<Memberships>> {
-        let shard = self.shard(uid)?.lock().unwrap_or_else(PoisonError::into_inner);
-        shard.get(uid).filter(|(at, _)| *at == changed).map(|(_, kept)| Arc::clone(kept))
+        let shard = self.shard(self.hasher.hash_one(uid))?;
+        shard.by_name.get(uid).filter(|(at, _)| *at == changed).map(|(_, kept)| Arc::clone(kept))
     }
 
-    /// Keeps memberships that take a while to find; few groups are found again as fast as they are looked up.
+    /// Keeps what stands above a name whose row last changed at `changed`.
     pub(super) fn put(&self, uid: &Uid, changed: u64, memberships: &Arc<Memberships>) {
-        if memberships.groups.len() < KEPT_FROM {
-            return;
-        }
-        let Some(shard) = self.shard(uid) else { return };
-        let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        if shard.len() >= KEPT / KEPT_SHARDS && !shard.contains_key(uid) {
+        let Some(mut shard) = self.shard(self.hasher.hash_one(uid)) else { return };
+        if shard.by_name.len() >= KEPT / KEPT_SHARDS && !shard.by_name.contains_key(uid) {
             // Whoever is asked about often is back at once.
-            shard.clear();
+            shard.by_name.clear();
         }
-        shard.insert(uid.clone(), (changed, Arc::clone(memberships)));
+        shard.by_name.insert(uid.clone(), (changed, Arc::clone(memberships)));
     }
 }

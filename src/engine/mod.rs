@@ -14,6 +14,7 @@ pub mod view;
 
 mod group;
 mod refusals;
+mod right;
 mod shadowed;
 mod shared;
 mod start;
@@ -30,5 +31,6 @@ pub use clock::SystemClock;
 pub use clock::TestClock;
 pub use handle::{Engine, EngineConfig, Parts};
 pub use observe::{CheckOutcome, CommandResult, NoObserver, Observer};
+pub use right::Right;
 pub use shadowed::Shadowed;
 pub use view::{Pinned, View};

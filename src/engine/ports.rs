@@ -94,6 +94,9 @@ pub trait Journal: Send {
     fn commit(&mut self, expected: &Head, batch: Batch) -> Committed;
 }
 
+/// A name that stands above another one, and its row, where there is one.
+pub type InnerRow = (Uid, Option<Arc<EntityRow>>);
+
 /// Reads of what is committed, from any thread: for checks, lists and timers.
 pub trait Reader: Tables + Send + Sync {
     /// Where the journal ends.
@@ -114,11 +117,11 @@ pub trait Reader: Tables + Send + Sync {
     /// They cannot be written.
     fn save_mark(&self, mark: Timestamp, anchor: &Anchor) -> Result<(), Unavailable>;
 
-    /// The rows of every name that some stored entity names as its parent. Loaded once, at start.
+    /// Every name that some stored entity names as its parent, with its row, where there is one. Loaded once, at start.
     ///
     /// # Errors
     /// The store cannot be read.
-    fn inner_rows(&self) -> Result<Vec<(Uid, Arc<EntityRow>)>, Unavailable>;
+    fn inner_rows(&self) -> Result<Vec<InnerRow>, Unavailable>;
 
     /// What is kept of each role, of those that anything is kept of.
     ///
@@ -216,6 +219,12 @@ pub trait Reader: Tables + Send + Sync {
     /// # Errors
     /// The store cannot be read, or the cursor is not one of this list's.
     fn journal(&self, filter: &AuditFilter, page: &Page) -> Result<Listing<Sealed>, Unavailable>;
+
+    /// Reads ahead what checks will read, so that the first question about each name need not wait for the disk; returns when there is no more,
+    /// no more room, or `stop` says so. Nothing depends on it.
+    fn warm(&self, stop: &dyn Fn() -> bool) {
+        let _ = stop;
+    }
 
     /// How many activations are recorded as active.
     fn active_count(&self) -> u64;

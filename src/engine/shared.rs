@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::watch;
 
+use crate::domain::Unavailable;
 use crate::domain::id::CommandId;
 use crate::domain::standing::Moment;
-use crate::domain::{Facts, Unavailable};
 
 use super::answer::BundleFailure;
 use super::bounds::STALE_WAIT;
@@ -18,7 +18,7 @@ use super::handle::EngineConfig;
 use super::observe::Observer;
 use super::ports::{Clock, ClockDesk, Reader};
 use super::uses::Uses;
-use super::view::View;
+use super::view::{Pinned, View};
 
 pub(super) struct Shared {
     pub(super) view: ArcSwap<View>,
@@ -90,7 +90,7 @@ impl Shared {
     /// Reads over one view, and over again while the store turns out to be newer than it.
     ///
     /// The clock is read after the view is taken: what a view holds was decided before now, and has begun if it was to begin at once.
-    pub(super) fn read<T>(&self, mut read: impl FnMut(&dyn Facts, &View, Moment) -> Result<T, Unavailable>) -> Result<T, Unread> {
+    pub(super) fn read<T>(&self, mut read: impl FnMut(&Pinned<'_>, &View, Moment) -> Result<T, Unavailable>) -> Result<T, Unread> {
         let mut until = None;
         loop {
             let view = self.view.load();

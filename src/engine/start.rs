@@ -101,9 +101,11 @@ fn run(writer: Writer, shared: Arc<Shared>, timers: bool) -> Result<Started, Sta
         }
     }));
     let timer = Timer::new(Arc::clone(&shared), queue.clone(), timers);
+    let warm = Arc::clone(&shared);
     let threads = vec![
         Builder::new().name("elevon-writer".to_owned()).spawn(move || writer.run(messages))?,
         Builder::new().name("elevon-timer".to_owned()).spawn(move || timer.run())?,
+        Builder::new().name("elevon-warm".to_owned()).spawn(move || warm.reader.warm(&|| warm.stopping()))?,
     ];
     Ok(Started { shared, queue, threads })
 }

@@ -9,21 +9,22 @@
 //! with a deny. Lost: a RocksDB snapshot per view, which pins old versions through every compaction and costs a lock to take and
 //! to drop.
 //!
-//! Which names are in the graph is a matter of speed only. What is in it is replaced in the view of the very commit that changes
-//! it; what is not is read.
+//! Every name that stands above another one is in the graph, whether or not anything is stored about it, and is replaced in the view of the
+//! very commit that changes it; so is every group. Other names are read.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
+
+use foldhash::fast::RandomState;
 
 use crate::domain::grant::{EntityRow, RoleRow};
 use crate::domain::standing::Memberships;
 use crate::domain::{Changes, Definitions, Facts, RoleName, Rows, Text, TextDigest, Timestamp, Uid, Unavailable};
 use crate::policy::Bundle;
 
-use super::bounds::{MEMO, SHARDS};
+use super::bounds::{KEPT_FROM, MEMO, SHARDS};
 use super::kept::Kept;
 use super::ports::Reader;
 
@@ -36,9 +37,22 @@ pub struct View {
     /// When it went live.
     pub activated_at: Timestamp,
     graph: Graph,
-    roles: Arc<HashMap<RoleName, RoleRow>>,
+    roles: Arc<HashMap<RoleName, RoleRow, RandomState>>,
     time_void_before: u64,
     kept: Arc<Kept>,
+    /// Another one whenever the bundle or anything that is in memory is another.
+    ground: Ground,
+}
+
+/// Stands for the bundle of a view and for everything of it that is in memory: the same as long as all of that is.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Ground(Arc<()>);
+
+impl PartialEq for Ground {
+    fn eq(&self, other: &Self) -> bool {
+        // both are held, so that a place in memory cannot have become another's
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 impl View {
@@ -46,16 +60,17 @@ impl View {
     pub(super) fn load(reader: &dyn Reader, bundle: Arc<Bundle>, activated_at: Timestamp) -> Result<Self, Unavailable> {
         let mut graph = Graph::default();
         for (uid, row) in reader.inner_rows()? {
-            graph.put(uid, Some(row));
+            graph.put(uid, row);
         }
         let mut view = Self {
             seq: reader.head().seq,
             bundle,
             activated_at,
             graph,
-            roles: Arc::new(reader.role_rows()?),
+            roles: Arc::new(reader.role_rows()?.into_iter().collect()),
             time_void_before: reader.time_void_before()?,
             kept: Arc::default(),
+            ground: Ground::default(),
         };
         view.keep_inner_of_bundle(&Changes::default(), reader)?;
         Ok(view)
@@ -79,6 +94,7 @@ impl View {
             roles: Arc::clone(&self.roles),
             time_void_before: changes.time_void_before.unwrap_or(self.time_void_before),
             kept: Arc::clone(&self.kept),
+            ground: self.ground.clone(),
         };
         if !changes.roles.is_empty() {
             Arc::make_mut(&mut view.roles).extend(changes.roles.iter().map(|(role, row)| (role.clone(), *row)));
@@ -97,8 +113,15 @@ impl View {
         if swapped || view.graph.changed {
             view.kept = Arc::default();
         }
+        if swapped || view.graph.changed || !changes.roles.is_empty() || changes.time_void_before.is_some() {
+            view.ground = Ground::default();
+        }
         view.graph.changed = false;
         Ok(view)
+    }
+
+    pub(super) fn ground(&self) -> &Ground {
+        &self.ground
     }
 
     fn keep_inner_of_bundle(&mut self, changes: &Changes, reader: &dyn Reader) -> Result<(), Unavailable> {
@@ -126,7 +149,7 @@ impl View {
     /// The facts of this view.
     #[must_use]
     pub fn pin<'a>(&'a self, reader: &'a dyn Reader) -> Pinned<'a> {
-        Pinned { view: self, reader, memo: RefCell::default(), stale: Cell::new(false) }
+        Pinned { view: self, reader, memo: RefCell::default(), stale: Cell::new(false), texts: Cell::new(false) }
     }
 }
 
@@ -141,14 +164,14 @@ type Known = Option<Arc<EntityRow>>;
 #[derive(Clone)]
 struct Graph {
     hasher: RandomState,
-    shards: Vec<Arc<HashMap<Uid, Known>>>,
+    shards: Vec<Arc<HashMap<Uid, Known, RandomState>>>,
     /// Whether anything was put since the view before.
     changed: bool,
 }
 
 impl Default for Graph {
     fn default() -> Self {
-        Self { hasher: RandomState::new(), shards: vec![Arc::default(); SHARDS], changed: false }
+        Self { hasher: RandomState::default(), shards: vec![Arc::default(); SHARDS], changed: false }
     }
 }
 
@@ -176,6 +199,8 @@ pub struct Pinned<'a> {
     reader: &'a dyn Reader,
     memo: RefCell<Vec<(Uid, Known)>>,
     stale: Cell<bool>,
+    /// Whether a text was read.
+    texts: Cell<bool>,
 }
 
 impl Pinned<'_> {
@@ -184,14 +209,32 @@ impl Pinned<'_> {
     pub fn is_stale(&self) -> bool {
         self.stale.get()
     }
+
+    fn is_inner(&self, name: &Uid) -> bool {
+        self.view.graph.get(name).is_some()
+    }
+
+    /// The rows that were read beside what the view has in memory, and at which sequence each changed last, 0 where nothing stands there;
+    /// nothing, where more was read than that.
+    pub(super) fn read_rows(&self) -> Option<Vec<(Uid, u64)>> {
+        let memo = self.memo.borrow();
+        let told = memo.len() < MEMO && !self.texts.get() && !self.is_stale();
+        told.then(|| memo.iter().map(|(uid, row)| (uid.clone(), changed(row.as_ref()))).collect())
+    }
+}
+
+/// The sequence at which a row changed last; 0 where nothing stands there.
+pub(super) fn changed(row: Option<&Arc<EntityRow>>) -> u64 {
+    row.map_or(0, |row| row.changed)
 }
 
 impl Rows for Pinned<'_> {
     fn row(&self, uid: &Uid) -> Result<Option<Arc<EntityRow>>, Unavailable> {
-        if let Some(known) = self.view.graph.get(uid) {
+        // who asks and what is asked about come again and again, and are hardly ever inner names
+        if let Some((_, known)) = self.memo.borrow().iter().find(|(name, _)| name == uid) {
             return Ok(known.clone());
         }
-        if let Some((_, known)) = self.memo.borrow().iter().find(|(name, _)| name == uid) {
+        if let Some(known) = self.view.graph.get(uid) {
             return Ok(known.clone());
         }
         let row = self.reader.row(uid)?;
@@ -215,6 +258,7 @@ impl Rows for Pinned<'_> {
     }
 
     fn text(&self, digest: &TextDigest) -> Result<Option<Text>, Unavailable> {
+        self.texts.set(true);
         self.reader.text(digest)
     }
 }
@@ -224,15 +268,28 @@ impl Facts for Pinned<'_> {
         self.view.bundle.definitions()
     }
 
-    fn kept_memberships(&self, principal: &Uid) -> Result<Option<Arc<Memberships>>, Unavailable> {
-        let changed = self.row(principal)?.map_or(0, |row| row.changed);
-        Ok(self.view.kept.get(principal, changed))
+    fn kept_memberships(&self, name: &Uid) -> Result<Option<Arc<Memberships>>, Unavailable> {
+        let row = self.row(name)?;
+        let own = self.definitions().entities.get(name).or_else(|| row.as_ref().and_then(|row| row.stored.as_ref()));
+        Ok(match own.map(|def| &*def.parents) {
+            None | Some([]) => Some(Arc::clone(self.view.kept.nothing())),
+            Some(edges) if edges.len() < KEPT_FROM => self.view.kept.below(edges),
+            Some(_) => self.view.kept.get(name, row.map_or(0, |row| row.changed)),
+        })
     }
 
-    fn keep_memberships(&self, principal: &Uid, memberships: &Arc<Memberships>) -> Result<(), Unavailable> {
-        let changed = self.row(principal)?.map_or(0, |row| row.changed);
-        if !self.is_stale() {
-            self.view.kept.put(principal, changed, memberships);
+    fn keep_memberships(&self, name: &Uid, memberships: &Arc<Memberships>) -> Result<(), Unavailable> {
+        let row = self.row(name)?;
+        let own = self.definitions().entities.get(name).or_else(|| row.as_ref().and_then(|row| row.stored.as_ref()));
+        if self.is_stale() {
+            return Ok(());
+        }
+        match own.map(|def| &*def.parents) {
+            None | Some([]) => {}
+            // what is kept is thrown away when an inner name changes, so it has to follow from inner names alone
+            Some(edges) if !edges.iter().map(|edge| &edge.parent).chain(&memberships.groups).all(|name| self.is_inner(name)) => {}
+            Some(edges) if edges.len() < KEPT_FROM => self.view.kept.put_below(edges, memberships),
+            Some(_) => self.view.kept.put(name, row.as_ref().map_or(0, |row| row.changed), memberships),
         }
         Ok(())
     }

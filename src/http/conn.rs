@@ -1,8 +1,10 @@
 //! One connection: TLS, which version of HTTP, and its end.
 
+use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use axum::Router;
@@ -21,6 +23,10 @@ use tokio_rustls::TlsAcceptor;
 use crate::identity::UnixPeer;
 
 use super::Server;
+use super::access::Kept;
+use super::aside::first;
+use super::ids::RequestIds;
+use super::lane::{Lane, Leaves};
 use super::limits::{EdgeLimits, PARTING_TIMEOUT};
 use super::listen::{Gate, Taken};
 use super::pulse::{Pulse, Running, Slow, Watched};
@@ -39,7 +45,6 @@ pub(super) enum Arrived {
 }
 
 /// What a request has to know of the connection that it came on.
-#[derive(Clone)]
 pub(super) struct Door {
     /// The listener.
     pub(super) gate: Arc<Gate>,
@@ -50,7 +55,10 @@ pub(super) struct Door {
     /// The connection's end.
     pub(super) link: Link,
     pub(super) pulse: Arc<Pulse>,
-    newcomer: Arc<Newcomer>,
+    pub(super) newcomer: Arc<Newcomer>,
+    pub(super) ids: RequestIds,
+    /// Of whoever asks checks on it, where hyper reads them.
+    pub(super) kept: Mutex<Kept>,
 }
 
 impl Door {
@@ -120,9 +128,8 @@ pub(super) async fn connection(
             Arrived::Unix(stream, peer) => host.secured(stream, peer).await,
         }
     };
-    tokio::select! {
-        () = served => {}
-        () = taken.newcomer.is_sent_away() => metrics.cut("made_room"),
+    if first(served, taken.newcomer.is_sent_away()).await.is_err() {
+        metrics.cut("made_room");
     }
 }
 
@@ -174,33 +181,39 @@ impl Host {
             link,
             pulse: Arc::clone(&pulse),
             newcomer,
+            ids: RequestIds::new(),
+            kept: Mutex::default(),
         });
         let metrics = Arc::clone(&server.metrics);
-        let service = service_fn(move |request: Request<Incoming>| {
-            let (server, router, door) = (Arc::clone(&server), router.clone(), Arc::clone(&door));
-            async move { Ok::<Response<Body>, std::convert::Infallible>(handle(server, router, door, request).await) }
-        });
-        let io = TokioIo::new(Watched::new(ready.stream, ready.before, Arc::clone(&pulse)));
-        let mut serving: Pin<Box<dyn Serving>> = match ready.version {
-            Version::One => Box::pin(one(limits).serve_connection(io, service)),
-            Version::Two => Box::pin(two(limits).serve_connection(io, service)),
+        let Ready { stream, before, version, .. } = ready;
+        let mut serving: Pin<Box<dyn Serving>> = match version {
+            Version::One => Box::pin(One::new(stream, before, server, router, door)),
+            Version::Two => {
+                let io = TokioIo::new(Watched::new(stream, before, pulse.clone()));
+                Box::pin(two(limits).serve_connection(io, answers(server, router, door)))
+            }
         };
-        let ended = tokio::select! {
-            ended = end_of(serving.as_mut()) => Ok(ended),
-            _ = stopping.wait_for(|stop| *stop) => Err(limits.request_timeout),
-            () = tokio::time::sleep(limits.lifetime) => Err(limits.request_timeout),
-            slow = pulse.watch(limits) => {
-                metrics.cut(slow.as_str());
-                match slow {
-                    Slow::Idle => Err(PARTING_TIMEOUT),
-                    Slow::Head | Slow::Unread => return,
+        let aside = async {
+            tokio::select! {
+                _ = stopping.wait_for(|stop| *stop) => Ok(limits.request_timeout),
+                () = tokio::time::sleep(limits.lifetime) => Ok(limits.request_timeout),
+                slow = pulse.watch(limits) => {
+                    metrics.cut(slow.as_str());
+                    match slow {
+                        Slow::Idle => Ok(PARTING_TIMEOUT),
+                        Slow::Head | Slow::Unread => Err(()),
+                    }
+                }
+                () = cut.notified() => {
+                    metrics.cut("hung_up");
+                    Err(())
                 }
             }
-            () = cut.notified() => return metrics.cut("hung_up"),
         };
-        let ended = match ended {
+        let ended = match first(end_of(serving.as_mut()), aside).await {
             Ok(ended) => ended,
-            Err(grace) => {
+            Err(Err(())) => return,
+            Err(Ok(grace)) => {
                 serving.as_mut().let_go();
                 tokio::select! {
                     ended = end_of(serving.as_mut()) => ended,
@@ -262,6 +275,89 @@ fn two(limits: &EdgeLimits) -> http2::Builder<TokioExecutor> {
         .keep_alive_interval(limits.h2_ping_every)
         .keep_alive_timeout(limits.h2_ping_timeout);
     builder
+}
+
+/// What hyper asks for answers.
+fn answers(
+    server: Arc<Server>,
+    router: Router,
+    door: Arc<Door>,
+) -> impl HttpService<Incoming, ResBody = Body, Error = Infallible, Future: Send + 'static> + Send + 'static {
+    service_fn(move |request: Request<Incoming>| {
+        let (server, router, door) = (Arc::clone(&server), router.clone(), Arc::clone(&door));
+        async move { Ok::<Response<Body>, Infallible>(handle(server, router, door, request).await) }
+    })
+}
+
+/// A connection over HTTP/1.1: in the lane of plain checks, until something else is asked on it.
+struct One<S> {
+    at: At<S>,
+    /// For hyper, once it is asked.
+    given: Option<(Arc<Server>, Router, Arc<Door>)>,
+    leaving: bool,
+}
+
+enum At<S> {
+    Lane(Box<Lane<S>>),
+    Hyper(Pin<Box<dyn Serving>>),
+    Over,
+}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> One<S> {
+    fn new(stream: S, before: Bytes, server: Arc<Server>, router: Router, door: Arc<Door>) -> Self {
+        let lane = Lane::new(stream, &before, Arc::clone(&server), Arc::clone(&door));
+        let mut one = Self { at: At::Over, given: Some((server, router, door)), leaving: false };
+        match lane {
+            Ok(lane) => one.at = At::Lane(Box::new(lane)),
+            Err(stream) => one.give(stream, before),
+        }
+        one
+    }
+
+    /// Hands the connection to hyper.
+    fn give(&mut self, stream: S, before: Bytes) {
+        self.at = match self.given.take() {
+            Some((server, router, door)) => {
+                let io = TokioIo::new(Watched::new(stream, before, Arc::clone(&door.pulse)));
+                let mut serving: Pin<Box<dyn Serving>> =
+                    Box::pin(one(&door.gate.limits).serve_connection(io, answers(server, router, Arc::clone(&door))));
+                if self.leaving {
+                    serving.as_mut().let_go();
+                }
+                At::Hyper(serving)
+            }
+            None => At::Over,
+        };
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Future for One<S> {
+    type Output = hyper::Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<hyper::Result<()>> {
+        loop {
+            let left = match &mut self.at {
+                At::Lane(lane) => ready!(lane.poll(context)),
+                At::Hyper(serving) => return serving.as_mut().poll(context),
+                At::Over => return Poll::Ready(Ok(())),
+            };
+            match left {
+                Leaves::Over => self.at = At::Over,
+                Leaves::ForHyper(stream, before) => self.give(stream, before),
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Serving for One<S> {
+    fn let_go(mut self: Pin<&mut Self>) {
+        self.leaving = true;
+        match &mut self.at {
+            At::Lane(lane) => lane.let_go(),
+            At::Hyper(serving) => serving.as_mut().let_go(),
+            At::Over => {}
+        }
+    }
 }
 
 /// A connection of either version.

@@ -17,12 +17,15 @@ use super::Server;
 use super::asker::{Params, announced, collect, is_json};
 use super::conn::Door;
 use super::limits::MAX_BODY_BYTES;
+use super::plain;
 use super::problem::{self, Problem, Told};
 use super::reply::{Answer, SEQ};
 use super::strict::{Object, too_deep};
 
 /// Evaluates one request.
-const EVALUATION: &str = "/access/v1/evaluation";
+pub(super) const EVALUATION: &str = "/access/v1/evaluation";
+/// What an answer to it takes, nearly always.
+const ANSWER_BYTES: usize = 256;
 /// Says whether a principal holds a role.
 const ELEVATED: &str = "/v1/elevated";
 /// Says what is served.
@@ -65,14 +68,14 @@ impl Plane {
 }
 
 /// Answers.
-pub(super) async fn answer<B>(server: &Server, door: &Door, plane: Plane, request: Request<B>) -> Response<Body>
+pub(super) async fn answer<B>(server: &Server, door: &Door, plane: Plane, id: &HeaderValue, request: Request<B>) -> Response<Body>
 where
     B: hyper::body::Body<Data = bytes::Bytes, Error = hyper::Error>,
 {
     use axum::response::IntoResponse as _;
     let (parts, body) = request.into_parts();
     match plane {
-        Plane::Evaluation => evaluation(server, door, &parts, body).await.unwrap_or_else(plain),
+        Plane::Evaluation => evaluation(server, door, &parts, id, body).await.unwrap_or_else(plain),
         Plane::Elevated => elevated(server, door, &parts).await.into_response(),
         Plane::Metadata => metadata(server, door, &parts).into_response(),
     }
@@ -96,30 +99,36 @@ pub(super) fn plain(problem: Problem) -> Response<Body> {
     response
 }
 
-async fn evaluation<B>(server: &Server, door: &Door, parts: &Parts, body: B) -> Result<Response<Body>, Problem>
+async fn evaluation<B>(server: &Server, door: &Door, parts: &Parts, id: &HeaderValue, body: B) -> Result<Response<Body>, Problem>
 where
     B: hyper::body::Body<Data = bytes::Bytes, Error = hyper::Error>,
 {
-    let caller = server.authenticate(door, &parts.headers).await?;
+    let mut caller = None;
+    if !server.knows(door, &parts.headers) {
+        caller = Some(server.authenticate(door, &parts.headers).await?);
+    }
     if !is_json(&parts.headers) {
         return Err(problem::not_json());
     }
     if announced(&parts.headers).is_some_and(|bytes| bytes > MAX_BODY_BYTES as u64) {
         return Err(problem::too_large(MAX_BODY_BYTES));
     }
-    let ask = question(&collect(body, MAX_BODY_BYTES, door.gate.limits.body_timeout).await?)?;
+    let bytes = collect(body, MAX_BODY_BYTES, door.gate.limits.body_timeout).await?;
+    let ask = plain::question(&bytes).map_or_else(|| question(&bytes), Ok)?;
     server.wait_for_seq(&parts.headers).await?;
-    server.demand(&caller, Action::CheckAccess, Subject::Subject(ask.subject.clone()))?;
+    if !server.may_ask_now(door, &parts.headers, &ask.subject) {
+        let caller = match caller {
+            Some(caller) => caller,
+            None => server.authenticate(door, &parts.headers).await?,
+        };
+        server.demand(&caller, Action::CheckAccess, Subject::Subject(ask.subject.clone()))?;
+    }
     let checked = server.engine.check(&ask).map_err(|unavailable| {
-        tracing::error!(error = %unavailable, "a check could not read its facts");
+        tracing::error!(id = id.to_str().unwrap_or_default(), error = %unavailable, "a check could not read its facts");
         problem::internal()
     })?;
-    let verdict = checked.verdict;
-    let mut context = json!({ "reason": verdict.reason, "revision": verdict.revision, "seq": checked.seq });
-    if let (Some(until), Value::Object(members)) = (verdict.valid_until, &mut context) {
-        members.insert("valid_until".to_owned(), json!(until));
-    }
-    let text = json!({ "decision": verdict.allowed, "context": context }).to_string();
+    let mut text = Vec::with_capacity(ANSWER_BYTES);
+    plain::verdict(&mut text, &checked);
     let mut response = Response::new(Body::from(text));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response.headers_mut().insert(SEQ, HeaderValue::from(checked.seq));

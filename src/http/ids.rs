@@ -1,5 +1,7 @@
 //! Names and texts that the server makes out of what came in.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -15,6 +17,41 @@ fn fresh<T>(prefix: &str, make: impl FnOnce(&str) -> Result<T, BadName>) -> Resu
         tracing::error!(%error, "an id could not be made");
         problem::internal()
     })
+}
+
+/// Ids for the requests of a connection that bring none: one UUIDv7 for the connection, and its last bits counted on for each request, as RFC 9562,
+/// section 6.2, has it. Lost: one made anew for each, which asks the clock and the system's randomness on every check.
+pub(super) struct RequestIds {
+    /// The text of all of them, but for the last digits.
+    text: [u8; 36],
+    last: AtomicU64,
+}
+
+/// Hexadecimal digits of an id that are counted on.
+const COUNTED: usize = 12;
+
+impl RequestIds {
+    pub(super) fn new() -> Self {
+        let first = Uuid::now_v7();
+        let mut text = [0; 36];
+        first.hyphenated().encode_lower(&mut text);
+        // the upper half of them is random, too, and leaves room to count
+        let [.., a, b, c, d, e, f] = first.into_bytes();
+        let last = u64::from_be_bytes([0, 0, a & 0x7f, b, c, d, e, f]);
+        Self { text, last: AtomicU64::new(last) }
+    }
+
+    /// The id of the next request.
+    pub(super) fn next(&self) -> [u8; 36] {
+        let mut text = self.text;
+        let mut left = self.last.fetch_add(1, Ordering::Relaxed);
+        for digit in text.iter_mut().rev().take(COUNTED) {
+            let value = u8::try_from(left & 0xf).unwrap_or(0);
+            *digit = if value < 10 { b'0' + value } else { b'a' + value - 10 };
+            left >>= 4;
+        }
+        text
+    }
 }
 
 /// A new activation id.

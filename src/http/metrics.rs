@@ -19,6 +19,7 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::engine::{CheckOutcome, CommandResult, Engine, Observer};
 use crate::policy::Reason;
 
+use super::data::EVALUATION;
 use super::shed::Kind;
 
 /// Upper bounds of check latencies, in seconds.
@@ -122,6 +123,7 @@ pub struct Metrics {
     commit_seconds: Buckets,
     commit_records: Buckets,
     requests: Family<RequestLabels, Counter>,
+    checked: Counter,
     connections: Gauge,
     refused: Family<WhyLabels, Counter>,
     cut: Family<WhyLabels, Counter>,
@@ -153,6 +155,7 @@ impl Metrics {
         let checks = Family::<CheckLabels, Counter>::default();
         let check = |outcome, reason| checks.get_or_create_owned(&CheckLabels { outcome, reason });
         let in_flight = Family::<PlaneLabels, Gauge>::default();
+        let requests = Family::<RequestLabels, Counter>::default();
         let metrics = Self {
             allowed: check("allow", Reason::Permitted.as_str()),
             failed: check("error", "unavailable"),
@@ -166,7 +169,8 @@ impl Metrics {
             swaps: Family::default(),
             commit_seconds: Buckets::new(&COMMIT_SECONDS),
             commit_records: Buckets::new(&COMMIT_RECORDS),
-            requests: Family::default(),
+            checked: requests.get_or_create_owned(&RequestLabels { method: "POST", route: EVALUATION, status: 200 }),
+            requests,
             connections: Gauge::default(),
             refused: Family::default(),
             cut: Family::default(),
@@ -252,6 +256,9 @@ impl Metrics {
 
     /// A request was answered.
     pub(super) fn request(&self, method: &Method, route: &'static str, status: StatusCode) {
+        if route == EVALUATION && method == Method::POST && status == StatusCode::OK {
+            return self.checked();
+        }
         let method = match *method {
             Method::GET => "GET",
             Method::HEAD => "HEAD",
@@ -261,6 +268,11 @@ impl Metrics {
             _ => "other",
         };
         self.requests.get_or_create(&RequestLabels { method, route, status: status.as_u16() }).inc();
+    }
+
+    /// A check was answered with a verdict.
+    pub(super) fn checked(&self) {
+        self.checked.inc();
     }
 
     /// Everything as text, with the gauges read now.

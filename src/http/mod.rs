@@ -10,12 +10,16 @@ pub mod problem;
 pub mod strict;
 
 mod access;
+mod aside;
 mod asker;
 mod conn;
 mod control;
 mod data;
+mod gateway;
 mod ids;
+mod lane;
 mod listen;
+mod plain;
 mod pulse;
 mod rate;
 mod reply;

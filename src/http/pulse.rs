@@ -118,6 +118,27 @@ impl Pulse {
         Running { pulse: Arc::clone(self), most_given_up: given_up, answered: false }
     }
 
+    /// Requests were answered at once, and their answers are gone.
+    pub(super) fn answered(&self) {
+        self.idle_at.store(self.now(), Relaxed);
+    }
+
+    /// An answer waits for the client to read it.
+    pub(super) fn unread(&self) {
+        self.unread_again();
+        self.unread.fetch_add(1, Relaxed);
+    }
+
+    /// The client read a part of it.
+    pub(super) fn unread_again(&self) {
+        self.written_at.store(self.now(), Relaxed);
+    }
+
+    /// The client read all of it.
+    pub(super) fn was_read(&self) {
+        self.unread.fetch_sub(1, Relaxed);
+    }
+
     /// A client did not wait for an answer. Requests that are opened and given up cost it nothing (CVE-2023-44487), so that more of them than
     /// it may give up, and more than it waited for, end the connection.
     fn given_up(&self, most: usize) {

@@ -20,45 +20,75 @@ use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use serde_json::Value;
 use tokio::sync::oneshot;
 use tracing::Instrument as _;
-use uuid::Uuid;
 
 use super::conn::Door;
 use super::control::{self, Route};
 use super::data::{self, Plane};
+use super::gateway::{self, Hook};
 use super::limits::{DRAINED_TIMEOUT, MAX_DRAINED_BYTES, MAX_REQUEST_ID_BYTES};
 use super::problem::{self, PROBLEM_JSON, Problem, Told};
 use super::reply::{REQUEST_ID, SEQ};
 use super::shed::Kind;
 use super::{Server, smuggling};
 
+/// Headers that every answer gets, and those that come with its body.
+const COMMON_HEADERS: usize = 8;
+
 /// Answers a request, whatever happens: a panic becomes a 500, and too long a time a 503.
 pub(super) async fn handle(server: Arc<Server>, router: Router, door: Arc<Door>, mut request: Request<Incoming>) -> Response<Body> {
     let started = Instant::now();
     let running = door.request();
-    let method = request.method().clone();
-    let id = request_id(&request);
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let id = request_id(&request, &door);
     let kind = Kind::of(request.uri().path());
     let plane = Plane::of(&method, request.uri().path()).filter(|_| door.gate.planes.serve(kind));
     let evaluating = matches!(plane, Some(Plane::Evaluation));
     // Where a body was sent in chunks, what comes after it is never taken for a request.
     let last = request.version() <= http::Version::HTTP_11 && request.headers().contains_key(TRANSFER_ENCODING);
     let ambiguous = door.pulse.is_ambiguous();
-    let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default(), %method, route = tracing::field::Empty);
-    request.extensions_mut().insert(Arc::clone(&door));
-    let answering = unwinding(answer(&server, router, &door, plane, request));
-    let mut response = match tokio::time::timeout(door.gate.limits.request_timeout, answering.instrument(span.clone())).await {
+    let span = Spans::of(evaluating, &method, &id);
+    if plane.is_none() {
+        request.extensions_mut().insert(Arc::clone(&door));
+    }
+    let answering = unwinding(answer(&server, router, &door, plane, &id, request));
+    let mut response = match tokio::time::timeout(door.gate.limits.request_timeout, answering.instrument(span.around())).await {
         Ok(Ok(response)) => response,
         Ok(Err(Panicked)) => failed(problem::internal(), evaluating),
         Err(_) => failed(problem::timed_out(), evaluating),
     };
-    let route = plane.map(Plane::path).or_else(|| response.extensions().get::<Route>().map(|route| route.0)).unwrap_or("none");
+    let hook = Hook::of(&path).map(Hook::path);
+    let route = plane.map(Plane::path).or(hook).or_else(|| response.extensions().get::<Route>().map(|route| route.0)).unwrap_or("none");
     finish(&server, &mut response, &id);
     if last || ambiguous {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
+    let span = span.at_the_end(&response, &method, &id);
     span.record("route", route);
     note(&span, &server, &method, route, &response, started);
     response.map(|body| running.answered(body, method != Method::HEAD))
+}
+
+/// The span of a request, which names its id in every line of the log. That of a check is made only where the log asks for every request, and for
+/// one that failed: it would take longer than the check.
+struct Spans(tracing::Span);
+
+impl Spans {
+    fn of(evaluating: bool, method: &Method, id: &HeaderValue) -> Self {
+        let wanted = !evaluating || tracing::enabled!(tracing::Level::DEBUG);
+        Self(if wanted { Self::made(method, id) } else { tracing::Span::none() })
+    }
+
+    fn made(method: &Method, id: &HeaderValue) -> tracing::Span {
+        tracing::info_span!("request", id = id.to_str().unwrap_or_default(), %method, route = tracing::field::Empty)
+    }
+
+    fn around(&self) -> tracing::Span {
+        self.0.clone()
+    }
+
+    fn at_the_end(self, response: &Response<Body>, method: &Method, id: &HeaderValue) -> tracing::Span {
+        if self.0.is_none() && response.status().is_server_error() { Self::made(method, id) } else { self.0 }
+    }
 }
 
 fn failed(problem: Problem, evaluating: bool) -> Response<Body> {
@@ -72,10 +102,11 @@ async fn answer(
     router: Router,
     door: &Arc<Door>,
     plane: Option<Plane>,
+    id: &HeaderValue,
     request: Request<Incoming>,
 ) -> Response<Body> {
     let (request, lent) = lend(request);
-    let response = placed(server, router, door, plane, request).await;
+    let response = placed(server, router, door, plane, id, request).await;
     if let Ok(rest) = lent.await
         && !rest.is_end_stream()
     {
@@ -126,30 +157,50 @@ impl Drop for Lent {
 }
 
 /// Answers where there is a place for the request. The place is free again as soon as there is an answer, however slowly it is read.
-async fn placed(server: &Arc<Server>, router: Router, door: &Arc<Door>, plane: Option<Plane>, request: Request<Lent>) -> Response<Body> {
+async fn placed(
+    server: &Arc<Server>,
+    router: Router,
+    door: &Arc<Door>,
+    plane: Option<Plane>,
+    id: &HeaderValue,
+    request: Request<Lent>,
+) -> Response<Body> {
     let evaluating = matches!(plane, Some(Plane::Evaluation));
     let kind = Kind::of(request.uri().path());
     if !door.gate.planes.serve(kind) {
         return problem::no_such_endpoint(request.uri().path()).into_response();
     }
+    let hook = Hook::of(request.uri().path());
+    let refused = |problem: Problem| match hook {
+        Some(hook) => hook.refused(problem).into_response(),
+        None => failed(problem, evaluating),
+    };
     if let Err(problem) = smuggling::check(request.headers(), door.pulse.is_ambiguous()) {
-        return failed(problem, evaluating);
+        return refused(problem);
     }
-    if let Err(problem) = door.check_host(request.headers(), request.uri()) {
+    if !hook.is_some_and(Hook::brings_the_clients_host)
+        && let Err(problem) = door.check_host(request.headers(), request.uri())
+    {
+        return refused(problem);
+    }
+    if let Err(problem) = smuggling::check_names(request.version(), request.headers(), request.uri()) {
         return failed(problem, evaluating);
     }
     let Some(_place) = door.gate.places.take(kind) else {
         server.metrics.shed(kind.as_str());
-        return failed(problem::busy("too many requests are answered at once"), evaluating);
+        return refused(problem::busy("too many requests are answered at once"));
     };
     let _counted = server.metrics.in_flight(kind);
-    routed(server, router, door, plane, request).await
+    if let Some(hook) = hook {
+        return gateway::answer(server, door, hook, request).await;
+    }
+    match plane {
+        Some(plane) => data::answer(server, door, plane, id, request).await,
+        None => routed(router, request).await,
+    }
 }
 
-async fn routed(server: &Arc<Server>, router: Router, door: &Arc<Door>, plane: Option<Plane>, request: Request<Lent>) -> Response<Body> {
-    if let Some(plane) = plane {
-        return data::answer(server, door, plane, request).await;
-    }
+async fn routed(router: Router, request: Request<Lent>) -> Response<Body> {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let response = match tower::ServiceExt::oneshot(router, request).await {
         Ok(response) => response,
@@ -186,9 +237,9 @@ async fn unwinding<T>(future: impl Future<Output = T>) -> Result<T, Panicked> {
 }
 
 /// The request's id: the caller's own where it sent one that can be echoed, else a new one.
-fn request_id(request: &Request<Incoming>) -> HeaderValue {
+fn request_id(request: &Request<Incoming>, door: &Door) -> HeaderValue {
     let given = request.headers().get(REQUEST_ID).filter(|id| id.len() <= MAX_REQUEST_ID_BYTES && !id.is_empty() && id.to_str().is_ok());
-    given.cloned().or_else(|| HeaderValue::try_from(Uuid::now_v7().to_string()).ok()).unwrap_or_else(|| HeaderValue::from_static("none"))
+    given.cloned().or_else(|| HeaderValue::from_bytes(&door.ids.next()).ok()).unwrap_or_else(|| HeaderValue::from_static("none"))
 }
 
 /// What every answer carries.
@@ -205,9 +256,11 @@ fn finish(server: &Server, response: &mut Response<Body>, id: &HeaderValue) {
         response.headers_mut().remove(http::header::CONTENT_LENGTH);
     }
     let headers = response.headers_mut();
+    headers.reserve(COMMON_HEADERS);
     headers.entry(SEQ).or_insert_with(|| HeaderValue::from(seq));
     headers.insert(REQUEST_ID, id.clone());
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // a gateway's hook may say that its answer can be kept; nothing else may
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));

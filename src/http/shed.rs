@@ -9,9 +9,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use super::data;
+use super::gateway::Hook;
 
 /// What a request is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +28,7 @@ pub(super) enum Kind {
 impl Kind {
     /// What a path is for, whether anything is there or not.
     pub(super) fn of(path: &str) -> Self {
-        if data::ENDPOINTS.iter().any(|(_, known, _)| *known == path) {
+        if data::ENDPOINTS.iter().any(|(_, known, _)| *known == path) || Hook::of(path).is_some() {
             Self::Check
         } else if ["/healthz", "/readyz"].contains(&path) {
             Self::Health
@@ -63,6 +64,11 @@ impl Places {
     pub(super) fn new(checks: usize, control: usize) -> Self {
         let places = |most: usize| Arc::new(Semaphore::new(most.clamp(1, Semaphore::MAX_PERMITS)));
         Self { checks: places(checks), control: places(control) }
+    }
+
+    /// A place for a check that is answered at once, or nothing where all are taken.
+    pub(super) fn check(&self) -> Option<SemaphorePermit<'_>> {
+        self.checks.try_acquire().ok()
     }
 
     /// A place for a request, or nothing where all are taken.
@@ -217,6 +223,8 @@ mod tests {
             ("/access/v1/evaluation", Kind::Check),
             ("/v1/elevated", Kind::Check),
             ("/.well-known/authzen-configuration", Kind::Check),
+            ("/gateway/nginx", Kind::Check),
+            ("/envoy.service.auth.v3.Authorization/Check", Kind::Check),
             ("/healthz", Kind::Health),
             ("/readyz", Kind::Health),
             ("/metrics", Kind::Control),

@@ -13,11 +13,13 @@
 //! listener that wants both (a certificate to connect, a token to act) asks for certificates in TLS and does not take `mtls` as a caller.
 //! Lost: an order of precedence, which every gateway, operator and attacker reads differently.
 
+use std::sync::Arc;
+
 use crate::domain::{CredentialKind, Timestamp};
 
 use super::authorization;
 use super::bad::{self, BadCredential, BadSettings};
-use super::{Authenticator, Certificates, Dev, Identified, Oidc, Peers, Presented, Tokens};
+use super::{Authenticator, Certificates, Dev, Identified, Issuer, KeySet, Oidc, Peers, Presented, Tokens};
 
 /// One kind of credential, with what it is checked against.
 #[derive(Debug, Clone)]
@@ -93,6 +95,25 @@ impl Accepts {
     #[must_use]
     pub fn takes(&self, kind: CredentialKind) -> bool {
         self.of(kind).is_some()
+    }
+
+    /// The key sets that signatures are held against now, in an order that stays.
+    pub(super) fn keys(&self) -> Vec<Arc<KeySet>> {
+        self.issuers().map(Issuer::current_keys).collect()
+    }
+
+    /// Whether they are still these.
+    pub(super) fn keys_are(&self, keys: &[Arc<KeySet>]) -> bool {
+        let mut left = keys.iter();
+        let same = self.issuers().all(|issuer| left.next().is_some_and(|set| Arc::ptr_eq(set, &issuer.current_keys())));
+        same && left.next().is_none()
+    }
+
+    fn issuers(&self) -> impl Iterator<Item = &Issuer> {
+        self.kinds.iter().flat_map(|accepted| match accepted {
+            Accepted::Oidc(oidc) => oidc.issuers(),
+            Accepted::Dev(_) | Accepted::Token(_) | Accepted::Mtls(_) | Accepted::Unix(_) => &[],
+        })
     }
 
     fn of(&self, kind: CredentialKind) -> Option<&Accepted> {

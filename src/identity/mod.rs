@@ -14,6 +14,7 @@ mod dev;
 mod host;
 mod oidc;
 mod peer;
+mod remembered;
 mod spelling;
 mod spiffe;
 mod token;
@@ -28,9 +29,10 @@ pub use dev::Dev;
 pub use host::is_loopback_host;
 pub use oidc::{Algorithm, Issuer, IssuerSettings, KeySet, KeySource, Keys, Oidc, SkippedKey};
 pub use peer::{PeerEntry, Peers};
+pub use remembered::Remembered;
 pub use spelling::known_spelling;
 pub use spiffe::PathEntry;
-pub use token::{PreviousToken, TokenEntry, Tokens, token_sha256, token_text};
+pub use token::{PreviousToken, TokenEntry, Tokens, token_sha256, token_text, token_texts};
 
 use serde::Deserialize as _;
 

@@ -4,6 +4,7 @@
 //! which entry it was nor how much of a guess was right. A salt or a slow hash would add nothing: 32 random bytes cannot be guessed.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use base64::Engine as _;
@@ -19,6 +20,8 @@ use super::{Authenticator, Identified, MAX_GROUP_BYTES, MAX_GROUPS, Presented};
 
 /// What every token begins with, so that scanners for secrets in source code know one when they see it.
 pub(super) const TOKEN_PREFIX: &str = "elv_";
+/// Letters of base64url behind it.
+const TOKEN_LETTERS: usize = 43;
 /// Most entries: each is compared with every token that comes.
 const MAX_ENTRIES: usize = 1000;
 /// Longest id of an entry, in bytes.
@@ -34,6 +37,17 @@ pub fn token_text(random: [u8; 32]) -> String {
 #[must_use]
 pub fn token_sha256(text: &str) -> Digest {
     Digest::of_bytes(text.as_bytes())
+}
+
+/// Where in a text the texts of tokens stand: none belongs into a file, for who reads the file can be whom they show.
+#[must_use]
+pub fn token_texts(text: &str) -> Vec<Range<usize>> {
+    let letter = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_".contains(byte);
+    let found = text.match_indices(TOKEN_PREFIX).filter_map(|(start, _)| {
+        let letters = text.as_bytes().get(start + TOKEN_PREFIX.len()..)?.iter().take_while(|byte| letter(byte)).count();
+        (letters >= TOKEN_LETTERS).then_some(start..start + TOKEN_PREFIX.len() + letters)
+    });
+    found.collect()
 }
 
 /// One token as it is kept. A principal may have any number of them.
@@ -320,6 +334,24 @@ mod tests {
         for (entries, why) in rows {
             let bad = Tokens::new(entries).unwrap_err().to_string();
             assert!(bad.contains(why), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_found_wherever_it_stands() {
+        let (one, other) = (text(1), text(2));
+        let rows = [
+            ("sha256 = \"elv_\"".to_owned(), 0),
+            (format!("# {one}\nid = \"{other}\""), 2),
+            (one.clone(), 1),
+            (format!("{one}{other}"), 2),
+            (one.chars().take(46).collect(), 0),
+            (format!("für {one}"), 1),
+        ];
+        for (written, count) in rows {
+            let found = token_texts(&written);
+            assert_eq!(found.len(), count, "{written}");
+            assert!(found.iter().all(|span| written[span.clone()].starts_with(TOKEN_PREFIX)), "{written}");
         }
     }
 

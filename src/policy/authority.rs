@@ -1,16 +1,17 @@
 //! Elevon's own actions, asked of the same policies.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use cedar_policy_core::ast::{Entity, EntityUID, PartialValue, Value};
+use cedar_policy_core::ast::{EntityUID, Value};
 
 use super::ask::{Reason, Verdict};
 use super::bundle::Bundle;
-use super::evaluate::{Attrs, Scene};
+use super::evaluate::{Scene, Thing, Told};
 use super::generated::NAMESPACE;
+use super::prepared::Attrs;
 use super::value;
-use crate::domain::facts::{Authority, Facts, Object, Question, Refusal};
+use crate::domain::facts::{Action, Authority, Facts, Object, Question, Refusal};
 use crate::domain::settings::{JsonObject, ParentEdge};
 use crate::domain::standing::{self, Moment, Presence};
 use crate::domain::{Actor, Caller, Duration, EntityDef, RoleName, Uid, Unavailable};
@@ -18,8 +19,8 @@ use crate::domain::{Actor, Caller, Duration, EntityDef, RoleName, Uid, Unavailab
 /// What a question is about, as Cedar sees it.
 struct Subject {
     name: EntityUID,
-    /// None, where the resource is the principal itself.
-    entity: Option<Entity>,
+    attrs: Attrs,
+    above: Vec<EntityUID>,
     /// Where a role has to be scoped to count.
     path: Vec<Uid>,
     beneficiary: Option<Uid>,
@@ -37,7 +38,7 @@ impl Bundle {
             let detail = Some("Elevon itself is never asked about".to_owned());
             return Ok(self.undecided(nobody, Presence::Known, moment).denied(Reason::NoPermit, detail));
         };
-        let subject = self.object(facts, &question.object, &caller.principal)?;
+        let subject = self.object(facts, &question.object)?;
         let path = subject.as_ref().map_or(&[][..], |subject| &subject.path);
         let stands = standing::standing(facts, &caller.principal, Some(path), moment)?;
         let verdict = self.undecided(stands, Presence::Known, moment);
@@ -60,28 +61,38 @@ impl Bundle {
         let Some(principal) = self.catalog().entity(&caller.principal) else {
             return Ok(verdict.denied(Reason::NotApplicable, None));
         };
-        let own = match self.known_entity(facts, &caller.principal, &[])? {
-            Ok(own) => own,
+        let attrs = match self.known_attributes(facts, &caller.principal)? {
+            Ok(attrs) => attrs,
             Err(detail) => return Ok(verdict.unfit(detail)),
         };
-        let attrs = own.attrs().filter_map(|(name, value)| match value {
-            PartialValue::Value(value) => Some((name.to_string(), value.clone())),
-            PartialValue::Residual(_) => None,
-        });
-        let attrs: Attrs = attrs.collect();
+        let resource = if subject.name == principal {
+            Thing::Principal
+        } else {
+            Thing::Other { name: subject.name, attrs: subject.attrs, above: Cow::Owned(subject.above) }
+        };
         let scene = Scene {
             subject: &caller.principal,
             principal,
             attrs,
             action: Arc::clone(action),
-            resource: subject.name,
+            resource,
             context: context_of(caller, subject.beneficiary.as_ref(), moment),
-            others: subject.entity.into_iter().map(Arc::new).collect(),
+            others: Vec::new(),
         };
-        self.conclude(facts, verdict, scene, moment)
+        self.conclude(facts, verdict, &scene, moment)
     }
 
-    fn object(&self, facts: &dyn Facts, object: &Object, principal: &Uid) -> Result<Result<Subject, String>, Unavailable> {
+    /// Whether it makes a difference to the answer who it is about, beyond of which type that is.
+    #[must_use]
+    pub fn looks_at_beneficiary(&self, action: Action) -> bool {
+        let action = self.catalog().action(&format!("{NAMESPACE}::Action::\"{}\"", action.as_str()));
+        // an action that is not there permits nothing to anybody
+        action.is_none_or(|action| {
+            self.policies().read_beneficiary_for(&action.entity) || self.conditions().read_beneficiary_for(&action.entity)
+        })
+    }
+
+    fn object(&self, facts: &dyn Facts, object: &Object) -> Result<Result<Subject, String>, Unavailable> {
         match object {
             Object::RoleGrant { role, scope, beneficiary, duration } => {
                 let seconds = duration.map(|duration: Duration| Value::from(i64::try_from(duration.secs()).unwrap_or(i64::MAX)));
@@ -99,17 +110,14 @@ impl Bundle {
             }
             Object::Role(role) => {
                 let name = self.role_entity(role).ok_or_else(|| format!("the bundle has no role `{role}`"));
-                Ok(name.map(|name| Subject { entity: Some(Entity::with_uid(name.clone())), name, path: Vec::new(), beneficiary: None }))
+                Ok(name.map(Subject::bare))
             }
             Object::Entity(uid) => {
                 let path = standing::path(facts, uid)?;
-                let entity = self.known_entity(facts, uid, path.get(1..).unwrap_or_default())?;
-                Ok(entity.map(|entity| Subject {
-                    name: entity.uid().clone(),
-                    entity: (uid != principal).then_some(entity),
-                    path,
-                    beneficiary: None,
-                }))
+                let attrs = self.known_attributes(facts, uid)?;
+                let name = self.catalog().entity(uid).ok_or_else(|| format!("the schema has no type `{}`", uid.kind()));
+                let above = path.get(1..).unwrap_or_default().iter().filter_map(|uid| self.catalog().entity(uid)).collect();
+                Ok(attrs.and_then(|attrs| Ok(Subject { name: name?, attrs, above, path, beneficiary: None })))
             }
             Object::SubjectKind(kind) => Ok(self.own("SubjectKind", kind)),
             Object::Subject(uid) => {
@@ -126,8 +134,7 @@ impl Bundle {
     }
 
     fn own(&self, kind: &str, id: &str) -> Result<Subject, String> {
-        let name = self.own_name(kind, id)?;
-        Ok(Subject { entity: Some(Entity::with_uid(name.clone())), name, path: Vec::new(), beneficiary: None })
+        self.own_name(kind, id).map(Subject::bare)
     }
 
     /// A grant or an activation, made for the question: below its role and its scope.
@@ -137,20 +144,27 @@ impl Bundle {
             Ok(name) => name,
             Err(detail) => return Ok(Err(detail)),
         };
-        let mut parents: HashSet<EntityUID> = path.iter().filter_map(|uid| self.catalog().entity(uid)).collect();
-        parents.extend(self.role_entity(made.role));
+        let mut above: Vec<EntityUID> = path.iter().filter_map(|uid| self.catalog().entity(uid)).collect();
+        above.extend(self.role_entity(made.role));
         let text = |text: &str| Some(value::text(text));
-        let mut attrs = vec![
+        let mut members = vec![
             ("role", text(made.role.as_str())),
             ("scope_type", made.scope.and_then(|scope| text(scope.kind()))),
             ("scope_id", made.scope.and_then(|scope| text(scope.id()))),
             ("beneficiary_type", text(made.beneficiary.kind())),
             ("beneficiary_id", text(made.beneficiary.id())),
         ];
-        attrs.extend(made.more);
-        let attrs = attrs.into_iter().filter_map(|(name, value)| Some((name.into(), PartialValue::Value(value?))));
-        let entity = Entity::new_with_attr_partial_value(name.clone(), attrs, HashSet::new(), parents, []);
-        Ok(Ok(Subject { name, entity: Some(entity), path, beneficiary: Some(made.beneficiary.clone()) }))
+        members.extend(made.more);
+        let mut attrs = Attrs::default();
+        members.into_iter().filter_map(|(name, value)| Some((name, value?))).for_each(|(name, value)| attrs.add(name, value));
+        Ok(Ok(Subject { name, attrs, above, path, beneficiary: Some(made.beneficiary.clone()) }))
+    }
+}
+
+impl Subject {
+    /// Something with a name and nothing else.
+    fn bare(name: EntityUID) -> Self {
+        Self { name, attrs: Attrs::default(), above: Vec::new(), path: Vec::new(), beneficiary: None }
     }
 }
 
@@ -164,7 +178,7 @@ struct Made<'a> {
 }
 
 /// The context of each of Elevon's own actions.
-fn context_of(caller: &Caller, beneficiary: Option<&Uid>, moment: Moment) -> Attrs {
+fn context_of(caller: &Caller, beneficiary: Option<&Uid>, moment: Moment) -> Told {
     let beneficiary = beneficiary.map(|uid| {
         value::record([
             ("type", Some(value::text(uid.kind()))),
@@ -178,9 +192,9 @@ fn context_of(caller: &Caller, beneficiary: Option<&Uid>, moment: Moment) -> Att
         ("auth_time", caller.auth_time.and_then(value::datetime)),
         ("credential", Some(value::text(caller.credential.as_str()))),
         ("claims", Some(value::record([("groups", Some(value::texts(&caller.groups)))]))),
-        ("now", value::datetime(moment.now)),
     ];
-    members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    let members = members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
+    Told { members, now: value::is_instant(moment.now).then_some(moment.now) }
 }
 
 impl Authority for Bundle {

@@ -7,14 +7,17 @@ use std::sync::Arc;
 
 use cedar_policy::Schema;
 use cedar_policy_core::ast::{Entity, EntityUID, PolicySet};
+use foldhash::fast::RandomState;
 
 use super::catalog::Catalog;
 use super::conditions::{self, Conditions};
 use super::entities;
 use super::files::{ENTITIES, FileInfo, Files, Kind, ROLES, SCHEMA};
 use super::policies::{self, Policies};
+use super::prepared::Prepared;
 use super::problem::{BundleError, Problem, Problems};
 use super::roles::{self, RolesFile};
+use super::routes::{self, RouteTrial, Routes};
 use super::schema::{self, Composed, Text};
 use super::slice::Slices;
 use super::trial::{self, TestOutcome, Trial};
@@ -34,11 +37,14 @@ pub struct Bundle {
     policies: Policies,
     conditions: Conditions,
     /// The bundle's entities with their attributes as Cedar's.
-    ready: HashMap<Uid, Arc<Entity>>,
-    roles: HashMap<RoleName, EntityUID>,
+    ready: HashMap<Uid, Arc<Entity>, RandomState>,
+    roles: HashMap<RoleName, EntityUID, RandomState>,
     trials: Vec<Trial>,
+    routes: Routes,
+    route_trials: Vec<RouteTrial>,
     warnings: Vec<String>,
     slices: Slices,
+    prepared: Prepared,
 }
 
 impl fmt::Debug for Bundle {
@@ -124,7 +130,14 @@ impl Bundle {
     /// Runs its policy tests.
     #[must_use]
     pub fn run_tests(&self) -> Vec<TestOutcome> {
-        self.trials.iter().map(|trial| trial.outcome(self)).collect()
+        let of_routes = self.route_trials.iter().map(|trial| trial.outcome(self));
+        self.trials.iter().map(|trial| trial.outcome(self)).chain(of_routes).collect()
+    }
+
+    /// What requests ask for.
+    #[must_use]
+    pub fn routes(&self) -> &Routes {
+        &self.routes
     }
 
     pub(super) fn catalog(&self) -> &Catalog {
@@ -137,6 +150,10 @@ impl Bundle {
 
     pub(super) fn slices(&self) -> &Slices {
         &self.slices
+    }
+
+    pub(super) fn prepared(&self) -> &Prepared {
+        &self.prepared
     }
 
     pub(super) fn conditions(&self) -> &Conditions {
@@ -190,8 +207,9 @@ impl Bundle {
         };
         let mut warnings = policies::validate(&policies, &composed.schema, &files.texts, &mut problems);
         warnings.extend(conditions.validate(&composed.schema, &files, &mut problems));
+        let routes = text(routes::FILE).map(|at| routes::read(at, &composed.catalog, &mut problems)).unwrap_or_default();
         policies.strip_places();
-        let bundle = Self { warnings, ..Self::assemble(files, revision, composed, roles_file, (policies, conditions), read) };
+        let bundle = Self { warnings, routes, ..Self::assemble(files, revision, composed, roles_file, (policies, conditions), read) };
         bundle.with_trials(problems)
     }
 
@@ -220,7 +238,7 @@ impl Bundle {
             group_types: composed.group_types,
             types: composed.types,
             roles: roles_file.roles.into_iter().map(|(name, draft)| (name, Arc::new(draft.settings))).collect(),
-            entities: HashMap::new(),
+            entities: HashMap::default(),
             children: HashMap::new(),
         };
         Self {
@@ -235,8 +253,11 @@ impl Bundle {
             ready,
             roles,
             trials: Vec::new(),
+            routes: Routes::default(),
+            route_trials: Vec::new(),
             warnings: Vec::new(),
             slices,
+            prepared: Prepared::default(),
         }
     }
 
@@ -244,9 +265,11 @@ impl Bundle {
         // a test of a bundle that is not whole would only say the same again
         problems.into_result()?;
         let mut problems = Problems::default();
-        let mut trials = Vec::new();
+        let (mut trials, mut route_trials) = (Vec::new(), Vec::new());
         for (file, text) in self.files.of_kind(Kind::Tests) {
-            trials.extend(trial::read(Text { file, text }, &self, &mut problems));
+            let (of_policies, of_routes) = trial::read(Text { file, text }, &self, &mut problems);
+            trials.extend(of_policies);
+            route_trials.extend(of_routes);
         }
         if !trials.iter().any(Trial::guards) && problems.is_empty() {
             let problem = Problem::general("no policy test is a guard, so this bundle could lock everybody out");
@@ -257,7 +280,7 @@ impl Bundle {
             problems.push(problem.help(help));
         }
         problems.into_result()?;
-        self.trials = trials;
+        (self.trials, self.route_trials) = (trials, route_trials);
         Ok(self)
     }
 
@@ -268,6 +291,13 @@ impl Bundle {
                 let text = self.files.texts.get(&trial.file).map(AsRef::as_ref).unwrap_or_default();
                 let what = if trial.guard { "guard test" } else { "policy test" };
                 let message = format!("the {what} `{}` failed: {explanation}", trial.name);
+                problems.push(Problem::at(&trial.file, text, trial.span.clone(), message));
+            }
+        }
+        for trial in &self.route_trials {
+            if let Err(explanation) = trial.run(&self) {
+                let text = self.files.texts.get(&trial.file).map(AsRef::as_ref).unwrap_or_default();
+                let message = format!("the route test `{}` failed: {explanation}", trial.name);
                 problems.push(Problem::at(&trial.file, text, trial.span.clone(), message));
             }
         }

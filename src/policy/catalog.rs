@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use cedar_policy::Schema;
-use cedar_policy_core::ast::{Entity, EntityType, EntityUID};
+use cedar_policy_core::ast::{Entity, EntityType, EntityUID, EntityUIDEntry};
 use cedar_policy_core::entities::{Schema as _, SchemaType};
 use cedar_policy_core::validator::types::Attributes;
 use cedar_policy_core::validator::{CoreSchema, ValidatorActionId, ValidatorSchema};
+use foldhash::fast::RandomState;
 
 use super::generated::NAMESPACE;
 use super::value;
@@ -35,6 +36,8 @@ pub(super) struct TypeInfo {
 #[derive(Debug, Clone)]
 pub(super) struct ActionInfo {
     pub(super) uid: EntityUID,
+    /// As requests name it.
+    pub(super) entry: EntityUIDEntry,
     /// With the actions that it is in.
     pub(super) entity: Arc<Entity>,
     pub(super) principals: BTreeSet<String>,
@@ -49,9 +52,9 @@ pub(super) struct ActionInfo {
 /// All of it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Catalog {
-    pub(super) types: HashMap<String, TypeInfo>,
+    pub(super) types: HashMap<String, TypeInfo, RandomState>,
     /// By the whole name, and by the bare id where only one action has it.
-    actions: HashMap<String, Arc<ActionInfo>>,
+    actions: HashMap<String, Arc<ActionInfo>, RandomState>,
 }
 
 impl Catalog {
@@ -123,7 +126,7 @@ impl Catalog {
 
     /// Whether a type is one of Elevon's own.
     pub(super) fn is_own(kind: &str) -> bool {
-        kind.split_once("::").is_some_and(|(namespace, _)| namespace == NAMESPACE)
+        kind.strip_prefix(NAMESPACE).is_some_and(|rest| rest.starts_with("::"))
     }
 }
 
@@ -146,6 +149,7 @@ fn action_info(action: &ValidatorActionId, entities: &HashMap<EntityUID, Arc<Ent
         takes_now: context.contains_key("now"),
         context,
         reads_now: false,
+        entry: EntityUIDEntry::known(uid.clone(), None),
         uid,
     }
 }

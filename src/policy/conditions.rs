@@ -8,7 +8,7 @@ use std::iter;
 use std::ops::Range;
 
 use cedar_policy::Schema;
-use cedar_policy_core::ast::{EntityUID, PolicySet};
+use cedar_policy_core::ast::{Entity, EntityUID, PolicySet};
 
 use super::catalog::Catalog;
 use super::files::{Files, Kind, condition_of, condition_path};
@@ -57,6 +57,11 @@ impl Conditions {
     /// Those of a role.
     pub(super) fn of(&self, role: &RoleName) -> Option<&(Policies, Slices)> {
         self.sets.get(role)
+    }
+
+    /// Whether some of them could apply to this action and read `context.beneficiary`.
+    pub(super) fn read_beneficiary_for(&self, action: &Entity) -> bool {
+        self.sets.values().any(|(policies, _)| policies.read_beneficiary_for(action))
     }
 
     /// Whether it can make a difference to some of them that something stands below this entity.

@@ -3,34 +3,31 @@
 //! An active role is a parent of the principal for this one question, and so is every group, however far up; policies were validated to look
 //! no further than one step, so nothing else of the graph has to be there. Nothing is parsed here that could have been parsed at load.
 
-use std::any::Any;
+use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use cedar_policy_core::ast::{Context, Entity, EntityUID, EntityUIDEntry, PartialValue, Request, Value};
-use cedar_policy_core::authorizer::Decision;
+use cedar_policy_core::ast::{Context, Entity, EntityUID, EntityUIDEntry, Request, Value};
 use cedar_policy_core::entities::{Entities, NoEntitiesSchema, TCComputation};
-use cedar_policy_core::evaluator::EvaluationError;
 use cedar_policy_core::extensions::Extensions;
 use serde_json::{Map, Value as Json};
 
 use super::ask::{Ask, Effect, PolicyError, Reason, Verdict};
 use super::bundle::Bundle;
 use super::catalog::{ActionInfo, Catalog};
-use super::policies::Policies;
+use super::judge::{Decided, ErringForbid, evaluate};
+use super::prepared::Attrs;
 use super::problem::nearest;
-use super::slice::{Sides, Slices};
+use super::slice::{Side, Sides};
 use super::value;
 use crate::domain::facts::Facts;
 use crate::domain::settings::UnknownRule;
 use crate::domain::standing::{self, Holding, Memberships, Moment, Presence, Standing, Via, WhyNot};
-use crate::domain::{RoleName, Uid, Unavailable};
+use crate::domain::{Revision, RoleName, Timestamp, Uid, Unavailable};
 
 /// Most entities that a context may name.
 const MAX_CONTEXT_ENTITIES: usize = 100;
-
-/// Attributes as Cedar's values.
-pub(super) type Attrs = Vec<(String, Value)>;
 
 /// Why attributes could not be handed to the policies.
 enum Trouble {
@@ -40,24 +37,32 @@ enum Trouble {
     Sent(String),
 }
 
-/// What the policies are evaluated on. The principal's entity is made last: which roles it is in, conditions decide.
+/// The context as Cedar's values.
+#[derive(Default)]
+pub(super) struct Told {
+    pub(super) members: Vec<(String, Value)>,
+    /// What `now` is, where the action takes it.
+    pub(super) now: Option<Timestamp>,
+}
+
+/// What the policies are evaluated on. Which roles the principal is in is not said yet: conditions decide that.
 pub(super) struct Scene<'a> {
     pub(super) subject: &'a Uid,
     pub(super) principal: EntityUID,
-    /// The principal's attributes.
     pub(super) attrs: Attrs,
     pub(super) action: Arc<ActionInfo>,
-    pub(super) resource: EntityUID,
-    pub(super) context: Attrs,
-    /// Every other entity of the question; the resource is among them, unless it is the principal.
+    pub(super) resource: Thing<'a>,
+    pub(super) context: Told,
+    /// The entities that the context names.
     pub(super) others: Vec<Arc<Entity>>,
 }
 
-/// What the policies said.
-pub(super) struct Decided {
-    pub(super) reason: Reason,
-    pub(super) policies: Vec<String>,
-    pub(super) errors: Vec<PolicyError>,
+/// What would be acted on.
+pub(super) enum Thing<'a> {
+    /// The principal itself.
+    Principal,
+    /// Something else, with everything above it.
+    Other { name: EntityUID, attrs: Attrs, above: Cow<'a, [EntityUID]> },
 }
 
 impl Bundle {
@@ -66,7 +71,8 @@ impl Bundle {
     /// # Errors
     /// The facts cannot be read.
     pub fn check(&self, facts: &dyn Facts, ask: &Ask, moment: Moment) -> Result<Verdict, Unavailable> {
-        let path = standing::path(facts, &ask.resource)?;
+        let above = standing::memberships(facts, &ask.resource)?;
+        let path = standing::path_through(&ask.resource, &above);
         let stands = standing::standing(facts, &ask.subject, Some(&path), moment)?;
         let mut verdict = self.undecided(stands, self.resource_presence(facts, &ask.resource)?, moment);
         let action = match self.applicable(ask, &verdict) {
@@ -80,12 +86,12 @@ impl Bundle {
             }
             Err((reason, detail)) => return Ok(verdict.denied(reason, Some(detail))),
         };
-        let scene = match self.scene(facts, ask, &path, &mut verdict, (action, context))? {
+        let scene = match self.scene(facts, ask, &above, &mut verdict, (action, context))? {
             Ok(scene) => scene,
             Err(Trouble::Sent(detail)) => return Ok(verdict.denied(Reason::ContextInvalid, Some(detail))),
             Err(Trouble::Stored(detail)) => return Ok(verdict.unfit(detail)),
         };
-        self.conclude(facts, verdict, scene, moment)
+        self.conclude(facts, verdict, &scene, moment)
     }
 
     /// A verdict that is still to be reached.
@@ -149,14 +155,13 @@ impl Bundle {
         &self,
         facts: &dyn Facts,
         ask: &'a Ask,
-        path: &[Uid],
+        above: &'a Memberships,
         verdict: &mut Verdict,
-        (action, context): (Arc<ActionInfo>, Attrs),
+        (action, context): (Arc<ActionInfo>, Told),
     ) -> Result<Result<Scene<'a>, Trouble>, Unavailable> {
-        let (Some(principal), Some(resource)) = (self.catalog().entity(&ask.subject), self.catalog().entity(&ask.resource)) else {
+        let (Some(principal), Some(name)) = (self.catalog().entity(&ask.subject), self.catalog().entity(&ask.resource)) else {
             return Ok(Err(Trouble::Sent("the schema has no such type".to_owned())));
         };
-        let mut others = Vec::with_capacity(2);
         let (subject_properties, resource_properties) = (&ask.subject_properties, &ask.resource_properties);
         let attrs = match self.attributes(facts, &ask.subject, subject_properties)? {
             Ok(attrs) => attrs,
@@ -164,20 +169,25 @@ impl Bundle {
         };
         self.note_dropped("subject", &ask.subject, subject_properties, verdict);
         self.note_dropped("resource", &ask.resource, resource_properties, verdict);
-        if ask.subject != ask.resource {
-            let attrs = match self.attributes(facts, &ask.resource, resource_properties)? {
-                Ok(attrs) => attrs,
+        let others = match self.context_entities(facts, &context, [&principal, &name])? {
+            Ok(others) => others,
+            Err(trouble) => return Ok(Err(trouble)),
+        };
+        let resource = if ask.subject == ask.resource {
+            Thing::Principal
+        } else {
+            match self.attributes(facts, &ask.resource, resource_properties)? {
+                Ok(attrs) => Thing::Other { name, attrs, above: self.names_of(above) },
                 Err(trouble) => return Ok(Err(trouble)),
-            };
-            others.push(Arc::new(self.plain_entity(resource.clone(), attrs, path.get(1..).unwrap_or_default())));
-        }
-        if let Err(trouble) = self.add_context_entities(facts, &context, [&principal, &resource], &mut others)? {
-            return Ok(Err(trouble));
-        }
+            }
+        };
         Ok(Ok(Scene { subject: &ask.subject, principal, attrs, action, resource, context, others }))
     }
 
     fn note_dropped(&self, side: &str, uid: &Uid, properties: &Map<String, Json>, verdict: &mut Verdict) {
+        if properties.is_empty() {
+            return;
+        }
         let marked = self.catalog().types.get(uid.kind()).map(|info| &info.from_request);
         let dropped = properties.keys().filter(|name| !marked.is_some_and(|marked| marked.contains(name.as_str())));
         verdict.context_dropped.extend(dropped.map(|name| format!("{side}.{name}")));
@@ -186,32 +196,23 @@ impl Bundle {
 
     /// What is stored of an entity, and what the request may add to it. What is stored wins.
     fn attributes(&self, facts: &dyn Facts, uid: &Uid, properties: &Map<String, Json>) -> Result<Result<Attrs, Trouble>, Unavailable> {
-        let Some(info) = self.catalog().types.get(uid.kind()) else { return Ok(Ok(Vec::new())) };
-        let mut attrs: Attrs = Vec::new();
-        if let Some(ready) = self.ready_entity(uid) {
-            let known = |(name, value): (&_, &PartialValue)| match value {
-                PartialValue::Value(value) => Some((ToString::to_string(name), value.clone())),
-                PartialValue::Residual(_) => None,
-            };
-            attrs.extend(ready.attrs().filter_map(|(name, value)| known((name, value))));
+        let Some(info) = self.catalog().types.get(uid.kind()) else { return Ok(Ok(Attrs::default())) };
+        let stored = if let Some(ready) = self.ready_entity(uid) {
+            Some(Arc::clone(ready))
         } else if let Some(def) = standing::definition(facts, uid)?.filter(|def| !def.attrs.is_empty()) {
-            for (name, json) in def.attrs.to_map() {
-                // no policy can read what the schema does not declare
-                let Some(slot) = info.attrs.get(&name) else { continue };
-                match value::from_json(json, &slot.ty) {
-                    Ok(value) => attrs.push((name, value)),
-                    Err(error) => {
-                        let detail = format!("the stored attribute `{name}` of {uid} is not as the schema wants it: {error}");
-                        return Ok(Err(Trouble::Stored(detail)));
-                    }
-                }
+            match self.prepared().attributes(info, &def) {
+                Ok(made) => Some(made),
+                Err(detail) => return Ok(Err(Trouble::Stored(detail))),
             }
-        }
+        } else {
+            None
+        };
+        let mut attrs = Attrs::stored(stored);
         for (name, json) in properties {
-            let wanted = info.from_request.contains(name) && !attrs.iter().any(|(stored, _)| stored == name);
+            let wanted = info.from_request.contains(name) && !attrs.has(name);
             let Some(slot) = info.attrs.get(name).filter(|_| wanted) else { continue };
             match value::from_json(json.clone(), &slot.ty) {
-                Ok(value) => attrs.push((name.clone(), value)),
+                Ok(value) => attrs.add(name, value),
                 Err(error) => {
                     return Ok(Err(Trouble::Sent(format!("the property `{name}` of {uid} is not as the schema wants it: {error}"))));
                 }
@@ -220,65 +221,41 @@ impl Bundle {
         Ok(Ok(attrs))
     }
 
-    /// The principal with its groups and the roles it holds, and with its holdings as tags where its type has them.
-    fn principal_entity(
-        &self,
-        facts: &dyn Facts,
-        uid: &Uid,
-        name: EntityUID,
-        attrs: Attrs,
-        verdict: &Verdict,
-    ) -> Result<Entity, Unavailable> {
-        let in_force = verdict.holdings.iter().filter(|holding| holding.counts.is_ok());
-        let roles: HashSet<&RoleName> = in_force.map(|holding| &holding.role).collect();
-        let mut parents: HashSet<EntityUID> = self.groups_of(&verdict.memberships).iter().cloned().collect();
-        parents.extend(roles.iter().filter_map(|role| self.role_entity(role)));
-        let mut tags = Vec::new();
-        if self.policies().reads_tags && self.catalog().types.get(uid.kind()).is_some_and(|info| info.tagged) {
-            for role in roles {
-                if let Some(holding) = standing::shown(&verdict.holdings, role) {
-                    tags.push((role.as_str().into(), PartialValue::Value(holding_value(facts, holding)?)));
-                }
-            }
-        }
-        let attrs = attrs.into_iter().map(|(name, value)| (name.into(), PartialValue::Value(value)));
-        Ok(Entity::new_with_attr_partial_value(name, attrs, HashSet::new(), parents, tags))
-    }
-
-    /// The groups of a principal that some policy or condition could tell it by, as Cedar's names: made once for as long as the memberships are kept.
-    fn groups_of(&self, memberships: &Memberships) -> Arc<Vec<EntityUID>> {
+    /// What stands above something and could make a difference to some policy or condition, as Cedar's names: made once for as long as that is
+    /// kept.
+    fn names_of<'a>(&self, above: &'a Memberships) -> Cow<'a, [EntityUID]> {
         let make = || {
-            let names = memberships.groups.iter().filter_map(|group| self.catalog().entity(group));
+            let names = above.groups.iter().filter_map(|group| self.catalog().entity(group));
             let makes_a_difference = |name: &EntityUID| self.policies().may_name(name) || self.conditions().may_name(name);
-            Arc::new(names.filter(makes_a_difference).collect::<Vec<_>>())
+            names.filter(makes_a_difference).collect::<Vec<_>>()
         };
-        let prepared: &Arc<dyn Any + Send + Sync> = memberships.prepared.get_or_init(|| make());
-        Arc::clone(prepared).downcast().unwrap_or_else(|_| make())
+        let prepared = above.prepared.get_or_init(|| Arc::new(Names { revision: self.revision().clone(), names: make() }));
+        match prepared.downcast_ref::<Names>().filter(|names| names.revision == *self.revision()) {
+            Some(names) => Cow::Borrowed(&names.names),
+            // what another bundle made of them is not what this one does
+            None => Cow::Owned(make()),
+        }
     }
 
-    /// An entity below others.
-    pub(super) fn plain_entity(&self, name: EntityUID, attrs: Attrs, above: &[Uid]) -> Entity {
-        entity_below(name, attrs, above.iter().filter_map(|uid| self.catalog().entity(uid)).collect())
+    /// The attributes of a stored entity or of one that nobody stored, for Elevon's own questions.
+    pub(super) fn known_attributes(&self, facts: &dyn Facts, uid: &Uid) -> Result<Result<Attrs, String>, Unavailable> {
+        if self.catalog().entity(uid).is_none() {
+            return Ok(Err(format!("the schema has no type `{}`", uid.kind())));
+        }
+        Ok(self.attributes(facts, uid, &Map::new())?.map_err(|trouble| match trouble {
+            Trouble::Stored(detail) | Trouble::Sent(detail) => detail,
+        }))
     }
 
-    /// The entity of a stored resource or of one that nobody stored, for Elevon's own questions.
-    pub(super) fn known_entity(&self, facts: &dyn Facts, uid: &Uid, above: &[Uid]) -> Result<Result<Entity, String>, Unavailable> {
-        let Some(name) = self.catalog().entity(uid) else { return Ok(Err(format!("the schema has no type `{}`", uid.kind()))) };
-        Ok(match self.attributes(facts, uid, &Map::new())? {
-            Ok(attrs) => Ok(self.plain_entity(name, attrs, above)),
-            Err(Trouble::Stored(detail) | Trouble::Sent(detail)) => Err(detail),
-        })
-    }
-
-    fn add_context_entities(
+    fn context_entities(
         &self,
         facts: &dyn Facts,
-        context: &Attrs,
+        context: &Told,
         there: [&EntityUID; 2],
-        others: &mut Vec<Arc<Entity>>,
-    ) -> Result<Result<(), Trouble>, Unavailable> {
+    ) -> Result<Result<Vec<Arc<Entity>>, Trouble>, Unavailable> {
+        let mut others = Vec::new();
         let mut named = Vec::new();
-        context.iter().for_each(|(_, value)| value::entities_in(value, &mut named));
+        context.members.iter().for_each(|(_, value)| value::entities_in(value, &mut named));
         named.sort();
         named.dedup();
         if named.len() > MAX_CONTEXT_ENTITIES {
@@ -290,12 +267,13 @@ impl Bundle {
                 continue;
             }
             let above = standing::ancestors(facts, &uid)?;
+            let parents = above.iter().filter_map(|uid| self.catalog().entity(uid)).collect();
             match self.attributes(facts, &uid, &Map::new())? {
-                Ok(attrs) => others.push(Arc::new(self.plain_entity(name, attrs, &above))),
+                Ok(attrs) => others.push(Arc::new(attrs.entity(name, parents, Vec::new()))),
                 Err(trouble) => return Ok(Err(trouble)),
             }
         }
-        Ok(Ok(()))
+        Ok(Ok(others))
     }
 
     /// Lets conditions say which holdings count and then the policies decide, and completes the verdict.
@@ -303,42 +281,74 @@ impl Bundle {
         &self,
         facts: &dyn Facts,
         mut verdict: Verdict,
-        scene: Scene<'_>,
+        scene: &Scene<'_>,
         moment: Moment,
     ) -> Result<Verdict, Unavailable> {
-        let Scene { subject, principal, attrs, action, resource, context, mut others } = scene;
-        others.push(Arc::clone(&action.entity));
-        let request = Request::new_unchecked(
-            EntityUIDEntry::known(principal.clone(), None),
-            EntityUIDEntry::known(action.uid.clone(), None),
-            EntityUIDEntry::known(resource.clone(), None),
-            Some(Context::Value(Arc::new(context.into_iter().map(|(name, value)| (name.into(), value)).collect()))),
-        );
-        let sides = Sides { principal: &principal, action: &action.entity, resource: &resource };
-        let mut reads_now = action.reads_now;
+        let memberships = Arc::clone(&verdict.memberships);
+        let groups = self.names_of(&memberships);
+        let mut reads_now = scene.action.reads_now;
         for role in self.conditioned(&verdict.holdings) {
             let Some((policies, slices)) = self.conditions().of(&role) else { continue };
-            reads_now |= policies.read_now_for(&action.entity);
+            reads_now |= policies.read_now_for(&scene.action.entity);
             // as if no role were held: with groups and attributes, without roles and tags
-            let groups = self.groups_of(&verdict.memberships).iter().cloned().collect();
-            let bare = Arc::new(entity_below(principal.clone(), attrs.clone(), groups));
-            let decided = evaluate(policies, slices, &sides, request.clone(), others.iter().cloned().chain([bare]));
+            let bare = Above { groups: &groups, roles: &[] };
+            let decided = evaluate(slices, ErringForbid::Denies, &scene.sides(bare), || scene.laid_out(bare, Vec::new()));
             let Some(because) = unmet(&decided) else { continue };
             for holding in verdict.holdings.iter_mut().filter(|holding| holding.counts.is_ok() && holding.role == role) {
                 holding.counts = Err(WhyNot::ConditionsNotMet { role: role.clone(), because: because.clone() });
             }
         }
-        if action.takes_now && reads_now {
+        if scene.action.takes_now && reads_now {
             verdict.valid_until = Some(moment.now);
         }
-        let whole = Arc::new(self.principal_entity(facts, subject, principal.clone(), attrs, &verdict)?);
-        let decided = evaluate(self.policies(), self.slices(), &sides, request, others.into_iter().chain([whole]));
+        let in_force = verdict.holdings.iter().filter(|holding| holding.counts.is_ok());
+        let mut held: Vec<&RoleName> = in_force.map(|holding| &holding.role).collect();
+        held.sort_unstable();
+        held.dedup();
+        let roles: Vec<EntityUID> = held.iter().filter_map(|role| self.role_entity(role)).collect();
+        let whole = Above { groups: &groups, roles: &roles };
+        let unread = RefCell::new(None);
+        let laid_out = || {
+            let tags = self.tags(facts, scene.subject, &verdict.holdings, &held);
+            match tags {
+                Ok(tags) => scene.laid_out(whole, tags),
+                Err(unavailable) => {
+                    let why = unavailable.0.clone();
+                    unread.replace(Some(unavailable));
+                    Err(why)
+                }
+            }
+        };
+        let decided = evaluate(self.slices(), ErringForbid::Denies, &scene.sides(whole), laid_out);
+        if let Some(unavailable) = unread.into_inner() {
+            return Err(unavailable);
+        }
         verdict.allowed = decided.reason == Reason::Permitted;
         let waits_for_the_clock = decided.reason == Reason::NoPermit && verdict.holdings.iter().any(fails_for_the_clock);
         verdict.reason = if waits_for_the_clock { Reason::TimeUntrusted } else { decided.reason };
         verdict.policies = decided.policies;
         verdict.errors = decided.errors;
         Ok(verdict)
+    }
+
+    /// The holdings of a principal that count, as tags, where its type has them and some policy looks at that very one.
+    fn tags(
+        &self,
+        facts: &dyn Facts,
+        subject: &Uid,
+        holdings: &[Holding],
+        held: &[&RoleName],
+    ) -> Result<Vec<(String, Value)>, Unavailable> {
+        let mut tags = Vec::new();
+        if !self.catalog().types.get(subject.kind()).is_some_and(|info| info.tagged) {
+            return Ok(tags);
+        }
+        for role in held.iter().filter(|role| self.policies().read_tag(role.as_str())) {
+            if let Some(holding) = standing::shown(holdings, role) {
+                tags.push((role.as_str().to_owned(), holding_value(facts, holding)?));
+            }
+        }
+        Ok(tags)
     }
 
     /// Whether a role decided: what is allowed is allowed by a policy that names it. Another policy may have allowed it, too.
@@ -361,56 +371,57 @@ impl Bundle {
     }
 }
 
-fn entity_below(name: EntityUID, attrs: Attrs, parents: HashSet<EntityUID>) -> Entity {
-    let attrs = attrs.into_iter().map(|(name, value)| (name.into(), PartialValue::Value(value)));
-    Entity::new_with_attr_partial_value(name, attrs, HashSet::new(), parents, [])
+/// What a bundle made of the names above something.
+struct Names {
+    revision: Revision,
+    names: Vec<EntityUID>,
 }
 
-/// Evaluates policies. All that is asked of Cedar at check time is asked here.
-fn evaluate(
-    policies: &Policies,
-    slices: &Slices,
-    sides: &Sides<'_>,
-    request: Request,
-    entities: impl Iterator<Item = Arc<Entity>>,
-) -> Decided {
-    let failed = |message: String| Decided {
-        reason: Reason::PolicyError,
-        policies: Vec::new(),
-        errors: vec![PolicyError { policy: "the question".to_owned(), effect: Effect::Forbid, message }],
-    };
-    // every ancestor was put in as a parent, so there is no closure to compute
-    let assumed = TCComputation::AssumeAlreadyComputed;
-    let entities = match Entities::new().add_entities(entities, None::<&NoEntitiesSchema>, assumed, Extensions::all_available()) {
-        Ok(entities) => entities,
-        Err(error) => return failed(error.to_string()),
-    };
-    let found = slices.evaluate(sides, request, &entities);
-    let error = |(policy, error): (&str, Box<EvaluationError>)| {
-        let effect = policies.effect(policy);
-        PolicyError { policy: policy.to_owned(), effect, message: error.to_string() }
-    };
-    let mut errors: Vec<PolicyError> = found.errors.into_iter().map(error).collect();
-    errors.sort_by(|one, other| one.policy.cmp(&other.policy));
-    let (decision, reasons) = decide(found.permits, found.forbids);
-    let mut policies: Vec<String> = reasons.into_iter().map(str::to_owned).collect();
-    policies.sort();
-    let reason = combine(decision, !policies.is_empty(), &errors);
-    if reason == Reason::PolicyError {
-        // a permit that was satisfied did not decide this
-        policies.clear();
+/// What the principal stands below for one evaluation.
+#[derive(Clone, Copy)]
+struct Above<'a> {
+    groups: &'a [EntityUID],
+    roles: &'a [EntityUID],
+}
+
+impl Scene<'_> {
+    /// The names of both sides, with what stands above them.
+    fn sides<'a>(&'a self, above: Above<'a>) -> Sides<'a> {
+        let of_principal = [above.groups, above.roles];
+        let resource = match &self.resource {
+            Thing::Principal => Side { uid: &self.principal, above: of_principal },
+            Thing::Other { name, above, .. } => Side { uid: name, above: [above, &[]] },
+        };
+        Sides { principal: Side { uid: &self.principal, above: of_principal }, action: &self.action.entity, resource }
     }
-    Decided { reason, policies, errors }
-}
 
-/// How satisfied policies combine: any `forbid` denies, and else any `permit` allows. The policies that decided come with it.
-pub(super) fn decide<'a>(permits: Vec<&'a str>, forbids: Vec<&'a str>) -> (Decision, Vec<&'a str>) {
-    if !forbids.is_empty() {
-        (Decision::Deny, forbids)
-    } else if !permits.is_empty() {
-        (Decision::Allow, permits)
-    } else {
-        (Decision::Deny, Vec::new())
+    /// The request and its entities, for conditions to be evaluated on. An active role is a parent, and so is every group, however far up.
+    fn laid_out(&self, above: Above<'_>, tags: Vec<(String, Value)>) -> Result<(Request, Entities), String> {
+        let parents: HashSet<EntityUID> = above.groups.iter().chain(above.roles).cloned().collect();
+        let mut entities = self.others.clone();
+        entities.push(Arc::clone(&self.action.entity));
+        entities.push(Arc::new(self.attrs.entity(self.principal.clone(), parents, tags)));
+        let resource = match &self.resource {
+            Thing::Principal => &self.principal,
+            Thing::Other { name, attrs, above } => {
+                entities.push(Arc::new(attrs.entity(name.clone(), above.iter().cloned().collect(), Vec::new())));
+                name
+            }
+        };
+        let mut context = self.context.members.clone();
+        if let Some(now) = self.context.now {
+            context.push(("now".to_owned(), value::datetime(now).ok_or_else(|| format!("{now} is no instant for Cedar"))?));
+        }
+        let request = Request::new_unchecked(
+            EntityUIDEntry::known(self.principal.clone(), None),
+            self.action.entry.clone(),
+            EntityUIDEntry::known(resource.clone(), None),
+            Some(Context::Value(Arc::new(context.into_iter().map(|(name, value)| (name.into(), value)).collect()))),
+        );
+        // every ancestor was put in as a parent, so there is no closure to compute
+        let assumed = TCComputation::AssumeAlreadyComputed;
+        let entities = Entities::new().add_entities(entities, None::<&NoEntitiesSchema>, assumed, Extensions::all_available());
+        Ok((request, entities.map_err(|error| error.to_string())?))
     }
 }
 
@@ -425,24 +436,6 @@ fn unmet(decided: &Decided) -> Option<String> {
     }
     causes.extend(decided.errors.iter().map(|error| format!("`{}` failed: {}", error.policy, error.message)));
     Some(causes.join("; "))
-}
-
-/// Whether a policy that forbids and fails to evaluate denies. Cedar skips it, which would turn a deny into an allow.
-const AN_ERRING_FORBID_DENIES: bool = true;
-
-/// What Cedar's answer comes to.
-fn combine(decision: Decision, any_decided: bool, errors: &[PolicyError]) -> Reason {
-    let erring_forbid = AN_ERRING_FORBID_DENIES && errors.iter().any(|error| error.effect == Effect::Forbid);
-    match (decision, any_decided, erring_forbid) {
-        // a forbid was satisfied: that decides, whatever else failed
-        (Decision::Deny, true, _) => Reason::Forbidden,
-        // a forbid that could not be evaluated might have been satisfied
-        (Decision::Allow, _, true) | (Decision::Deny, false, true) => Reason::PolicyError,
-        // a permit was satisfied and no forbid was
-        (Decision::Allow, _, false) => Reason::Permitted,
-        // nothing was satisfied
-        (Decision::Deny, false, false) => Reason::NoPermit,
-    }
 }
 
 impl Verdict {
@@ -491,14 +484,14 @@ fn holding_value(facts: &dyn Facts, holding: &Holding) -> Result<Value, Unavaila
 }
 
 /// The context as the action's schema wants it, and the names of what was dropped.
-fn build_context(action: &ActionInfo, sent: &Map<String, Json>, moment: Moment) -> Result<(Attrs, Vec<String>), (Reason, String)> {
-    let mut context: Attrs = Vec::with_capacity(action.context.len());
+fn build_context(action: &ActionInfo, sent: &Map<String, Json>, moment: Moment) -> Result<(Told, Vec<String>), (Reason, String)> {
+    let mut context = Told::default();
     let mut dropped: Vec<String> = Vec::new();
     for (name, json) in sent {
         match action.context.get(name).filter(|_| name != "now") {
             None => dropped.push(name.clone()),
             Some(slot) => match value::from_json(json.clone(), &slot.ty) {
-                Ok(value) => context.push((name.clone(), value)),
+                Ok(value) => context.members.push((name.clone(), value)),
                 Err(error) => {
                     return Err((Reason::ContextInvalid, format!("the context's `{name}` is not as the schema wants it: {error}")));
                 }
@@ -506,11 +499,14 @@ fn build_context(action: &ActionInfo, sent: &Map<String, Json>, moment: Moment) 
         }
     }
     if action.takes_now {
-        let now = value::datetime(moment.now).ok_or((Reason::ContextInvalid, format!("{} is no instant for Cedar", moment.now)))?;
-        context.push(("now".to_owned(), now));
+        if !value::is_instant(moment.now) {
+            return Err((Reason::ContextInvalid, format!("{} is no instant for Cedar", moment.now)));
+        }
+        context.now = Some(moment.now);
     }
-    let required = action.context.iter().filter(|(_, slot)| slot.required).map(|(name, _)| name);
-    let missing: Vec<&str> = required.filter(|name| !context.iter().any(|(there, _)| there == *name)).map(String::as_str).collect();
+    let there = |name: &str| (name == "now" && context.now.is_some()) || context.members.iter().any(|(there, _)| there == name);
+    let required = action.context.iter().filter(|(_, slot)| slot.required).map(|(name, _)| name.as_str());
+    let missing: Vec<&str> = required.filter(|name| !there(name)).collect();
     if missing.is_empty() {
         dropped.sort();
         Ok((context, dropped))

@@ -130,7 +130,7 @@ fn resource_of(action: Action) -> Resource {
         | Action::ExtendActivation
         | Action::ReadActivation => Resource::Own("RoleActivation"),
         Action::RevokeRole => Resource::Role,
-        Action::CheckAccess | Action::ExplainAccess => Resource::Own("SubjectKind"),
+        Action::CheckAccess | Action::ExplainAccess | Action::VouchIdentity => Resource::Own("SubjectKind"),
         Action::ManageEntity | Action::ManageMembership | Action::RevokePrincipal => Resource::Entities,
         Action::ManageBundle | Action::ReadAudit | Action::ReadMetrics | Action::SubscribeEvents | Action::ManageReviews => {
             Resource::Own("Sidecar")

@@ -16,12 +16,17 @@ mod entities;
 mod evaluate;
 mod files;
 mod generated;
+mod instant;
+mod judge;
 mod policies;
+mod prepared;
 mod problem;
 mod roles;
+mod routes;
 mod schema;
 mod settings_file;
 mod slice;
+mod suggest;
 mod trial;
 mod value;
 mod watch;
@@ -31,7 +36,12 @@ pub use bundle::Bundle;
 pub use files::{FileInfo, MAX_BUNDLE_BYTES, MAX_DEPTH, MAX_FILE_BYTES, MAX_FILES, digest_of};
 pub(crate) use problem::nearest;
 pub use problem::{BundleError, MAX_PROBLEMS, Problem};
+pub use routes::{
+    BadTarget, Cluster, HostPattern, Identity, MAX_PATH_BYTES, MAX_ROUTES, NoRoute, PassedOver, PathPattern, ResourcePattern, Route,
+    Routed, Routes, Target,
+};
 pub(crate) use settings_file::{At, Reader, Section};
+pub use suggest::{MAX_TRIED, Offer};
 pub use trial::{MAX_TESTS, TestOutcome};
 pub use watch::Watcher;
 

@@ -35,10 +35,12 @@ pub(super) struct Policies {
     pub(super) set: PolicySet,
     effects: HashMap<String, Effect>,
     places: HashMap<String, Placed>,
-    /// Whether any policy looks at tags.
-    pub(super) reads_tags: bool,
-    /// Policies that read `context.now`.
+    /// Tags that policies look at by name, and whether some policy looks at one whose name it makes.
+    tags: HashSet<String>,
+    reads_any_tag: bool,
+    /// Policies that read `context.now`, and those that read `context.beneficiary`.
     time_readers: Vec<Policy>,
+    beneficiary_readers: Vec<Policy>,
     /// Every entity that a policy writes out.
     named: HashSet<ast::EntityUID>,
     /// The same for each policy that permits, with the texts that it may ask for as tags.
@@ -48,12 +50,6 @@ pub(super) struct Policies {
 }
 
 impl Policies {
-    /// What a policy is for.
-    pub(super) fn effect(&self, id: &str) -> Effect {
-        // a policy that nobody knows cannot be assumed to be harmless
-        self.effects.get(id).copied().unwrap_or(Effect::Forbid)
-    }
-
     /// Whether a policy that permits names a role: by its entity, or by its tag.
     pub(super) fn permits_by(&self, id: &str, role: &ast::EntityUID) -> bool {
         let tag: &str = role.eid().as_ref();
@@ -63,6 +59,11 @@ impl Policies {
     /// Whether it can make a difference to some policy that something stands below this entity.
     pub(super) fn may_name(&self, uid: &ast::EntityUID) -> bool {
         self.asks_in_any || self.named.contains(uid)
+    }
+
+    /// Whether some policy may look at a tag.
+    pub(super) fn read_tag(&self, name: &str) -> bool {
+        self.reads_any_tag || self.tags.contains(name)
     }
 
     /// How many there are.
@@ -115,23 +116,38 @@ impl Policies {
     /// Forgets the places of policies in their files, once problems have been shown. Every evaluation would count references to them, and
     /// threads on one bundle would wait for each other's counts.
     pub(super) fn strip_places(&mut self) {
-        if let Ok(set) = self.set.clone().to_json().and_then(PolicySet::from_json_value) {
+        if let Some(set) = without_places(&self.set) {
             self.set = set;
         }
     }
 
     /// Whether a policy that could apply to this action reads `context.now`.
     pub(super) fn read_now_for(&self, action: &ast::Entity) -> bool {
-        self.time_readers.iter().any(|policy| {
-            let inner: &ast::Policy = policy.as_ref();
-            let is_or_in = |uid: &ast::EntityUID| uid == action.uid() || action.is_descendant_of(uid);
-            match inner.action_constraint() {
-                ast::ActionConstraint::Any => true,
-                ast::ActionConstraint::In(uids) => uids.iter().any(|uid| is_or_in(uid)),
-                ast::ActionConstraint::Eq(uid) => **uid == *action.uid(),
-            }
-        })
+        any_for(&self.time_readers, action)
     }
+
+    /// Whether a policy that could apply to this action reads `context.beneficiary`.
+    pub(super) fn read_beneficiary_for(&self, action: &ast::Entity) -> bool {
+        any_for(&self.beneficiary_readers, action)
+    }
+}
+
+/// Whether one of these policies could apply to an action.
+fn any_for(policies: &[Policy], action: &ast::Entity) -> bool {
+    policies.iter().any(|policy| {
+        let inner: &ast::Policy = policy.as_ref();
+        let is_or_in = |uid: &ast::EntityUID| uid == action.uid() || action.is_descendant_of(uid);
+        match inner.action_constraint() {
+            ast::ActionConstraint::Any => true,
+            ast::ActionConstraint::In(uids) => uids.iter().any(|uid| is_or_in(uid)),
+            ast::ActionConstraint::Eq(uid) => **uid == *action.uid(),
+        }
+    })
+}
+
+/// The same policies without their places in files; nothing, where they have no other form than their text.
+pub(super) fn without_places(set: &PolicySet) -> Option<PolicySet> {
+    set.clone().to_json().and_then(PolicySet::from_json_value).ok()
 }
 
 /// Parses all files. What cannot be parsed is among the problems, and missing from the set.
@@ -140,8 +156,10 @@ pub(super) fn parse<'a>(files: impl Iterator<Item = (&'a String, &'a Shared)>, p
         set: PolicySet::new(),
         effects: HashMap::new(),
         places: HashMap::new(),
-        reads_tags: false,
+        tags: HashSet::new(),
+        reads_any_tag: false,
         time_readers: Vec::new(),
+        beneficiary_readers: Vec::new(),
         named: HashSet::new(),
         permits_name: HashMap::new(),
         asks_in_any: false,
@@ -204,9 +222,20 @@ fn add(policies: &mut Policies, texts: &BTreeMap<&str, &Shared>, file: &str, num
     };
     let inner: &ast::Policy = policy.as_ref();
     if let Some(condition) = inner.non_scope_constraints() {
-        policies.reads_tags |= condition.subexpressions().any(looks_at_tags);
-        if reads_now(condition) {
+        for part in condition.subexpressions().filter(|part| looks_at_tags(part)) {
+            if let ExprKind::BinaryApp { arg2, .. } = part.expr_kind()
+                && let ExprKind::Lit(Literal::String(name)) = arg2.expr_kind()
+            {
+                policies.tags.insert(name.to_string());
+            } else {
+                policies.reads_any_tag = true;
+            }
+        }
+        if reads(condition, "now") {
             policies.time_readers.push(policy.clone());
+        }
+        if reads(condition, "beneficiary") {
+            policies.beneficiary_readers.push(policy.clone());
         }
     }
     let (whole, mut names) = (inner.condition(), Names::default());
@@ -244,12 +273,12 @@ fn looks_at_tags(expr: &Expr) -> bool {
     matches!(expr.expr_kind(), ExprKind::BinaryApp { op: BinaryOp::GetTag | BinaryOp::HasTag, .. })
 }
 
-/// Whether a condition reads `context.now`, or the context as a whole.
-fn reads_now(condition: &Expr) -> bool {
+/// Whether a condition reads this member of the context, or the context as a whole.
+fn reads(condition: &Expr, member: &str) -> bool {
     let is_context = |expr: &Expr| matches!(expr.expr_kind(), ExprKind::Var(Var::Context));
     let mentions = condition.subexpressions().filter(|expr| is_context(expr)).count();
     let harmless = condition.subexpressions().filter(|expr| {
-        matches!(expr.expr_kind(), ExprKind::GetAttr { expr, attr } | ExprKind::HasAttr { expr, attr } if is_context(expr) && attr != "now")
+        matches!(expr.expr_kind(), ExprKind::GetAttr { expr, attr } | ExprKind::HasAttr { expr, attr } if is_context(expr) && attr != member)
     });
     mentions > harmless.count()
 }

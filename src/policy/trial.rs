@@ -9,6 +9,7 @@ use super::ask::{Ask, Reason, Verdict};
 use super::bundle::Bundle;
 use super::generated::NAMESPACE;
 use super::problem::{Problem, Problems, nearest};
+use super::routes::{self, RouteTrial, Target};
 use super::schema::Text;
 use super::settings_file::{At, Reader, Section};
 use crate::domain::facts::{Action, Object, Question};
@@ -78,11 +79,11 @@ pub(super) struct Trial {
 }
 
 /// Reads a file of tests. What is wrong is among the problems.
-pub(super) fn read(at: Text<'_>, bundle: &Bundle, problems: &mut Problems) -> Vec<Trial> {
+pub(super) fn read(at: Text<'_>, bundle: &Bundle, problems: &mut Problems) -> (Vec<Trial>, Vec<RouteTrial>) {
     let reader = Reader::new(at.file, at.text);
     let table = reader.parse();
     let root = reader.root(&table);
-    root.only(&["test"], &[]);
+    root.only(&["test", "route"], &[]);
     let tests = root.sections("test");
     let mut trials = Vec::new();
     if tests.len() > MAX_TESTS {
@@ -90,8 +91,12 @@ pub(super) fn read(at: Text<'_>, bundle: &Bundle, problems: &mut Problems) -> Ve
     } else {
         trials.extend(tests.iter().filter_map(|test| read_test(test, bundle)));
     }
+    let of_routes = routes::read_trials(&root);
+    if of_routes.len() > MAX_TESTS {
+        root.reader.report(0..0, format!("there are {} tests of routes; at most {MAX_TESTS} are taken", of_routes.len()), None);
+    }
     problems.absorb(reader.into_problems());
-    trials
+    (trials, of_routes)
 }
 
 fn read_test(test: &Section<'_>, bundle: &Bundle) -> Option<Trial> {
@@ -226,6 +231,9 @@ fn read_reason(test: &Section<'_>) -> Option<Reason> {
 fn read_ask(ask: &Section<'_>, bundle: &Bundle, at: Timestamp) -> Option<Asked> {
     ask.needed("principal")?;
     let principal = ask.uid("principal")?.value;
+    if ask.has("request") {
+        return read_request(ask, bundle, principal);
+    }
     let action = ask.needed("action")?;
     let prefix = format!("{NAMESPACE}::Action::\"");
     let bare = action.value.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix('"')).unwrap_or(action.value);
@@ -243,6 +251,27 @@ fn read_ask(ask: &Section<'_>, bundle: &Bundle, at: Timestamp) -> Option<Asked> 
         resource_properties: ask.object("resource_properties").unwrap_or_default(),
         context: ask.object("context").unwrap_or_default(),
     }))
+}
+
+/// A question as a gateway would ask it, for a request that has a route.
+fn read_request(ask: &Section<'_>, bundle: &Bundle, principal: Uid) -> Option<Asked> {
+    ask.only(&["principal", "request", "context", "subject_properties", "resource_properties"], &[]);
+    let (method, url) = routes::read_request(ask)?;
+    let found = Target::of_url(method, url).map_err(|bad| bad.to_string());
+    let found = found.and_then(|target| bundle.routes().find(&target).map_err(|none| none.to_string()));
+    match found {
+        Ok(found) => Some(Asked::Check(Ask {
+            subject_properties: ask.object("subject_properties").unwrap_or_default(),
+            resource_properties: ask.object("resource_properties").unwrap_or_default(),
+            context: ask.object("context").unwrap_or_default(),
+            ..found.ask(principal)
+        })),
+        Err(why) => {
+            let help = Some("test that there is no route in a `[[route]]` of its own, with `expect = \"no route\"`".to_owned());
+            ask.reader.report(ask.span_of("request"), why, help);
+            None
+        }
+    }
 }
 
 /// A question about one of Elevon's own actions.
@@ -281,7 +310,7 @@ fn read_own(ask: &Section<'_>, definitions: &Definitions, principal: Uid, action
             only(&["role"]);
             Object::Role(read_role(ask, definitions)?)
         }
-        Action::CheckAccess | Action::ExplainAccess => {
+        Action::CheckAccess | Action::ExplainAccess | Action::VouchIdentity => {
             only(&["resource"]);
             Object::SubjectKind(needed("resource")?.id().to_owned())
         }

@@ -1,8 +1,8 @@
 //! JSON and the domain's values as Cedar's.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
-use cedar_policy_core::ast::{Eid, EntityType, EntityUID, Literal, Name, RestrictedExpr, Value, ValueKind};
+use cedar_policy_core::ast::{Eid, EntityType, EntityUID, Literal, Value, ValueKind};
 use cedar_policy_core::entities::SchemaType;
 use cedar_policy_core::entities::conformance::typecheck_restricted_expr_against_schematype;
 use cedar_policy_core::entities::json::ValueParser;
@@ -10,10 +10,9 @@ use cedar_policy_core::entities::json::err::JsonDeserializationErrorContext;
 use cedar_policy_core::evaluator::RestrictedEvaluator;
 use cedar_policy_core::extensions::Extensions;
 
-use crate::domain::{Timestamp, Uid};
+use crate::domain::Uid;
 
-/// The name of Cedar's constructor for instants. Parsed once: that costs more than the rest of a value.
-static DATETIME: LazyLock<Option<Name>> = LazyLock::new(|| "datetime".parse().ok());
+pub(super) use super::instant::{datetime, is_instant};
 
 /// A JSON value as the schema's type wants it.
 pub(super) fn from_json(json: serde_json::Value, ty: &SchemaType) -> Result<Value, String> {
@@ -23,13 +22,6 @@ pub(super) fn from_json(json: serde_json::Value, ty: &SchemaType) -> Result<Valu
     typecheck_restricted_expr_against_schematype(expr.as_borrowed(), ty, extensions).map_err(|error| error.to_string())?;
     // an `unknown` that a caller smuggles in is no value, and ends here
     RestrictedEvaluator::new(extensions).interpret(expr.as_borrowed()).map_err(|error| error.to_string())
-}
-
-/// An instant; nothing, where it lies outside of what Cedar can express.
-pub(super) fn datetime(at: Timestamp) -> Option<Value> {
-    let name = DATETIME.as_ref()?.clone();
-    let expr = RestrictedExpr::call_extension_fn(name, [RestrictedExpr::val(at.to_string())]);
-    RestrictedEvaluator::new(Extensions::all_available()).interpret(expr.as_borrowed()).ok()
 }
 
 /// A text.

@@ -68,6 +68,7 @@ impl Store {
         let active = writing.all(&batch, &next, mark, self.active.load(Ordering::Acquire)).map_err(|unavailable| unavailable.0)?;
         let Writing { batch: write, .. } = writing;
         self.write_synced(write)?;
+        batch.changes.rows.keys().for_each(|uid| self.image.forget(uid));
         self.mark_millis.store(mark.millis(), Ordering::Release);
         self.active.store(active, Ordering::Release);
         self.head.store(Arc::new(next.clone()));

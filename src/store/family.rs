@@ -312,6 +312,11 @@ impl<K: Key, V: Value> Family<K, V> {
         self.get_with(at, key, V::decode)
     }
 
+    /// That what stands under a key cannot be read.
+    pub(super) fn damaged(&self, key: &K, why: &str) -> Unavailable {
+        damaged(self.name, &key.bytes(), why)
+    }
+
     /// One value, made of its bytes in another way.
     pub(super) fn get_with<T>(
         &self,
@@ -400,11 +405,12 @@ impl<K: Key, V: Value> Iterator for Scan<'_, K, V> {
 /// A key and its value as they stand on disk.
 pub(super) type RawRow = (Box<[u8]>, Box<[u8]>);
 
-/// The keys and values of a family as they stand on disk.
+/// The keys and values of a family as they stand on disk, from a key on.
 pub(super) fn raw_rows<'a>(
     at: &'a At<'_>,
     family: &'static str,
+    from: &[u8],
 ) -> Result<impl Iterator<Item = Result<RawRow, Unavailable>> + 'a, Unavailable> {
-    let rows = at.db.iterator_cf_opt(handle(at.db, family)?, at.options(), IteratorMode::From(&[], Direction::Forward));
+    let rows = at.db.iterator_cf_opt(handle(at.db, family)?, at.options(), IteratorMode::From(from, Direction::Forward));
     Ok(rows.map(move |row| row.map_err(|error| unreadable(family, &error))))
 }

@@ -12,6 +12,7 @@ mod desk;
 mod entries;
 mod family;
 mod filter;
+mod image;
 mod kept;
 mod key;
 #[cfg(test)]
@@ -53,6 +54,7 @@ pub struct Store {
     mark_millis: AtomicI64,
     active: AtomicU64,
     rows: kept::KeptRows,
+    image: image::Image,
     /// Why a write failed. From then on nothing is written: what is on disk is no longer known.
     failed: OnceLock<String>,
 }
@@ -94,6 +96,7 @@ impl Store {
             mark_millis: AtomicI64::new(mark.millis()),
             active: AtomicU64::new(active),
             rows: kept::KeptRows::default(),
+            image: image::Image::default(),
             failed: OnceLock::new(),
             db,
         })

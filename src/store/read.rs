@@ -8,7 +8,9 @@ use super::family::{
     ACTIVATIONS, ASSIGNMENTS, At, BUNDLES, CASCADES, CHILDREN, DAY_USES, ELIGIBILITIES, FOLDS, Family, GRANT_REQUESTS,
     GRANT_REQUESTS_PENDING, GRANTS_BY_ROLE, LAST_ACTIVATIONS, LAST_CHECKS, OPEN_BY_ELIGIBILITY, OPEN_BY_HOLDER, OPEN_BY_ROLE,
     OPEN_BY_SCOPE, OPEN_BY_TIME, Order, PENDING, REMEMBERED, REVIEW_DEFINITIONS, REVIEW_ENTRIES, REVIEWS, ROLES, ROWS, Span, TEXTS, TIMERS,
+    raw_rows,
 };
+use super::image::Known;
 use super::key::{Key, Label, MetaKey};
 use super::value::{AnchorRow, Raw};
 use super::{Store, maybe_meta, meta};
@@ -23,12 +25,27 @@ use crate::domain::{
     ReviewDefinitionId, ReviewEntry, ReviewId, Revision, RoleName, Rows, Tables, Text, TextDigest, Timestamp, Uid, Unavailable,
 };
 use crate::engine::ports::{
-    ActivationFilter, Anchor, AuditFilter, GrantFilter, GrantRequestFilter, Head, Listing, Page, Reader, ReviewFilter, Sealed,
+    ActivationFilter, Anchor, AuditFilter, GrantFilter, GrantRequestFilter, Head, InnerRow, Listing, Page, Reader, ReviewFilter, Sealed,
 };
 
 impl Rows for Store {
     fn row(&self, uid: &Uid) -> Result<Option<Arc<EntityRow>>, Unavailable> {
-        ROWS.get_with(&self.at(), uid, |bytes| self.rows.decode(uid, bytes))
+        let ticket = match self.image.get(uid) {
+            Known::Nothing => return Ok(None),
+            Known::Row(row) => {
+                return self.rows.decode(uid, row.bytes()).map(Some).map_err(|why| ROWS.damaged(uid, &why));
+            }
+            Known::Unknown(ticket) => ticket,
+        };
+        let found = ROWS.get_with(&self.at(), uid, |bytes| {
+            let row = self.rows.decode(uid, bytes)?;
+            self.image.take(&ticket, uid, Some(bytes));
+            Ok(row)
+        })?;
+        if found.is_none() {
+            self.image.take(&ticket, uid, None);
+        }
+        Ok(found)
     }
 
     fn role_row(&self, role: &RoleName) -> Result<RoleRow, Unavailable> {
@@ -44,7 +61,31 @@ impl Rows for Store {
     }
 }
 
+/// How many rows are read ahead in one go, and the pause after it, so that whoever asks meanwhile is not kept waiting.
+const AHEAD: usize = 2048;
+const BREATH: std::time::Duration = std::time::Duration::from_millis(1);
+
 impl Store {
+    /// Reads some rows ahead, from a key on, which is moved; whether there may be more.
+    fn warm_some(&self, from: &mut Vec<u8>) -> Result<bool, Unavailable> {
+        // before the database is looked at: what is written after this is not taken from there
+        let tickets = self.image.tickets();
+        let at = self.at();
+        let mut read = 0;
+        for row in raw_rows(&at, ROWS.name, from)?.take(AHEAD) {
+            let (key, value) = row?;
+            read += 1;
+            if let Some(uid) = <Uid as Key>::parse(&key) {
+                self.image.take_ahead(&tickets, &uid, &value);
+            }
+            from.clear();
+            from.extend_from_slice(&key);
+            // the next key that there can be
+            from.push(0);
+        }
+        Ok(read == AHEAD)
+    }
+
     /// Ids of open activations under one name of an index, in order.
     fn open_under<K: Key>(&self, index: &Family<(K, ActivationId), ()>, name: &K, limit: usize) -> Result<Vec<ActivationId>, Unavailable> {
         let at = self.at();
@@ -212,7 +253,7 @@ impl Reader for Store {
         self.raise_mark(mark, anchor).map_err(Unavailable)
     }
 
-    fn inner_rows(&self) -> Result<Vec<(Uid, Arc<EntityRow>)>, Unavailable> {
+    fn inner_rows(&self) -> Result<Vec<InnerRow>, Unavailable> {
         let at = At::pinned(&self.db);
         let mut inner = Vec::new();
         let mut span = Span::all();
@@ -220,9 +261,8 @@ impl Reader for Store {
         while let Some(row) = CHILDREN.scan(&at, span.clone(), Order::Up)?.next() {
             let ((parent, _), ()) = row?;
             span = span.past(&parent);
-            if let Some(row) = ROWS.get(&at, &parent)? {
-                inner.push((parent, Arc::new(row)));
-            }
+            let row = ROWS.get(&at, &parent)?.map(Arc::new);
+            inner.push((parent, row));
         }
         Ok(inner)
     }
@@ -295,6 +335,21 @@ impl Reader for Store {
 
     fn journal(&self, filter: &AuditFilter, page: &Page) -> Result<Listing<Sealed>, Unavailable> {
         self.list_journal(filter, page)
+    }
+
+    fn warm(&self, stop: &dyn Fn() -> bool) {
+        let mut from = Vec::new();
+        while !stop() && self.image.has_room() {
+            match self.warm_some(&mut from) {
+                Ok(true) => std::thread::sleep(BREATH),
+                Ok(false) => return,
+                Err(error) => {
+                    // whoever asks for a row that cannot be read is told so then
+                    tracing::warn!(%error, "rows could not be read ahead");
+                    return;
+                }
+            }
+        }
     }
 
     fn active_count(&self) -> u64 {

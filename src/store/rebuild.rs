@@ -170,7 +170,7 @@ impl RebuildReport {
     ) -> Result<(), Unavailable> {
         let rows = expected.len() as u64;
         let mut first: Option<(Vec<u8>, &str)> = None;
-        for row in raw_rows(at, name)? {
+        for row in raw_rows(at, name, &[])? {
             let (key, value) = row?;
             if !counts(&key, &value) {
                 continue;

@@ -33,7 +33,7 @@ pub(super) fn take_over(db: &DB) -> Result<Result<(), String>, Unavailable> {
     let mut writing = Writing { db, batch: WriteBatch::default() };
     for (family, rows) in projections(&replayed.rows.all, head.at)? {
         let family_handle = handle(db, family)?;
-        for row in raw_rows(&at, family)? {
+        for row in raw_rows(&at, family, &[])? {
             writing.batch.delete_cf(family_handle, row?.0);
             writing.flush_if_large()?;
         }

@@ -11,18 +11,29 @@ use serde_json::{Value, json};
 
 use crate::help::{Api, Call, PROD, call, question, user};
 
-/// Nobody, somebody with a bad credential, a name that nobody stored, and people of the sample.
-const CALLERS: [(&str, &str); 9] = [
-    ("none", ""),
-    ("bad", "Bearer x"),
-    ("nobody", "Dev User::\"nobody\""),
-    ("alice", "Dev User::\"alice\""),
-    ("bob", "Dev User::\"bob\""),
-    ("carol", "Dev User::\"carol\""),
-    ("dave", "Dev User::\"dave\""),
-    ("grace", "Dev User::\"grace\""),
-    ("gateway", "Dev Service::\"gateway\""),
+/// Nobody, somebody with a bad credential, a name that nobody stored, and people of the sample. The last two are dave as well: eligible to
+/// administer Elevon, and doing it.
+const CALLERS: [(&str, &str, Administers); 11] = [
+    ("none", "", Administers::Not),
+    ("bad", "Bearer x", Administers::Not),
+    ("nobody", "Dev User::\"nobody\"", Administers::Not),
+    ("alice", "Dev User::\"alice\"", Administers::Not),
+    ("bob", "Dev User::\"bob\"", Administers::Not),
+    ("carol", "Dev User::\"carol\"", Administers::Not),
+    ("dave", "Dev User::\"dave\"", Administers::Not),
+    ("grace", "Dev User::\"grace\"", Administers::Not),
+    ("gateway", "Dev Service::\"gateway\"", Administers::Not),
+    ("eligible", "Dev User::\"dave\"", Administers::Eligible),
+    ("active", "Dev User::\"dave\"", Administers::Active),
 ];
+
+/// Whether dave administers Elevon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Administers {
+    Not,
+    Eligible,
+    Active,
+}
 
 /// What stands when each endpoint is asked: made anew for each caller, so that no caller sees what another one changed.
 struct Scene {
@@ -37,8 +48,17 @@ struct Scene {
 }
 
 impl Scene {
-    fn set() -> Self {
+    fn set(administers: Administers) -> Self {
         let api = Api::start();
+        if administers != Administers::Not {
+            let grant = json!({ "principal": user("dave"), "role": "elevon-admin", "justification": "administers" });
+            api.post("erin", "/v1/eligibilities", &grant, 201);
+        }
+        if administers == Administers::Active {
+            let asked = api.post("dave", "/v1/activations", &json!({ "role": "elevon-admin", "justification": "a new team" }), 201);
+            let vote = json!({ "request_hash": asked["request_hash"] });
+            api.post("erin", &format!("/v1/activations/{}/approve", asked["id"].as_str().unwrap()), &vote, 200);
+        }
         let eligibility = api.alice_is_eligible()["id"].as_str().unwrap().to_owned();
         let asked = api.alice_asks();
         let end = chrono_free_tomorrow(&asked["requested_at"]);
@@ -131,7 +151,7 @@ fn chrono_free_tomorrow(time: &Value) -> String {
 fn who_may_call_what() {
     let listed: Vec<_> = endpoints().into_iter().filter(|endpoint| !endpoint.path.starts_with("/dev/")).collect();
     let mut columns: Vec<Vec<u16>> = vec![Vec::new(); listed.len()];
-    let scenes: Vec<(&str, Scene)> = CALLERS.iter().map(|(_, credential)| (*credential, Scene::set())).collect();
+    let scenes: Vec<(&str, Scene)> = CALLERS.iter().map(|(_, credential, administers)| (*credential, Scene::set(*administers))).collect();
     for (endpoint, column) in listed.iter().zip(&mut columns) {
         for (credential, scene) in &scenes {
             let asked = scene.call(endpoint.method.as_str(), endpoint.path);
@@ -156,16 +176,59 @@ fn who_may_call_what() {
         }
     }
     let mut table = format!("{:<48}", "# endpoint");
-    CALLERS.iter().for_each(|(name, _)| write!(table, "{name:<9}").unwrap());
+    CALLERS.iter().for_each(|(name, ..)| write!(table, "{name:<9}").unwrap());
     table.push_str("asked of\n");
     for (endpoint, column) in listed.iter().zip(&columns) {
         write!(table, "{:<48}", format!("{} {}", endpoint.method, endpoint.path)).unwrap();
         column.iter().for_each(|status| write!(table, "{status:<9}").unwrap());
         writeln!(table, "{}", endpoint.asks).unwrap();
     }
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/api/matrix.txt");
+    golden("matrix.txt", &table);
+    // Being eligible allows nothing that is not allowed anyway, and administering Elevon takes nothing away.
+    let column = |name: &str| CALLERS.iter().position(|(known, ..)| *known == name).unwrap();
+    for (endpoint, statuses) in listed.iter().zip(&columns) {
+        let [not, eligible, active] = ["dave", "eligible", "active"].map(|name| statuses[column(name)]);
+        assert_eq!(not, eligible, "{} {}", endpoint.method, endpoint.path);
+        assert!(not >= 400 || active < 400, "{} {}", endpoint.method, endpoint.path);
+    }
+}
+
+fn golden(name: &str, table: &str) {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/api").join(name);
     if std::env::var_os("ELEVON_BLESS").is_some() {
-        fs::write(&golden, &table).unwrap();
+        fs::write(&golden, table).unwrap();
     }
     assert_eq!(table, fs::read_to_string(&golden).unwrap_or_default(), "who may call what has changed; see the top of this file");
+}
+
+/// Whom somebody may check for goes by the kind of the subject: users, services, kinds that are in the schema and nobody may be asked about,
+/// and one that is not.
+#[test]
+fn who_may_check_for_whom() {
+    let subjects =
+        [("User", "alice"), ("User", "nobody"), ("Service", "deployer"), ("Group", "dba"), ("Database", "orders"), ("Thing", "x")];
+    let scenes: Vec<(&str, Scene)> = CALLERS.iter().map(|(_, credential, administers)| (*credential, Scene::set(*administers))).collect();
+    let mut table = format!("{:<48}", "# asked about whom");
+    CALLERS.iter().for_each(|(name, ..)| write!(table, "{name:<9}").unwrap());
+    table.push('\n');
+    for path in ["/access/v1/evaluation", "/v1/elevated", "/v1/explain"] {
+        for (kind, id) in subjects {
+            write!(table, "{:<48}", format!("{path} {kind} {id}")).unwrap();
+            let asked = if path == "/v1/elevated" {
+                call("GET", &format!("{path}?principal_type={kind}&principal_id={id}&role=reader"))
+            } else {
+                let mut question = question(id, "list", ("Database", "orders"));
+                question["subject"]["type"] = json!(kind);
+                call("POST", path).json(&question)
+            };
+            for (credential, scene) in &scenes {
+                let asked = if credential.is_empty() { asked.clone() } else { asked.clone().header("authorization", credential) };
+                let status = scene.api.send(&asked).status;
+                assert!(status < 500 && (status == 401) == (credential.is_empty() || credential == &"Bearer x"), "{path} {kind}: {status}");
+                write!(table, "{status:<9}").unwrap();
+            }
+            table.push('\n');
+        }
+    }
+    golden("checks.txt", &table);
 }

@@ -394,6 +394,15 @@ impl Edges {
         time(&self.server.get(ALICE, "/v1/me")["now"])
     }
 
+    /// Moves the clock to an hour after the next midnight, so that a day is not over while it is counted.
+    pub fn at_one_in_the_morning(&self) {
+        let now = self.now();
+        let next = (now.date_naive() + chrono::Days::new(1)).and_hms_opt(1, 0, 0).unwrap().and_utc();
+        let ahead = format!("PT{}S", (next - now).num_seconds() + 1);
+        let (status, reply) = self.server.call(ALICE, "POST", "/dev/clock", json!({ "advance": ahead }));
+        assert_eq!(status, 200, "{reply}");
+    }
+
     /// The server's time, so much later.
     pub fn later(&self, minutes: i64) -> String {
         text(self.now() + chrono::Duration::minutes(minutes))

@@ -120,17 +120,29 @@ impl Home {
         server
     }
 
+    /// The same, by the machine's own clock, which no test moves.
+    pub fn serve_in_real_time(&self) -> Server {
+        let mut server = self.spawn_with(Command::new(ELEVON), &["serve", "--dev"]);
+        server.wait_until_ready();
+        server
+    }
+
     /// Starts a server and does not wait.
     fn spawn(&self) -> Server {
         self.spawn_by(Command::new(ELEVON))
     }
 
-    fn spawn_by(&self, mut binary: Command) -> Server {
+    fn spawn_by(&self, binary: Command) -> Server {
+        self.spawn_with(binary, &["serve", "--dev", "--test-clock"])
+    }
+
+    fn spawn_with(&self, mut binary: Command, how: &[&str]) -> Server {
         let port_file = self.folder.path().join("port");
         let _ = fs::remove_file(&port_file);
         let log = fs::File::create(self.folder.path().join("log")).unwrap();
         let child = binary
-            .args(["serve", "--dev", "--test-clock", "--listen", "127.0.0.1:0", "--port-file"])
+            .args(how)
+            .args(["--listen", "127.0.0.1:0", "--port-file"])
             .arg(&port_file)
             .arg("--policies")
             .arg(self.policies())

@@ -5,19 +5,10 @@ use serde_json::json;
 use crate::common::edges::{DAVE, Edges, id_of, minutes, rule, rule_of};
 use crate::common::names::{ALICE, BOB, CAROL};
 
-/// Moves the clock to the next midnight but one hour, so that a day is not over while it is counted.
-fn at_one_in_the_morning(edges: &Edges) {
-    let now = edges.now();
-    let next = (now.date_naive() + chrono::Days::new(1)).and_hms_opt(1, 0, 0).unwrap().and_utc();
-    let (status, reply) =
-        edges.server.call(ALICE, "POST", "/dev/clock", json!({"advance": format!("PT{}S", (next - now).num_seconds() + 1)}));
-    assert_eq!(status, 200, "{reply}");
-}
-
 #[test]
 fn the_time_of_a_day_is_reserved_and_given_back() {
     let edges = Edges::start();
-    at_one_in_the_morning(&edges);
+    edges.at_one_in_the_morning();
     edges.eligible(ALICE, "metered");
     let first = id_of(&edges.asked(ALICE, "metered", json!({"duration": "PT40M"})));
     let more = json!({"duration": "PT30M", "scope": {"type": "Environment", "id": "prod"}});
@@ -47,7 +38,7 @@ fn the_time_of_a_day_is_reserved_and_given_back() {
 #[test]
 fn what_is_approved_takes_the_time_and_what_waits_does_not() {
     let edges = Edges::start();
-    at_one_in_the_morning(&edges);
+    edges.at_one_in_the_morning();
     edges.eligible(ALICE, "metered-voted");
     let first = id_of(&edges.asked(ALICE, "metered-voted", json!({"duration": "PT40M"})));
     let scope = json!({"type": "Environment", "id": "prod"});
@@ -71,7 +62,7 @@ fn what_is_approved_takes_the_time_and_what_waits_does_not() {
 #[test]
 fn what_is_put_off_is_reserved_for_its_day() {
     let edges = Edges::start();
-    at_one_in_the_morning(&edges);
+    edges.at_one_in_the_morning();
     edges.eligible(ALICE, "metered");
     let later = id_of(&edges.asked(ALICE, "metered", json!({"start": edges.later(120), "duration": "PT50M"})));
     assert_eq!(edges.status(&later), "scheduled");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::help::{Edge, bounded, listen, question, until};
+use crate::help::{Edge, bounded, get, listen, post, question, until};
 use crate::two;
 
 #[test]
@@ -53,4 +53,21 @@ fn over_http2_the_client_is_told_to_go_away_and_gets_its_answers() {
         assert!(ended.await.unwrap().is_ok(), "it is a goodbye and no error");
     });
     edge.stopped();
+}
+
+/// What panics is answered, its connection lives on, its place is free again, and nothing else notices.
+#[test]
+fn a_handler_that_panics_ends_nothing() {
+    let edge = Edge::start(bounded(|limits| limits.control_in_flight = 2));
+    let panics = post("/v1/policies/reload", "User::\"carol\"", "Content-Length: 0\r\n");
+    let (mut client, mut other) = (edge.connect(), edge.connect());
+    for _ in 0..20 {
+        let answer = client.ask(&panics);
+        assert_eq!((answer.status, answer.rule().as_str()), (500, "internal"), "{answer:?}");
+        assert!(!answer.body.contains("reloads nothing"), "what it panicked with is nobody's business: {answer:?}");
+        other.checks();
+    }
+    client.checks();
+    assert_eq!(client.ask(get("/v1/me", "User::\"alice\"")).status, 200);
+    assert_eq!(client.ask(get("/readyz", "x")).status, 200);
 }

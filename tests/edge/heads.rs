@@ -101,3 +101,93 @@ fn headers_that_are_not_text_or_are_repeated_decide_nothing() {
         assert_eq!(answer.status, 400, "{answer:?}");
     }
 }
+
+/// Whom a request asks is said once, and its path is all of what was sent (CVE-2021-39156): what stands in front matched all of it.
+#[test]
+fn whom_and_what_a_request_asks_is_clear() {
+    let mut secured = listen();
+    let tokens = elevon::identity::Tokens::new(vec![elevon::identity::TokenEntry {
+        id: "one".to_owned(),
+        sha256: elevon::identity::token_sha256(&elevon::identity::token_text([1; 32])),
+        principal: elevon::domain::Uid::parse("User::\"alice\"").unwrap(),
+        groups: Vec::new(),
+        not_before: None,
+        expires: None,
+        previous: None,
+    }]);
+    secured.accepts = crate::help::accepting(elevon::identity::Accepted::Token(tokens.unwrap()));
+    let edge = Edge::start(secured);
+    let alice = format!("Authorization: Bearer {}\r\n\r\n", elevon::identity::token_text([1; 32]));
+    let rows = [
+        ("GET /v1/me HTTP/1.1\r\nHost: elevon.example\r\n", 200),
+        ("GET /v1/me HTTP/1.1\r\nHost: [::1]:8181\r\n", 200),
+        ("GET http://elevon.example/v1/me HTTP/1.1\r\nHost: Elevon.Example\r\n", 200),
+        ("GET /v1/me HTTP/1.0\r\n", 200),
+        ("GET /v1/me HTTP/1.1\r\n", 400),
+        ("GET /v1/me HTTP/1.1\r\nHost:\r\n", 400),
+        ("GET /v1/me HTTP/1.1\r\nHost: a b\r\n", 400),
+        ("GET /v1/me HTTP/1.1\r\nHost: elevon.example/v1\r\n", 400),
+        ("GET /v1/me HTTP/1.1\r\nHost: user@elevon.example\r\n", 400),
+        ("GET /v1/me HTTP/1.1\r\nHost: a, b\r\n", 400),
+        ("GET http://evil.example/v1/me HTTP/1.1\r\nHost: elevon.example\r\n", 400),
+        ("GET http://user:x@elevon.example/v1/me HTTP/1.1\r\nHost: elevon.example\r\n", 400),
+        ("GET /v1/me#/healthz HTTP/1.1\r\nHost: elevon.example\r\n", 400),
+        ("GET /v1/me# HTTP/1.1\r\nHost: elevon.example\r\n", 400),
+        ("GET /v1/me?a=b#c HTTP/1.1\r\nHost: elevon.example\r\n", 400),
+        ("GET http://elevon.example/v1/me#x HTTP/1.1\r\nHost: elevon.example\r\n", 400),
+        ("OPTIONS * HTTP/1.1\r\nHost: elevon.example\r\n", 404),
+        ("CONNECT elevon.example:443 HTTP/1.1\r\nHost: elevon.example:443\r\n", 404),
+        ("CONNECT evil.example:443 HTTP/1.1\r\nHost: elevon.example\r\n", 400),
+    ];
+    for (head, status) in rows {
+        let answer = edge.connect().ask(format!("{head}{alice}"));
+        assert_eq!(answer.status, status, "{head}: {answer:?}");
+        assert!(status != 400 || answer.body.is_empty() || answer.rule() == "ambiguous_request", "{head}: {answer:?}");
+    }
+    // A credential anywhere else is none.
+    let token = elevon::identity::token_text([1; 32]);
+    let get = |path: &str, more: &str| format!("GET {path} HTTP/1.1\r\nHost: elevon.example\r\n{more}\r\n");
+    let rows = [
+        get(&format!("/v1/me?access_token={token}"), ""),
+        get("/v1/me", &format!("Proxy-Authorization: Bearer {token}\r\n")),
+        get("/v1/me", &format!("Cookie: Authorization=Bearer {token}; access_token={token}\r\n")),
+        get("/v1/me", &format!("X-Authorization: Bearer {token}\r\n")),
+        get("/v1/me", "X-Forwarded-User: alice\r\nX-Forwarded-Client-Cert: URI=spiffe://a/alice\r\n"),
+        format!("GET http://Bearer:{token}@elevon.example/v1/me HTTP/1.1\r\nHost: elevon.example\r\n\r\n"),
+    ];
+    for request in rows {
+        let answer = edge.connect().ask(&request);
+        assert!(matches!(answer.status, 400 | 401), "{request}: {answer:?}");
+        assert!(!answer.body.contains(&token), "{request}: {answer:?}");
+    }
+    // So is one that comes behind a body.
+    let head = "POST /v1/activations HTTP/1.1\r\nHost: elevon.example\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\nTrailer: Authorization\r\n\r\n";
+    let answer = edge.connect().ask(format!("{head}2\r\n{{}}\r\n0\r\n{alice}"));
+    assert_eq!(answer.status, 401, "{answer:?}");
+}
+
+/// What is echoed is one line of text, whatever was sent, and is no markup to anybody.
+#[test]
+fn what_is_echoed_splits_no_answer() {
+    let edge = Edge::start(listen());
+    let long = "a".repeat(201);
+    let rows = [("plain-1", true), ("a b\tc", true), ("<script>", true), ("a\u{e9}", false), ("", false), (long.as_str(), false)];
+    for (id, echoed) in rows {
+        let answer = edge.connect().ask(format!("GET /nothing/%3Cscript%3E HTTP/1.1\r\nHost: localhost\r\nX-Request-ID: {id}\r\n\r\n"));
+        assert_eq!(answer.header("x-request-id").as_deref() == Some(id), echoed, "{id:?}: {answer:?}");
+        assert_eq!(answer.header("x-content-type-options").as_deref(), Some("nosniff"));
+        assert_eq!(answer.header("content-type").as_deref(), Some("application/problem+json"));
+        assert_eq!(answer.json()["request_id"].as_str(), answer.header("x-request-id").as_deref(), "{answer:?}");
+    }
+    // A line feed ends a header, so that what stands behind it is one of the request's, and comes back in no answer.
+    for split in ["a\nSet-Cookie: b", "a\r\nSet-Cookie: b"] {
+        let answer = edge.connect().ask(format!("GET /nothing HTTP/1.1\r\nHost: localhost\r\nX-Request-ID: {split}\r\n\r\n"));
+        assert!(answer.header("set-cookie").is_none() && answer.header("x-request-id").as_deref() == Some("a"), "{answer:?}");
+    }
+    for bare in ["a\rSet-Cookie: b", "a\0b"] {
+        let mut client = edge.connect();
+        client.send(format!("GET /nothing HTTP/1.1\r\nHost: localhost\r\nX-Request-ID: {bare}\r\n\r\n"));
+        let answer = client.answer().expect("an answer");
+        assert!(answer.status == 400 && answer.header("set-cookie").is_none(), "{answer:?}");
+    }
+}

@@ -24,6 +24,9 @@ use tokio::task::JoinHandle;
 /// Longest wait for something that is to happen; where it passes, it did not.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// What the tests add to the sample: carol gets as far as the folder that is never read again.
+const MORE: &str = "@id(\"edge-carol\")\npermit(principal == User::\"carol\", action == Elevon::Action::\"manageBundle\", resource == Elevon::Sidecar::\"self\");\n";
+
 /// Nothing to keep up: no issuer, no configuration.
 struct NothingToKeep;
 
@@ -110,6 +113,7 @@ impl Edge {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let policies = home.path().join("policies");
         copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("policies"), &policies);
+        fs::write(policies.join("edge.cedar"), MORE).unwrap();
         let Opened { store, journal } = Store::open(&home.path().join("data"), Mode::Dev).unwrap();
         let metrics = Arc::new(Metrics::new());
         let config = EngineConfig { observer: Arc::clone(&metrics) as Arc<dyn Observer>, timers: false, clock_desk: None };

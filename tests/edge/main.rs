@@ -14,8 +14,10 @@
 mod ending;
 mod heads;
 mod help;
+mod lane;
 mod many;
 mod planes;
+mod raw_two;
 mod secured;
 mod slow;
 mod two;

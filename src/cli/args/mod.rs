@@ -104,6 +104,8 @@ pub(super) enum Command {
     Check(Check),
     /// Ask for a decision with its reasons: policies, activations that counted, and why others did not
     Explain(Check),
+    /// Say what an HTTP request asks for, by the routes of a policy folder: exit 0 if there is a route, 1 if not
+    Route(Route),
     /// Who may activate what
     #[command(subcommand, after_help = grants::ELIGIBILITY_EXAMPLES)]
     Eligibility(Grants),
@@ -216,6 +218,18 @@ pub(super) enum LogFormat {
     Text,
     /// For programs, one JSON object a line.
     Json,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  elevon route GET https://db.example/databases/orders --policies policies")]
+pub(super) struct Route {
+    /// The method, in capital letters
+    pub(super) method: String,
+    /// The URL, as the client asks for it
+    pub(super) url: String,
+    /// The policy folder
+    #[arg(long, value_name = "DIR", default_value = "policies")]
+    pub(super) policies: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]

@@ -6,23 +6,23 @@ use crate::policy::Ask;
 use super::sample::{World, assign, group, put, user, write};
 
 /// Numbers that look random and are the same in every run (xorshift).
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn below(&mut self, limit: usize) -> usize {
+    pub(super) fn below(&mut self, limit: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         usize::try_from(self.0 >> 1).unwrap() % limit
     }
 
-    fn some(&mut self, of: &[Uid]) -> Vec<Uid> {
+    pub(super) fn some(&mut self, of: &[Uid]) -> Vec<Uid> {
         of.iter().filter(|_| self.below(2) == 0).cloned().collect()
     }
 }
 
 /// Assignments that stand, by holder.
-fn assignments(world: &World) -> Vec<(AssignmentId, Uid)> {
+pub(super) fn assignments(world: &World) -> Vec<(AssignmentId, Uid)> {
     let stored = world.memory.stored.read().unwrap();
     let all = stored.rows.all.assignments.values().filter(|assignment| assignment.ended.is_none());
     all.map(|assignment| (assignment.id.clone(), assignment.holder.clone())).collect()

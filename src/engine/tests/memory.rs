@@ -20,7 +20,7 @@ use crate::domain::{
 };
 use crate::engine::ports::{
     ActivationFilter, Anchor, AuditFilter, Batch, ClockAnswer, ClockAsked, ClockDesk, Committed, GrantFilter, GrantRequestFilter, Head,
-    Journal, Listing, Page, Reader, ReviewFilter, Sealed,
+    InnerRow, Journal, Listing, Page, Reader, ReviewFilter, Sealed,
 };
 
 /// What the next commit does instead of committing.
@@ -366,11 +366,11 @@ impl Reader for Memory {
         Ok(())
     }
 
-    fn inner_rows(&self) -> Result<Vec<(Uid, Arc<EntityRow>)>, Unavailable> {
+    fn inner_rows(&self) -> Result<Vec<InnerRow>, Unavailable> {
         let stored = self.stored.read().unwrap();
         let defs = stored.rows.all.rows.values().filter_map(|row| row.stored.as_ref());
         let parents = defs.flat_map(|def| def.parents.iter().map(|edge| edge.parent.clone()));
-        Ok(parents.filter_map(|uid| Some((uid.clone(), Arc::clone(stored.rows.all.rows.get(&uid)?)))).collect())
+        Ok(parents.map(|uid| (uid.clone(), stored.rows.all.rows.get(&uid).cloned())).collect())
     }
 
     fn role_rows(&self) -> Result<HashMap<RoleName, RoleRow>, Unavailable> {

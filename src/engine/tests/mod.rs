@@ -4,6 +4,7 @@ mod jump;
 mod kept;
 mod memory;
 mod reading;
+mod right;
 mod sample;
 mod time;
 mod tried;

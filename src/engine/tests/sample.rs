@@ -55,6 +55,8 @@ permit(principal == User::"root", action, resource);
 permit(principal, action == Elevon::Action::"activateRole", resource);
 @id("keep")
 permit(principal in Role::"keeper", action == Action::"write", resource);
+@id("ask others")
+permit(principal in Role::"reader", action == Elevon::Action::"checkAccess", resource == Elevon::SubjectKind::"User");
 "#;
 
 const GUARD: &str = r#"
@@ -67,6 +69,11 @@ expect = "allow"
 
 /// A bundle in which `writer` may write what is on a site: another policy id and another site for every name.
 pub(super) fn bundle(name: &str) -> Bundle {
+    bundle_with(name, "")
+}
+
+/// The same with more policies.
+pub(super) fn bundle_with(name: &str, more: &str) -> Bundle {
     let entities = format!(
         r#"[
             {{"uid": {{"type": "User", "id": "root"}}, "attrs": {{}}, "parents": []}},
@@ -77,7 +84,7 @@ pub(super) fn bundle(name: &str) -> Bundle {
         ]"#
     );
     let policy = format!(
-        "{POLICIES}@id(\"write-{name}\")\npermit(principal in Role::\"writer\", action == Action::\"write\", resource in Site::\"{name}\");\n"
+        "{POLICIES}{more}@id(\"write-{name}\")\npermit(principal in Role::\"writer\", action == Action::\"write\", resource in Site::\"{name}\");\n"
     );
     let files = [
         ("schema.cedarschema", SCHEMA.to_owned()),

@@ -134,6 +134,10 @@ impl Issuer {
         &self.settings
     }
 
+    pub(in crate::identity) fn current_keys(&self) -> Arc<KeySet> {
+        self.keys.current()
+    }
+
     fn identify(&self, token: &Jws<'_>, now: Timestamp) -> Result<Identified, BadJwt> {
         let settings = &self.settings;
         if !token.header.is_of(&settings.types) {
@@ -232,6 +236,10 @@ impl Oidc {
             return Err(BadSettings::new(format!("issuer `{}`", twice.settings.issuer), "it is there twice; keep one"));
         }
         Ok(Self { issuers })
+    }
+
+    pub(in crate::identity) fn issuers(&self) -> &[Issuer] {
+        &self.issuers
     }
 
     fn read(&self, token: &str, now: Timestamp) -> Result<Identified, BadJwt> {

@@ -6,3 +6,4 @@ mod junk;
 mod keys;
 mod kit;
 mod oidc;
+mod remembered;

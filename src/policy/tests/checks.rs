@@ -171,6 +171,18 @@ fn a_holding_shows_as_a_tag() {
 }
 
 #[test]
+fn a_tag_is_there_for_a_policy_that_makes_its_name() {
+    let narrow = POLICIES.replace("Role::\"admin\", action,", "Role::\"admin\", action == Elevon::Action::\"manageBundle\",");
+    let policy = "permit (principal, action == Action::\"read\", resource)
+        when { context has reason && principal.hasTag(context.reason) && principal.getTag(context.reason).approvals >= 2 };";
+    for (named, reason) in [("admin", Reason::Permitted), ("editor", Reason::NoPermit), ("other", Reason::NoPermit)] {
+        let bundle = load(&[("main.cedar", Some(&narrow)), ("tags.cedar", Some(policy))]).unwrap_or_else(|error| panic!("{error}"));
+        let ask = Ask { context: object(&json!({"reason": named})), ..Ask::new(uid(ANN), "read", uid(PLAN)) };
+        assert_eq!(Story::of(bundle).active(ANN, "admin", None, 2).check(&ask).reason, reason, "{named}");
+    }
+}
+
+#[test]
 fn a_tag_shows_an_emergency() {
     let roles = format!("{ROLES}[roles.\"admin\".emergency]\nmax_duration = \"PT30M\"\n");
     let forbid = "forbid (principal, action == Action::\"read\", resource)
@@ -296,4 +308,24 @@ fn what_is_stored_has_to_conform() {
         let attrs = JsonObject::new(&object(&attrs)).unwrap();
         assert_eq!(bundle.conforms(&uid(name), &parents, &attrs).is_ok(), conforms, "{name} {attrs:?}");
     }
+}
+
+#[test]
+fn a_role_is_offered_where_it_would_do() {
+    let story = |policy: &str| Story::of(load(&[("more.cedar", Some(policy))]).unwrap());
+    let offered = |story: &Story, action: &str| {
+        let offers = story.bundle.suggest(&story.rows, &Ask::new(uid(ANN), action, uid("Doc::\"plan\"")), story.moment).unwrap();
+        let told = |offer: &crate::policy::Offer| (offer.role.to_string(), offer.scope.as_ref().map(ToString::to_string));
+        offers.iter().map(told).collect::<Vec<_>>()
+    };
+    let role = |name: &str| (name.to_owned(), Some("Doc::\"plan\"".to_owned()));
+    // at the resource itself, which is the narrowest; and only where it would be permitted
+    let eligible = story("").eligible(ANN, "editor", None).eligible(ANN, "admin", None);
+    assert_eq!(offered(&eligible, "read"), [role("admin"), role("editor")]);
+    let eligible = story("").eligible("Group::\"staff\"", "editor", Some("Folder::\"top\""));
+    assert_eq!(offered(&eligible, "read"), [role("editor")]);
+    assert_eq!(offered(&story("").eligible(ANN, "editor", Some("Folder::\"other\"")), "read"), []);
+    assert_eq!(offered(&story(""), "read"), []);
+    assert_eq!(offered(&story("forbid (principal, action == Action::\"read\", resource);").eligible(ANN, "editor", None), "read"), []);
+    assert_eq!(offered(&story("").eligible(ANN, "editor", None).untrusted(), "read"), []);
 }

@@ -2,7 +2,9 @@
 
 mod checks;
 mod conditions;
+mod corpus;
 mod refused;
+mod routes;
 mod sample;
 mod story;
 mod whole;

@@ -66,6 +66,18 @@ impl Story {
         self
     }
 
+    /// Without an end.
+    pub(super) fn eligible(mut self, name: &str, role: &str, scope: Option<&str>) -> Self {
+        let under = Under { holder: Incarnation(0), role: Incarnation(0), scope: scope.map(|_| Incarnation(0)) };
+        let id = EligibilityId::new(&format!("elg_{role}")).unwrap();
+        let window = Window { start: Timestamp::from_millis(0), end: None };
+        let grant = EligibilityGrant { id, role: RoleName::new(role).unwrap(), scope: scope.map(uid), window, under };
+        let eligibilities = &mut row_of(&mut self.rows, name).grants.eligibilities;
+        eligibilities.push(grant);
+        eligibilities.sort_by(|one, other| one.id.cmp(&other.id));
+        self
+    }
+
     /// For an hour from now.
     pub(super) fn active(mut self, name: &str, role: &str, scope: Option<&str>, approvals: u32) -> Self {
         let under = Under { holder: Incarnation(0), role: Incarnation(0), scope: None };

@@ -283,7 +283,7 @@ fn all_pages<T>(limit: usize, mut page: impl FnMut(&Page) -> crate::engine::port
 /// Everything on disk, by family.
 fn dump(store: &Store) -> BTreeMap<&'static str, Vec<super::family::RawRow>> {
     let families = super::family::ALL.iter();
-    families.map(|(name, _)| (*name, super::family::raw_rows(&store.at(), name).unwrap().map(Result::unwrap).collect())).collect()
+    families.map(|(name, _)| (*name, super::family::raw_rows(&store.at(), name, &[]).unwrap().map(Result::unwrap).collect())).collect()
 }
 
 #[test]

@@ -190,7 +190,7 @@ fn a_folder_of_format_2_gets_what_reviews_need_from_its_journal() {
     desk.tamper(|db, batch| {
         let at = At::latest(db);
         for family in [GRANTS_BY_ROLE.name, LAST_ACTIVATIONS.name] {
-            for row in raw_rows(&at, family).unwrap() {
+            for row in raw_rows(&at, family, &[]).unwrap() {
                 batch.delete_cf(handle(db, family).unwrap(), row.unwrap().0);
             }
         }

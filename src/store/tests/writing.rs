@@ -2,10 +2,13 @@
 
 use rocksdb::DB;
 
+use std::sync::atomic::Ordering;
+
 use super::*;
 use crate::domain::{Changes, Rows as _, Tables as _};
 use crate::engine::ports::Anchor;
 use crate::store::StoreJournal;
+use crate::store::family::ROWS;
 
 #[test]
 fn a_commit_elsewhere_than_at_the_head_is_a_conflict_and_writes_nothing() {
@@ -69,6 +72,41 @@ fn after_a_failed_write_nothing_is_written() {
     assert_eq!(journal.commit(&Head::empty(), Batch::default()), Committed::Failed(why));
     assert!(store.save_mark(at(START * 2), &anchor()).is_err());
     assert_eq!((store.head(), store.row(&uid("User Bob")).unwrap()), (head, None));
+}
+
+#[test]
+fn a_row_that_is_held_in_memory_is_the_one_that_was_written() {
+    let mut desk = Desk::new();
+    let store = Arc::clone(desk.store());
+    let names: Vec<String> = (0..20).map(|number| format!("User u{number}")).collect();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        // those who ask for the same rows all the time, and one who reads ahead
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Acquire) {
+                    names.iter().for_each(|name| drop(store.row(&uid(name)).unwrap()));
+                }
+            });
+        }
+        scope.spawn(|| {
+            while !stop.load(Ordering::Acquire) {
+                store.warm(&|| stop.load(Ordering::Acquire));
+            }
+        });
+        for round in 0..40 {
+            let name = &names[round % names.len()];
+            let head = desk.say(vec![stored(name, &["Group all"])]);
+            for other in &names {
+                let row = store.row(&uid(other)).unwrap();
+                let read = ROWS.get(&store.at(), &uid(other)).unwrap();
+                assert_eq!(row.as_deref(), read.as_ref(), "{other} after {name}");
+            }
+            assert_eq!(store.row(&uid(name)).unwrap().unwrap().changed, head.seq);
+        }
+        stop.store(true, Ordering::Release);
+    });
+    drop(store);
 }
 
 #[test]
