@@ -19,7 +19,7 @@ FUZZ_DIR ?= $(HOME)/.cache/elevon-fuzz
 .PHONY: help tools run test test-long corpus bench bench-edge bench-gateway figures fmt lint deny fuzz dist
 
 help: ## This list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 tools: ## Install what the build needs and this machine lacks
 	@scripts/tools
