@@ -16,10 +16,10 @@ FIGURES ?= $(BUILD)/figures.jsonl
 SECONDS ?= 600
 FUZZ_DIR ?= $(HOME)/.cache/elevon-fuzz
 
-.PHONY: help tools run test test-long corpus bench bench-edge figures fmt lint deny fuzz dist
+.PHONY: help tools run test test-long corpus bench bench-edge bench-gateway figures fmt lint deny fuzz dist
 
 help: ## This list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 tools: ## Install what the build needs and this machine lacks
 	@scripts/tools
@@ -56,11 +56,17 @@ bench: tools ## What a check costs, in process and over HTTP beside bare hyper; 
 	scripts/figures --machine | tee $(FIGURES)
 	$(CARGO) bench --profile release --locked $(FEATURES) --bench check --bench scale --bench memberships --bench revoke --bench http | tee -a $(FIGURES)
 
-figures: ## The table and the plot of docs/performance.md, from what `make bench` wrote into FIGURES
+figures: ## The table and the plot of docs/performance.md, from what `make bench` and `make bench-gateway` wrote into FIGURES
 	scripts/figures $(FIGURES)
 
 bench-edge: tools ## What 2,000 slow connections and a flood of resets cost a well-behaved client
 	$(CARGO) bench --profile release --locked $(FEATURES) --bench edge
+
+bench-gateway: tools ## Envoy with Elevon beside Envoy with a server that always allows; installs Envoy. Rows go into FIGURES
+	@mkdir -p $(dir $(FIGURES))
+	@[ -e $(FIGURES) ] || scripts/figures --machine >$(FIGURES)
+	@scripts/tools-gateways >/dev/null
+	$(CARGO) bench --profile release --locked $(FEATURES) --bench gateway | tee -a $(FIGURES)
 
 fmt: ## Format
 	$(CARGO) fmt

@@ -23,6 +23,8 @@
 #[path = "../tests/common/mod.rs"]
 mod common;
 mod kit;
+#[path = "kit/started.rs"]
+mod started;
 #[path = "kit/wire.rs"]
 mod wire;
 
@@ -33,15 +35,16 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
-use common::{ELEVON, elevon, run};
+use common::elevon;
 use http_body_util::{BodyExt as _, Full};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use kit::{number, report};
 use serde_json::{Value, json};
+use started::{cli, measured, median, on_other_core, pinned, port, token};
 use tempfile::TempDir;
 use wire::{Load, Place, Took};
 
@@ -49,8 +52,6 @@ use wire::{Load, Place, Took};
 const QUESTION: &str = r#"{"subject":{"type":"User","id":"alice"},"action":{"name":"operate"},"resource":{"type":"System","id":"web"}}"#;
 /// What bare hyper answers: as long as what Elevon does.
 const CONSTANT: &str = r#"{"decision":true,"context":{"reason":"permitted","revision":"b3:0123456789abcdef0123456789abcdef","seq":10,"valid_until":"2030-01-31T09:00:00.000Z"}}"#;
-/// Longest wait for a server.
-const START_WAIT: Duration = Duration::from_secs(20);
 
 /// A figure of a round.
 type Figure<'a> = &'a dyn Fn(&Took) -> f64;
@@ -136,46 +137,6 @@ fn main() {
     }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-/// Starts this program again on one core, where there are two and it can be told so; whether it ran.
-fn pinned(core: usize) -> bool {
-    const ALREADY: &str = "ELEVON_BENCH_PINNED";
-    if std::env::var_os(ALREADY).is_some() || std::thread::available_parallelism().map_or(1, usize::from) < 2 {
-        return false;
-    }
-    let mut again = on_core(core, &std::env::current_exe().unwrap());
-    match again.args(std::env::args_os().skip(1)).env(ALREADY, "1").status() {
-        Ok(status) => {
-            assert!(status.success(), "{status}");
-            true
-        }
-        Err(error) => {
-            eprintln!("`taskset` cannot be run ({error}): nothing is pinned to a core, and the figures say less");
-            false
-        }
-    }
-}
-
-fn on_core(core: usize, program: &Path) -> Command {
-    let mut command = Command::new("taskset");
-    command.args(["-c", &core.to_string()]).arg(program);
-    command
-}
-
-/// The binary that is measured.
-fn measured() -> PathBuf {
-    std::env::var_os("BENCH_ELEVON").map_or_else(|| ELEVON.into(), PathBuf::from)
-}
-
-/// A program on the core that is not the load's.
-fn on_other_core(program: &Path) -> Command {
-    if std::env::var_os("ELEVON_BENCH_PINNED").is_some() { on_core(1, program) } else { Command::new(program) }
-}
-
 /// A server, and how it is asked. Ended when it is dropped.
 struct Running {
     name: &'static str,
@@ -205,7 +166,7 @@ impl Running {
         };
         // the user at the other end of a socket is the credential
         let authorization = if scenario.over == Over::Unix { "" } else { &self.authorization };
-        let load = Load { place, authorization, body: QUESTION, expected: self.expected };
+        let load = Load { place, head: "", authorization, body: QUESTION, expected: self.expected };
         match scenario.over {
             Over::Tcp | Over::Unix => load.one(scenario.connections, scenario.depth, round),
             Over::Two => load.two(scenario.depth, round),
@@ -313,31 +274,6 @@ impl Home {
         let address = port(&port_file, &said);
         Running { name, child, address, socket, authorization, expected: "{\"decision\":true," }
     }
-}
-
-fn port(file: &Path, log: &Path) -> SocketAddr {
-    let began = Instant::now();
-    loop {
-        if let Some(port) = fs::read_to_string(file).ok().and_then(|text| text.trim().parse().ok()) {
-            return SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        }
-        let said = || fs::read_to_string(log).unwrap_or_default();
-        assert!(began.elapsed() < START_WAIT, "no server wrote its port to `{}`:\n{}", file.display(), said());
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-fn token(id: &str, principal: &str) -> (String, String) {
-    let made = elevon(&["token", "--id", id, "--principal", principal]);
-    assert!(made.code == 0, "{made:?}");
-    let (shown, entry) = made.stdout.split_once("[[tokens]]").unwrap();
-    let token = shown.split_whitespace().find(|word| word.starts_with("elv_")).unwrap();
-    (token.to_owned(), format!("\n[[tokens]]{entry}"))
-}
-
-fn cli(url: &str, token: &str, arguments: &[&str]) {
-    let ran = run(Command::new(ELEVON).args(arguments).env("ELEVON_URL", url).env("ELEVON_TOKEN", token));
-    assert!(ran.code == 0, "{arguments:?}: {ran:?}");
 }
 
 fn put(url: &str, token: &str, entity: &Value) {

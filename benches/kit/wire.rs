@@ -21,6 +21,8 @@ pub enum Place {
 /// What is sent, and how an answer's body has to begin.
 pub struct Load<'a> {
     pub place: Place,
+    /// The first line and the host; where it is empty, those of a check.
+    pub head: &'a str,
     pub authorization: &'a str,
     pub body: &'a str,
     pub expected: &'a str,
@@ -79,6 +81,9 @@ impl Load<'_> {
     fn request(&self) -> String {
         let authorization =
             if self.authorization.is_empty() { String::new() } else { format!("Authorization: {}\r\n", self.authorization) };
+        if !self.head.is_empty() {
+            return format!("{}\r\n{authorization}User-Agent: bench\r\n\r\n", self.head);
+        }
         format!(
             "POST /access/v1/evaluation HTTP/1.1\r\nHost: localhost\r\n{authorization}Content-Type: application/json\r\n\
              Accept: application/json\r\nUser-Agent: bench\r\nContent-Length: {}\r\n\r\n{}",
@@ -91,8 +96,12 @@ impl Load<'_> {
     /// while that one is read, so that the server is never idle where there are several. Then the load never sleeps either: it is for many
     /// clients on other machines, and to wake them is nothing that the server does. One that asks one thing at a time sleeps as clients do.
     pub fn one(&self, connections: usize, depth: usize, round: Duration) -> Took {
+        self.paced(connections, depth, round, connections * depth == 1)
+    }
+
+    /// The same, and whether the load sleeps while it waits: it has to where it shares its core.
+    pub fn paced(&self, connections: usize, depth: usize, round: Duration, sleeps: bool) -> Took {
         let request = self.request().repeat(depth);
-        let sleeps = connections * depth == 1;
         let mut all: Vec<Open> = (0..connections).map(|_| self.open(sleeps)).collect();
         let mut each = Vec::with_capacity(1 << 18);
         let began = Instant::now();

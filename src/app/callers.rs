@@ -170,7 +170,7 @@ fn again(file: &Path, started: &Settings, before: &Rings) -> Result<Read, BadCal
 /// What is different and cannot change while the server runs.
 fn needs_restart(started: &Settings, now: &Settings) -> Vec<&'static str> {
     let fixed = |listener: &ListenerSettings| {
-        (listener.name.clone(), listener.at.clone(), listener.check, listener.control, listener.tls.is_some())
+        (listener.name.clone(), listener.at.clone(), listener.check, listener.control, listener.tls.is_some(), listener.grpc_reflection)
     };
     let listeners = |settings: &Settings| settings.listeners.iter().map(fixed).collect::<Vec<_>>();
     let rows = [

@@ -76,6 +76,7 @@ pub(super) fn listens(listeners: &[ListenerSettings], bound: Bound, callers: &Ca
         tls: door.tls.clone(),
         accepts: door.accepts.clone(),
         planes: Planes { check: listener.check, control: listener.control },
+        grpc_reflection: listener.grpc_reflection,
         limits: limits.clone(),
     });
     listen.collect()

@@ -84,6 +84,7 @@ impl ServeConfig {
             control: true,
             accept: vec![CredentialKind::Dev],
             tls: None,
+            grpc_reflection: false,
         };
         Ok(Settings {
             file: None,

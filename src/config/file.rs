@@ -182,8 +182,13 @@ impl File<'_> {
             report("accept", message, "name what it takes, such as `accept = [\"token\"]`");
         }
         let tls = section.section("tls").and_then(|tls| self.tls(&tls));
-        let listener =
-            ListenerSettings { name: name?, at: at?, check: planes.contains(&true), control: planes.contains(&false), accept, tls };
+        let (check, control) = (planes.contains(&true), planes.contains(&false));
+        let grpc_reflection = section.bool("grpc_reflection").unwrap_or(false);
+        if grpc_reflection && !check {
+            let message = "`grpc_reflection` says what is served over gRPC, and this listener serves no checks".to_owned();
+            report("grpc_reflection", message, "leave it out, or add `check` to `planes`");
+        }
+        let listener = ListenerSettings { name: name?, at: at?, check, control, accept, tls, grpc_reflection };
         fits(section, &listener);
         Some(listener)
     }

@@ -6,7 +6,7 @@ pub(super) const TOP: [&str; 10] = ["policies", "data", "log", "listeners", "tok
 /// Keys of `[log]`.
 pub(super) const LOG: [&str; 2] = ["format", "filter"];
 /// Keys of `[[listeners]]`.
-pub(super) const LISTENER: [&str; 7] = ["name", "address", "unix", "mode", "planes", "accept", "tls"];
+pub(super) const LISTENER: [&str; 8] = ["name", "address", "unix", "mode", "planes", "accept", "tls", "grpc_reflection"];
 /// Keys of `tls` of a listener.
 pub(super) const TLS: [&str; 4] = ["certificate", "key", "client_ca", "client_certificate"];
 /// Keys of `[[tokens]]`.

@@ -70,6 +70,8 @@ pub struct ListenerSettings {
     pub accept: Vec<CredentialKind>,
     /// Its certificate; clear text, where there is none.
     pub tls: Option<TlsSettings>,
+    /// Whether it says what it serves over gRPC.
+    pub grpc_reflection: bool,
 }
 
 /// Where a listener listens.

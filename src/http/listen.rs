@@ -31,6 +31,8 @@ pub struct Listen {
     pub accepts: Arc<ArcSwap<identity::Accepts>>,
     /// What it serves.
     pub planes: Planes,
+    /// Whether it says what it serves over gRPC.
+    pub grpc_reflection: bool,
     /// Its bounds.
     pub limits: EdgeLimits,
 }
@@ -72,6 +74,7 @@ pub(super) struct Gate {
     pub(super) tls: Option<Arc<ArcSwap<rustls::ServerConfig>>>,
     pub(super) accepts: Arc<ArcSwap<identity::Accepts>>,
     pub(super) planes: Planes,
+    pub(super) grpc_reflection: bool,
     pub(super) limits: EdgeLimits,
     pub(super) places: Places,
     rates: Rates,
@@ -85,7 +88,7 @@ pub(super) struct Gate {
 
 impl Gate {
     fn new(listen: Listen) -> (Arc<Self>, Bind) {
-        let Listen { name, at, tls, accepts, planes, mut limits } = listen;
+        let Listen { name, at, tls, accepts, planes, grpc_reflection, mut limits } = listen;
         limits.header_bytes = limits.header_bytes.max(MIN_HEADER_BYTES);
         limits.connections = limits.connections.clamp(1, u32::MAX as usize >> 4);
         let leaving = limits.connections / 8 + 8;
@@ -94,6 +97,7 @@ impl Gate {
             tls,
             accepts,
             planes,
+            grpc_reflection,
             places: Places::new(limits.checks_in_flight, limits.control_in_flight),
             rates: Rates::new(limits.commands_per_second, limits.command_burst, MAX_COUNTED_CALLERS),
             began: Instant::now(),

@@ -240,7 +240,13 @@ impl hyper::body::Body for Written {
         let frame = Pin::new(&mut self.body).poll_frame(context);
         let unread = matches!(frame, Poll::Ready(Some(Ok(_))));
         self.mark(unread);
-        self.whole |= matches!(frame, Poll::Ready(None)) || self.body.is_end_stream();
+        // after trailers nobody asks whether there is more
+        let last = match &frame {
+            Poll::Ready(Some(Ok(frame))) => frame.is_trailers(),
+            Poll::Ready(None) => true,
+            Poll::Ready(Some(Err(_))) | Poll::Pending => false,
+        };
+        self.whole |= last || self.body.is_end_stream();
         frame
     }
 

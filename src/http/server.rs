@@ -127,6 +127,14 @@ fn lend(request: Request<Incoming>) -> (Request<Lent>, oneshot::Receiver<Incomin
     (request.map(|body| Lent { body: Some(body), owner: Some(owner) }), lent)
 }
 
+impl Lent {
+    /// The body, for whoever goes on reading after its answer has begun. It does not go back.
+    fn kept(mut self) -> Option<Incoming> {
+        self.owner = None;
+        self.body.take()
+    }
+}
+
 impl hyper::body::Body for Lent {
     type Data = Bytes;
     type Error = hyper::Error;
@@ -191,6 +199,9 @@ async fn placed(
         return refused(problem::busy("too many requests are answered at once"));
     };
     let _counted = server.metrics.in_flight(kind);
+    if hook == Some(Hook::GrpcReflection) {
+        return gateway::reflect(door, request.map(Lent::kept));
+    }
     if let Some(hook) = hook {
         return gateway::answer(server, door, hook, request).await;
     }

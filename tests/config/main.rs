@@ -69,6 +69,7 @@ fn what_is_wrong_is_said_where_it_stands() {
         (listener("accept = [\"token\"]\nplanes = []"), "8:10", "answers nothing"),
         (listener("accept = [\"token\"]\nplanes = [\"data\"]"), "8:11", "`planes` takes no `data`"),
         (listener("accept = [\"token\"]\nport = 8181"), "8:1", "unknown key `port` in `listeners`"),
+        (listener("accept = [\"token\"]\nplanes = [\"control\"]\ngrpc_reflection = true"), "9:19", "this listener serves no checks"),
         (listener("accept = [\"token\"]\nmode = \"0660\""), "8:8", "`mode` is for `unix` sockets"),
         (listener("accept = [\"oidc\"]"), "4:1", "accepts `oidc`, and there is no `[[oidc]]`"),
         (listener("accept = [\"oidc\"]"), "9:1", "`[[tokens]]` is there, and no listener accepts `token`"),

@@ -72,6 +72,7 @@ pub(crate) fn listen() -> Listen {
         tls: None,
         accepts: accepting(Accepted::Dev(Dev)),
         planes: Planes::ALL,
+        grpc_reflection: false,
         limits: EdgeLimits::default(),
     }
 }

@@ -14,6 +14,7 @@
 mod calls;
 #[path = "../common/mod.rs"]
 mod common;
+mod grpc;
 mod mutual;
 mod real;
 mod route;

@@ -51,6 +51,8 @@ pub(super) enum Hook {
     EnvoyGrpc,
     /// gRPC's own health.
     GrpcHealth,
+    /// gRPC's reflection.
+    GrpcReflection,
     /// A method of these services that there is not.
     GrpcOther,
 }
@@ -70,6 +72,7 @@ impl Hook {
         match path {
             grpc::CHECK => Some(Self::EnvoyGrpc),
             grpc::HEALTH => Some(Self::GrpcHealth),
+            _ if grpc::REFLECTION.contains(&path) => Some(Self::GrpcReflection),
             _ if path.starts_with(grpc::AUTHORIZATION) || path.starts_with(grpc::HEALTHS) => Some(Self::GrpcOther),
             _ => None,
         }
@@ -84,6 +87,7 @@ impl Hook {
             Self::Kubernetes => "/gateway/kubernetes/{cluster}",
             Self::EnvoyGrpc => grpc::CHECK,
             Self::GrpcHealth => grpc::HEALTH,
+            Self::GrpcReflection => "/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
             Self::GrpcOther => "/{service}/{method}",
         }
     }
@@ -92,9 +96,14 @@ impl Hook {
     pub(super) fn refused(self, problem: Problem) -> Problem {
         match self {
             Self::Original if problem.status().is_client_error() => problem.as_status(StatusCode::FORBIDDEN),
-            Self::Original | Self::Envoy | Self::Forwarded | Self::Kubernetes | Self::EnvoyGrpc | Self::GrpcHealth | Self::GrpcOther => {
-                problem
-            }
+            Self::Original
+            | Self::Envoy
+            | Self::Forwarded
+            | Self::Kubernetes
+            | Self::EnvoyGrpc
+            | Self::GrpcHealth
+            | Self::GrpcReflection
+            | Self::GrpcOther => problem,
         }
     }
 
@@ -116,8 +125,15 @@ where
         Hook::Forwarded => forwarded::forwarded(server, door, &parts).await,
         Hook::Original => forwarded::original(server, door, &parts).await,
         Hook::Kubernetes => kubernetes::answer(server, door, &parts, body).await.unwrap_or_else(|problem| problem.into_response()),
-        Hook::EnvoyGrpc | Hook::GrpcHealth | Hook::GrpcOther => grpc::answer(server, door, hook, version, &parts.headers, body).await,
+        Hook::EnvoyGrpc | Hook::GrpcHealth | Hook::GrpcReflection | Hook::GrpcOther => {
+            grpc::answer(server, door, hook, version, &parts.headers, body).await
+        }
     }
+}
+
+/// Answers [`Hook::GrpcReflection`], while it is still being asked.
+pub(super) fn reflect(door: &Door, request: Request<Option<hyper::body::Incoming>>) -> Response<Body> {
+    grpc::reflect(door, request)
 }
 
 #[cfg(test)]
@@ -138,6 +154,9 @@ mod tests {
             ("/envoy.service.auth.v3.Authorization/Other", Some(Hook::GrpcOther)),
             ("/grpc.health.v1.Health/Check", Some(Hook::GrpcHealth)),
             ("/grpc.health.v1.Health/Watch", Some(Hook::GrpcOther)),
+            ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Some(Hook::GrpcReflection)),
+            ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Some(Hook::GrpcReflection)),
+            ("/grpc.reflection.v1.ServerReflection/Other", None),
             ("/gateway/envoy", None),
             ("/gateway/nginx/", None),
             ("/gateway", None),
