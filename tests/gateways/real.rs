@@ -95,7 +95,10 @@ impl Gateway {
         for entry in fs::read_dir(examples().join(name)).unwrap() {
             let entry = entry.unwrap();
             let Ok(text) = fs::read_to_string(entry.path()) else { continue };
-            let text = text.replace("8181", &elevon.to_string()).replace("8080", &port.to_string()).replace("9000", &upstream.to_string());
+            // in two steps: a port that is free may hold the digits of another that is to be replaced
+            let text = text.replace("8181", "@elevon@").replace("8080", "@own@").replace("9000", "@upstream@");
+            let ports = [("@elevon@", elevon), ("@own@", port), ("@upstream@", upstream)];
+            let text = ports.iter().fold(text, |text, (mark, port)| text.replace(mark, &port.to_string()));
             // where a package that is installed would have its folders
             let own =
                 "access_log off; client_body_temp_path b; proxy_temp_path p; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;";
