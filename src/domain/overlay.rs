@@ -284,26 +284,22 @@ impl Rows for Overlay<'_> {
     }
 }
 
+/// What was changed, or else what lies below.
+fn laid<T: Clone>(changed: Option<&T>, below: impl FnOnce() -> Result<Option<Arc<T>>, Unavailable>) -> Result<Option<Arc<T>>, Unavailable> {
+    changed.map_or_else(below, |value| Ok(Some(Arc::new(value.clone()))))
+}
+
 impl Tables for Overlay<'_> {
     fn activation(&self, id: &ActivationId) -> Result<Option<Arc<Activation>>, Unavailable> {
-        match self.changes.activations.get(id) {
-            Some(activation) => Ok(Some(Arc::new(activation.clone()))),
-            None => self.base.activation(id),
-        }
+        laid(self.changes.activations.get(id), || self.base.activation(id))
     }
 
     fn eligibility(&self, id: &EligibilityId) -> Result<Option<Arc<Eligibility>>, Unavailable> {
-        match self.changes.eligibilities.get(id) {
-            Some(eligibility) => Ok(Some(Arc::new(eligibility.clone()))),
-            None => self.base.eligibility(id),
-        }
+        laid(self.changes.eligibilities.get(id), || self.base.eligibility(id))
     }
 
     fn assignment(&self, id: &AssignmentId) -> Result<Option<Arc<Assignment>>, Unavailable> {
-        match self.changes.assignments.get(id) {
-            Some(assignment) => Ok(Some(Arc::new(assignment.clone()))),
-            None => self.base.assignment(id),
-        }
+        laid(self.changes.assignments.get(id), || self.base.assignment(id))
     }
 
     fn open_resting_on(&self, eligibility: &EligibilityId, limit: usize) -> Result<Vec<ActivationId>, Unavailable> {
@@ -340,10 +336,7 @@ impl Tables for Overlay<'_> {
     }
 
     fn grant_request(&self, id: &GrantRequestId) -> Result<Option<Arc<GrantRequest>>, Unavailable> {
-        match self.changes.grant_requests.get(id) {
-            Some(request) => Ok(Some(Arc::new(request.clone()))),
-            None => self.base.grant_request(id),
-        }
+        laid(self.changes.grant_requests.get(id), || self.base.grant_request(id))
     }
 
     fn pending_about(&self, grant: &GrantRef, limit: usize) -> Result<Vec<GrantRequestId>, Unavailable> {
@@ -422,24 +415,15 @@ impl Tables for Overlay<'_> {
     }
 
     fn review_definition(&self, id: &ReviewDefinitionId) -> Result<Option<Arc<ReviewDefinition>>, Unavailable> {
-        match self.changes.review_definitions.get(id) {
-            Some(definition) => Ok(Some(Arc::new(definition.clone()))),
-            None => self.base.review_definition(id),
-        }
+        laid(self.changes.review_definitions.get(id), || self.base.review_definition(id))
     }
 
     fn review(&self, id: &ReviewId) -> Result<Option<Arc<Review>>, Unavailable> {
-        match self.changes.reviews.get(id) {
-            Some(review) => Ok(Some(Arc::new(review.clone()))),
-            None => self.base.review(id),
-        }
+        laid(self.changes.reviews.get(id), || self.base.review(id))
     }
 
     fn review_entry(&self, id: &ReviewId, subject: &Subject) -> Result<Option<Arc<ReviewEntry>>, Unavailable> {
-        match self.changes.entry(id, subject) {
-            Some(entry) => Ok(Some(Arc::new(entry.clone()))),
-            None => self.base.review_entry(id, subject),
-        }
+        laid(self.changes.entry(id, subject), || self.base.review_entry(id, subject))
     }
 
     fn review_entries(&self, id: &ReviewId, after: Option<&Subject>, limit: usize) -> Result<Vec<Arc<ReviewEntry>>, Unavailable> {
