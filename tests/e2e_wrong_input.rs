@@ -59,6 +59,7 @@ fn the_command_line_says_what_is_wrong_with_it() {
         (&["status", "--url", "ftp://127.0.0.1:1"], &["http://", "https://", "unix:"]),
         (&["status", "--url", "http://127.0.0.1:1"], &["no Elevon answers", "ELEVON_URL"]),
         (&["serve", "--policies", "policies"], &["--data"]),
+        (&["serve"], &["--config <FILE>", "--dev"]),
     ];
     for (arguments, words) in rows {
         refused(&elevon(arguments), 2, words);

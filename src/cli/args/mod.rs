@@ -177,6 +177,7 @@ pub(super) struct NewToken {
 
 #[derive(Debug, Args)]
 #[command(
+    override_usage = "elevon serve --config <FILE>\n       elevon serve --policies <DIR> --data <DIR> --dev [OPTIONS]",
     after_help = "Examples:\n  elevon serve --config elevon.toml\n  elevon serve --policies policies --data data --dev --log-format json\n\n\
     SIGHUP has the configuration's credentials, keys and certificates read again, and the policies. SIGTERM ends it."
 )]
