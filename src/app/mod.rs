@@ -135,6 +135,8 @@ pub fn check(settings: &Settings) -> Result<(), AppError> {
 /// A server that runs in this process, on threads of its own. It stops when it is dropped.
 pub struct Running {
     runtime: Runtime,
+    /// Threads of connections that have settled on asking checks.
+    _checkers: Runtime,
     address: Option<SocketAddr>,
     engine: Arc<Engine>,
     metrics: Arc<Metrics>,
@@ -208,6 +210,12 @@ impl Drop for Running {
     }
 }
 
+/// As many threads as there are processors.
+fn threads(name: &str) -> Result<Runtime, AppError> {
+    let threads = tokio::runtime::Builder::new_multi_thread().thread_name(name).enable_all().build();
+    threads.map_err(system("threads cannot be started"))
+}
+
 /// Starts a server and returns at once.
 ///
 /// # Errors
@@ -221,11 +229,9 @@ pub fn start(config: ServeConfig) -> Result<Running, AppError> {
 /// # Errors
 /// It cannot start: see [`AppError`].
 pub fn start_with(settings: Settings) -> Result<Running, AppError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .thread_name("elevon")
-        .enable_all()
-        .build()
-        .map_err(system("threads cannot be started"))?;
+    let runtime = threads("elevon")?;
+    // What asks checks and nothing else waits apart from all that is new, slow or long (see `http::conn`).
+    let checkers = threads("elevon-check")?;
     // From here on a SIGHUP ends nothing, however long the start takes; one that comes before the server serves is heeded then.
     let hangup = runtime.block_on(async { signal(SignalKind::hangup()) }).map_err(system("SIGHUP cannot be listened for"))?;
     let callers = Arc::new(Callers::new(&settings)?);
@@ -250,6 +256,7 @@ pub fn start_with(settings: Settings) -> Result<Running, AppError> {
         engine: Arc::clone(&engine),
         upkeep: callers,
         metrics: Arc::clone(&metrics),
+        checkers: checkers.handle().clone(),
         policies: folder,
         open_metrics: settings.open_metrics,
         #[cfg(feature = "test-clock")]
@@ -266,6 +273,7 @@ pub fn start_with(settings: Settings) -> Result<Running, AppError> {
     announce(&settings, address, &engine);
     let running = Running {
         runtime,
+        _checkers: checkers,
         address,
         engine,
         metrics,

@@ -26,6 +26,7 @@ mod reply;
 mod server;
 mod shed;
 mod smuggling;
+mod socket;
 mod tls;
 mod views;
 
@@ -92,6 +93,8 @@ pub struct Server {
     pub upkeep: Arc<dyn Upkeep>,
     /// Counts.
     pub metrics: Arc<Metrics>,
+    /// The threads of connections that have settled on asking checks.
+    pub checkers: tokio::runtime::Handle,
     /// Where policies come from.
     pub policies: Arc<dyn PolicyFolder>,
     /// Whether `/metrics` is open to callers without a credential: on loopback in development.

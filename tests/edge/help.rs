@@ -56,6 +56,7 @@ impl PolicyFolder for NoFolder {
 /// A server with its listeners.
 pub(crate) struct Edge {
     pub(crate) runtime: Runtime,
+    pub(crate) checkers: Runtime,
     pub(crate) engine: Arc<Engine>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) addresses: Vec<SocketAddr>,
@@ -112,6 +113,7 @@ impl Edge {
 
     pub(crate) fn within(home: TempDir, listens: Vec<Listen>) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let checkers = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let policies = home.path().join("policies");
         copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("policies"), &policies);
         fs::write(policies.join("edge.cedar"), MORE).unwrap();
@@ -125,6 +127,7 @@ impl Edge {
             engine: Arc::clone(&engine),
             upkeep: Arc::new(NothingToKeep),
             metrics: Arc::clone(&metrics),
+            checkers: checkers.handle().clone(),
             policies: Arc::new(NoFolder(policies)),
             open_metrics: true,
             #[cfg(feature = "test-clock")]
@@ -142,11 +145,17 @@ impl Edge {
         let stop = Arc::new(Notify::new());
         let told = Arc::clone(&stop);
         let serving = runtime.spawn(async move { http::serve(listens, server, async move { told.notified().await }).await.unwrap() });
-        Self { runtime, engine, metrics, addresses, stop, serving: Some(serving), _home: home }
+        Self { runtime, checkers, engine, metrics, addresses, stop, serving: Some(serving), _home: home }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.addresses[0]
+    }
+
+    /// Whether so many connections wait on the threads of those that have settled, soon.
+    pub(crate) fn settled(&self, count: usize) {
+        let there = || self.checkers.metrics().num_alive_tasks();
+        until(|| (there() == count).then_some(()), || format!("{} connections have settled, not {count}", there()));
     }
 
     /// Tells it to stop, and does not wait.
