@@ -4,6 +4,7 @@ mod callers;
 mod first;
 mod folder;
 mod keys;
+mod links;
 mod listening;
 mod outbound;
 
@@ -246,6 +247,7 @@ pub fn start_with(settings: Settings) -> Result<Running, AppError> {
         tracing::error!(problem = %error.summary(), "the policy folder holds no valid bundle; the last one that was live serves on");
         engine.set_bundle_error(Some(error.summary()));
     }
+    let links = links::key(&settings.data).map_err(system("the key of links in messages cannot be used"))?;
     let folder = Arc::new(Folder::new(settings.policies.clone(), Arc::clone(&engine)));
     let watcher = runtime.block_on(async { folder::watch(&folder, &callers, known, hangup) })?;
     runtime.block_on(callers.first_keys());
@@ -257,6 +259,7 @@ pub fn start_with(settings: Settings) -> Result<Running, AppError> {
         upkeep: callers,
         metrics: Arc::clone(&metrics),
         checkers: checkers.handle().clone(),
+        links: Arc::new(links),
         policies: folder,
         open_metrics: settings.open_metrics,
         #[cfg(feature = "test-clock")]

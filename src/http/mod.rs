@@ -93,6 +93,8 @@ pub struct Server {
     pub upkeep: Arc<dyn Upkeep>,
     /// Counts.
     pub metrics: Arc<Metrics>,
+    /// Signs and reads the links by which approvers answer from a message.
+    pub links: Arc<crate::identity::LinkKey>,
     /// The threads of connections that have settled on asking checks.
     pub checkers: tokio::runtime::Handle,
     /// Where policies come from.

@@ -123,7 +123,7 @@ mod tests {
         let mut read = [0; 64];
         after.block_on(async {
             socket.move_here().unwrap();
-            drop(before.shutdown_background());
+            before.shutdown_background();
             let count = socket.read(&mut read).await.unwrap();
             assert_eq!(&read[..count], b"asked before");
             socket.write_all(b"answered").await.unwrap();

@@ -13,6 +13,7 @@
 mod authzen;
 mod help;
 mod life;
+mod links;
 mod lists;
 mod matrix;
 mod openapi;

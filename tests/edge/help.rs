@@ -128,6 +128,7 @@ impl Edge {
             upkeep: Arc::new(NothingToKeep),
             metrics: Arc::clone(&metrics),
             checkers: checkers.handle().clone(),
+            links: Arc::new(elevon::identity::LinkKey::new(&[0; elevon::identity::LINK_KEY_BYTES])),
             policies: Arc::new(NoFolder(policies)),
             open_metrics: true,
             #[cfg(feature = "test-clock")]

@@ -14,6 +14,7 @@ mod events;
 mod explain;
 mod grant_requests;
 mod grants;
+mod links;
 mod me;
 mod ops;
 mod paging;
@@ -101,6 +102,9 @@ fn activation_endpoints() -> Vec<Endpoint> {
             post(endings::revoke_all),
         ),
         row(Method::GET, "/v1/approvals", OWN, get(approvals::list)),
+        row(Method::GET, "/approve", "nothing; what the page asks for needs a credential", get(links::page)),
+        row(Method::POST, "/v1/approval-links/open", "the approver of the link, and what reading the activation asks", post(links::open)),
+        row(Method::POST, "/v1/approval-links/use", "the approver of the link, and what a vote asks", post(links::vote)),
         row(Method::GET, "/v1/me", OWN, get(me::me)),
         row(Method::GET, "/v1/roles", "a credential", get(me::roles)),
         row(Method::GET, "/v1/roles/{role}", "a credential", get(me::role)),
