@@ -168,11 +168,12 @@ impl Sentry {
         let shared = Arc::clone(&self.shared);
         self.detectors.advance(&Overlay::new(&*shared.reader, Arc::clone(&self.definitions)), record.at)?;
         for event in &record.events {
-            match event {
-                Event::BundleActivated { revision, .. } => self.definitions = self.definitions_of(revision)?,
+            if let Event::BundleActivated { revision, .. } = event {
+                self.definitions = self.definitions_of(revision)?;
+            }
+            if matches!(event, Event::ClockAccepted {}) {
                 // the record itself says what became of it
-                Event::ClockAccepted {} => self.distrusted = None,
-                _ => {}
+                self.distrusted = None;
             }
         }
         let facts = Overlay::new(&*shared.reader, Arc::clone(&self.definitions));
