@@ -8,6 +8,7 @@ use foldhash::fast::RandomState;
 use serde::{Deserialize, Serialize};
 
 use super::id::{Incarnation, Revision, RoleName, Uid};
+use super::notice::Hearers;
 use super::text::Digest;
 use super::time::Duration;
 
@@ -157,6 +158,8 @@ pub struct RoleSettings {
     pub assignment: GrantLimits,
     /// SHA-256 over all of the above; it is part of what an approver votes on.
     pub digest: Digest,
+    /// Who hears of what. It is no part of the digest: whom a message goes to changes nothing of what is voted on.
+    pub notify: Hearers,
 }
 
 /// What to do about an entity of a type that nobody stored.

@@ -16,6 +16,7 @@ mod entities;
 mod evaluate;
 mod files;
 mod generated;
+mod hearers;
 mod instant;
 mod judge;
 mod policies;
