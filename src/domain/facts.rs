@@ -286,11 +286,13 @@ pub enum Action {
     ReviewAccess,
     /// Define access reviews, open, complete and carry them out, and read all of them.
     ManageReviews,
+    /// See how destinations of notifications fare, try them, and what could not be delivered.
+    ManageNotifications,
 }
 
 impl Action {
     /// Every action, in the order of the generated schema.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::ActivateRole,
         Self::ActivateRoleFor,
         Self::ActivateInEmergency,
@@ -314,6 +316,7 @@ impl Action {
         Self::SubscribeEvents,
         Self::ReviewAccess,
         Self::ManageReviews,
+        Self::ManageNotifications,
     ];
 
     /// The id in `Elevon::Action::"…"`.
@@ -343,6 +346,7 @@ impl Action {
             Self::SubscribeEvents => "subscribeEvents",
             Self::ReviewAccess => "reviewAccess",
             Self::ManageReviews => "manageReviews",
+            Self::ManageNotifications => "manageNotifications",
         }
     }
 }

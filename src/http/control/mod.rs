@@ -15,6 +15,7 @@ mod explain;
 mod grant_requests;
 mod grants;
 mod me;
+mod notifications;
 mod ops;
 mod paging;
 mod policies;
@@ -71,6 +72,7 @@ pub fn endpoints() -> Vec<Endpoint> {
     all.extend(activation_endpoints());
     all.extend(grant_endpoints());
     all.extend(review_endpoints());
+    all.extend(notification_endpoints());
     all.extend(other_endpoints());
     all
 }
@@ -159,6 +161,18 @@ fn review_endpoints() -> Vec<Endpoint> {
         row(Method::GET, "/v1/reviews/{id}/report", see, get(review_reports::json)),
         row(Method::GET, "/v1/reviews/{id}/report.csv", see, get(review_reports::csv)),
         row(Method::GET, "/v1/reviews/{id}/report.html", see, get(review_reports::html)),
+    ]
+}
+
+fn notification_endpoints() -> Vec<Endpoint> {
+    let manage = "manageNotifications on Sidecar";
+    vec![
+        row(Method::GET, "/v1/notifications/destinations", manage, get(notifications::destinations)),
+        row(Method::POST, "/v1/notifications/destinations/{name}/test", manage, post(notifications::test)),
+        row(Method::GET, "/v1/notifications/dead-letters", manage, get(notifications::letters)),
+        row(Method::POST, "/v1/notifications/dead-letters/{id}/retry", manage, post(notifications::retry)),
+        row(Method::DELETE, "/v1/notifications/dead-letters/{id}", manage, delete(notifications::discard)),
+        row(Method::GET, "/.well-known/jwks.json", "nothing", get(notifications::keys)),
     ]
 }
 
