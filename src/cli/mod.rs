@@ -12,6 +12,7 @@ mod ending;
 mod feed;
 mod grants;
 mod local;
+mod notifications;
 mod output;
 mod people;
 mod reply;
@@ -92,6 +93,7 @@ fn dispatch(shared: &Shared, command: &Command, out: &Output) -> Outcome {
         Command::Assignment(what) => grants::grants(&client()?, out, Kind::Assignment, what),
         Command::GrantRequests { what } => grants::requests(&client()?, out, what.as_ref()),
         Command::Review(what) => reviews::reviews(&client()?, out, what),
+        Command::Notifications { what } => notifications::notifications(&client()?, out, what.as_ref()),
         Command::Audit(Audit::List(filter)) => audit::listed(&client()?, out, filter),
         Command::Events(asked) => watch::events(&client()?, out, asked),
         Command::Completion { shell } => completion(*shell, out),

@@ -1,6 +1,7 @@
 //! What can be typed, and what it means; the help texts are part of the teaching.
 
 mod grants;
+mod notifications;
 mod people;
 mod read;
 mod reviews;
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub(super) use grants::{GrantAdd, GrantList, GrantProlong, GrantRequests, Grants};
+pub(super) use notifications::{DeadLetters, Notifications};
 pub(super) use people::{Activate, Approve, Check, Ending, Events, Extend, Revoke, Status, Vote};
 pub(super) use reviews::{ReportFormat, ReviewDecide, ReviewPlan, ReviewReport, Reviews};
 
@@ -122,6 +124,13 @@ pub(super) enum Command {
     /// Who still needs what: access reviews
     #[command(subcommand, after_help = reviews::EXAMPLES)]
     Review(Reviews),
+    /// Who is told of what happened, and what could not be delivered
+    #[command(after_help = notifications::EXAMPLES)]
+    Notifications {
+        /// What to do; list the destinations, if nothing is said
+        #[command(subcommand)]
+        what: Option<Notifications>,
+    },
     /// Look at a policy folder, without a server
     #[command(subcommand)]
     Policy(Policy),

@@ -5,6 +5,7 @@
 //! there are no such types; and a file written by hand, which is right on the day it is written.
 
 mod examples;
+mod notifications;
 mod paths;
 mod problems;
 mod reviews;
