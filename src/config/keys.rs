@@ -74,9 +74,10 @@ pub(super) const METRICS: [&str; 1] = ["open"];
 /// Keys of `[notify]`.
 pub(super) const NOTIFY: [&str; 1] = ["public_url"];
 /// Keys of `[notify.destinations.NAME]` of every kind.
-pub(super) const DESTINATION: [&str; 11] = [
+pub(super) const DESTINATION: [&str; 12] = [
     "kind",
     "events",
+    "alerts",
     "texts",
     "allow_private",
     "ca",

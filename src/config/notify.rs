@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::file::{File, word};
 use super::keys;
+use crate::domain::alert::Severity;
 use crate::domain::calendar::{TimeOfDay, Zone};
 use crate::domain::notice::Notice;
 use crate::domain::{Duration, Uid};
@@ -175,6 +176,7 @@ impl One<'_> {
         Some(DestinationSettings {
             name: name.to_owned(),
             events: self.events(&kind),
+            alerts: word(section, "alerts", &Severity::ALL.map(|severity| (severity.as_str(), severity))),
             texts: section.bool("texts").unwrap_or(matches!(kind, Of::Slack { .. } | Of::Email(_))),
             allow_private,
             ca: self.file.maybe_path(section, "ca"),
@@ -310,8 +312,7 @@ impl One<'_> {
     }
 
     fn set(&self, allow_private: bool) -> Option<Kind> {
-        if self.section.has("events") || self.section.has("texts") {
-            let key = if self.section.has("events") { "events" } else { "texts" };
+        for key in ["events", "alerts", "texts"].into_iter().filter(|key| self.section.has(key)) {
             self.report(key, format!("`{key}` is not for receivers of security events"), "they get what changes what somebody may claim");
         }
         let word_of = word(&self.section, "subject", &[("opaque", 0), ("iss_sub", 1), ("email", 2)]).unwrap_or(0);

@@ -48,6 +48,8 @@ pub enum Notice {
     Review,
     /// What is reviewed, and when, was changed.
     ReviewDefinition,
+    /// An incident of an alert: raised, put aside, armed again, or over.
+    Alert,
     /// An entity was stored, deleted, disabled or enabled.
     Entity,
     /// A bundle went live.
@@ -62,7 +64,7 @@ pub enum Notice {
 
 impl Notice {
     /// Every kind.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Requested,
         Self::Approved,
         Self::Denied,
@@ -83,6 +85,7 @@ impl Notice {
         Self::GrantRequest,
         Self::Review,
         Self::ReviewDefinition,
+        Self::Alert,
         Self::Entity,
         Self::Policies,
         Self::Clock,
@@ -114,6 +117,7 @@ impl Notice {
             Self::GrantRequest => "grant_request",
             Self::Review => "review",
             Self::ReviewDefinition => "review_definition",
+            Self::Alert => "alert",
             Self::Entity => "entity",
             Self::Policies => "policies",
             Self::Clock => "clock",
@@ -144,7 +148,14 @@ impl Notice {
             | Self::Eligibility
             | Self::Assignment
             | Self::GrantRequest => true,
-            Self::Review | Self::ReviewDefinition | Self::Entity | Self::Policies | Self::Clock | Self::Refused | Self::Upkeep => false,
+            Self::Review
+            | Self::ReviewDefinition
+            | Self::Alert
+            | Self::Entity
+            | Self::Policies
+            | Self::Clock
+            | Self::Refused
+            | Self::Upkeep => false,
         }
     }
 
@@ -189,6 +200,7 @@ impl Notice {
             Event::EntityStored { .. } | Event::EntityDeleted { .. } | Event::EntityDisabled { .. } | Event::EntityEnabled { .. } => {
                 Self::Entity
             }
+            Event::Alert(_) => Self::Alert,
             Event::BundleActivated { .. } => Self::Policies,
             Event::ClockAccepted {} => Self::Clock,
             Event::CommandRefused { .. } => Self::Refused,

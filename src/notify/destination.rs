@@ -19,6 +19,7 @@ use super::settings::{DestinationSettings, Kind, SetSettings, Url};
 use super::sign::{TokenKey, WebhookKey, secret_file};
 use super::slack;
 use super::template::Templates;
+use crate::domain::notice::Notice;
 use crate::domain::standing::{self, Moment};
 use crate::domain::{Record, Records, Timestamp, Uid, Unavailable};
 
@@ -120,7 +121,10 @@ impl Destination {
 
     /// Who is told of an event: persons in order of names, and then nobody in particular, where the destination as such hears of it.
     pub(super) fn told(&self, facts: &dyn Records, record: &Record, message: &Message, heard: &Heard) -> Vec<Option<Uid>> {
-        let hears = self.settings.events.contains(&message.notice) || heard.destinations.contains(&self.settings.name);
+        let severe = self.settings.alerts.filter(|_| message.notice == Notice::Alert);
+        let by_settings = severe.map(|least| message.severity >= Some(least));
+        let hears = by_settings.unwrap_or_else(|| self.settings.events.contains(&message.notice));
+        let hears = hears || heard.destinations.contains(&self.settings.name);
         match &self.carrier {
             Carrier::Webhook { .. } | Carrier::Slack { .. } => hears.then_some(None).into_iter().collect(),
             Carrier::Set { .. } => set::subject(facts, record, message).map(|_| None).into_iter().collect(),

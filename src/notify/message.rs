@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::guard::one_line;
 use super::template::Values;
+use crate::domain::alert::Severity;
 use crate::domain::decide::voted_hash;
 use crate::domain::grant::{Cause, GrantRef, GrantRequest, TicketDigest};
 use crate::domain::notice::Notice;
@@ -17,26 +18,6 @@ use crate::domain::{
 
 /// The version of what webhooks are sent.
 pub const PAYLOAD_VERSION: u32 = 1;
-
-/// How much a message matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// It is good to know.
-    Info,
-    /// Somebody should look soon.
-    High,
-}
-
-impl Severity {
-    /// The word for it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::High => "high",
-        }
-    }
-}
 
 /// Whom an event is about, as far as somebody may have to hear of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -75,8 +56,8 @@ pub struct Message {
     pub kind: String,
     /// The kind as those know it who hear of it.
     pub notice: Notice,
-    /// How much it matters.
-    pub severity: Severity,
+    /// How much it matters, where it is more than good to know.
+    pub severity: Option<Severity>,
     /// When it happened.
     pub at: Timestamp,
     /// Who acted, where it was a principal.
@@ -103,7 +84,7 @@ impl Message {
                 "id": self.id,
                 "seq": self.seq,
                 "notice": self.notice.as_str(),
-                "severity": self.severity.as_str(),
+                "severity": self.severity.map_or("info", Severity::as_str),
                 "actor": self.actor,
                 "event": self.data,
             },
@@ -120,6 +101,7 @@ struct Making<'a> {
     data: Map<String, Value>,
     values: Values,
     asks: Option<Asks>,
+    severity: Option<Severity>,
     reason: Option<TextDigest>,
     ticket: Option<TicketDigest>,
 }
@@ -130,15 +112,24 @@ struct Making<'a> {
 /// The store cannot be read.
 pub fn message(facts: &dyn Records, record: &Record, place: u32, texts: bool) -> Result<Option<Message>, Unavailable> {
     let Some(event) = usize::try_from(place).ok().and_then(|place| record.events.get(place)) else { return Ok(None) };
-    let mut making =
-        Making { facts, texts, parts: Parts::default(), data: Map::new(), values: Values::new(), asks: None, reason: None, ticket: None };
+    let mut making = Making {
+        facts,
+        texts,
+        parts: Parts::default(),
+        data: Map::new(),
+        values: Values::new(),
+        asks: None,
+        severity: None,
+        reason: None,
+        ticket: None,
+    };
     making.take(event)?;
     making.write_texts()?;
     let notice = Notice::of(event);
     let loud = matches!(notice, Notice::Emergency | Notice::QuorumUnreachable);
-    let severity = if loud { Severity::High } else { Severity::Info };
+    let severity = if loud { Some(Severity::High) } else { making.severity };
     let kind = event.kind().to_owned();
-    making.say("event", kind.replace('_', " "));
+    making.values.entry("event").or_insert_with(|| kind.replace('_', " "));
     making.say("at", record.at.to_string());
     making.say("seq", record.seq.to_string());
     making.say("actor", record.actor.to_string());

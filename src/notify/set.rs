@@ -62,6 +62,7 @@ fn meaning(event: &Event, by_somebody: bool) -> Option<(Meaning, &'static str)> 
         | Event::EntityDeleted { .. }
         | Event::EntityEnabled { .. }
         | Event::BundleActivated { .. }
+        | Event::Alert(_)
         | Event::CascadeContinues { .. }
         | Event::CascadeCompleted { .. }
         | Event::ReviewDefined { .. }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::digest::DigestSettings;
 use super::template::Templates;
+use crate::domain::alert::Severity;
 use crate::domain::notice::Notice;
 use crate::domain::{Duration, Uid};
 
@@ -37,6 +38,8 @@ pub struct DestinationSettings {
     pub kind: Kind,
     /// What it hears of, of every role and of what is of no role; besides, it hears of what a role's settings name it for.
     pub events: BTreeSet<Notice>,
+    /// From which severity on it hears of alerts; where nothing is said, as `events` says.
+    pub alerts: Option<Severity>,
     /// Whether it gets what people wrote: reasons and tickets.
     pub texts: bool,
     /// Whether it may be at an address that is not public, and without TLS on this machine.

@@ -147,6 +147,10 @@ fn default_texts(notice: Notice) -> (&'static str, &'static str) {
             "{event} by {actor}.\n\nrole: {role}\nholder: {principal}\nscope: {scope}\nuntil: {end}\nreason: {reason}\nid: {id}",
         ),
         Notice::Review => ("Access review: {event}", "{event}: {detail}\n\nreview: {id}\nuntil: {end}\n{link}"),
+        Notice::Alert => (
+            "Alert: {event}",
+            "{event}.\n\n{detail}\nprincipal: {principal}\nrole: {role}\nscope: {scope}\nincident: {id}\nreason: {reason}",
+        ),
         Notice::ReviewDefinition | Notice::Entity | Notice::Policies | Notice::Clock | Notice::Refused | Notice::Upkeep => {
             ("Elevon: {event}", "{event} by {actor} at {at}.\n\n{detail}\n{id}")
         }

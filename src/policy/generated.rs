@@ -137,6 +137,7 @@ fn resource_of(action: Action) -> Resource {
         | Action::ReadMetrics
         | Action::SubscribeEvents
         | Action::ManageReviews
+        | Action::ManageAlerts
         | Action::ManageNotifications => Resource::Own("Sidecar"),
     }
 }

@@ -323,6 +323,7 @@ fn read_own(ask: &Section<'_>, definitions: &Definitions, principal: Uid, action
         | Action::ReadMetrics
         | Action::SubscribeEvents
         | Action::ManageReviews
+        | Action::ManageAlerts
         | Action::ManageNotifications => {
             only(&["resource"]);
             Object::Sidecar

@@ -156,6 +156,12 @@ fn paths_are_relative_to_the_file() {
 /// Every key with a value, spelt out from the top.
 fn keys_of(table: &toml::Table, under: &str, into: &mut BTreeSet<String>) {
     for (key, value) in table {
+        // what has names of its own stands in the documentation once
+        let key = match under {
+            "notify.destinations" => "NAME",
+            "notify.templates" => "EVENT",
+            _ => key,
+        };
         let name = if under.is_empty() { key.clone() } else { format!("{under}.{key}") };
         let items = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
         let tables: Vec<&toml::Table> = items.iter().filter_map(toml::Value::as_table).collect();

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -45,6 +45,7 @@ pub(crate) struct Receiver {
     address: SocketAddr,
     mode: Arc<Mutex<Mode>>,
     took: Arc<Mutex<Vec<Took>>>,
+    connections: Arc<AtomicUsize>,
     stop: Arc<AtomicBool>,
 }
 
@@ -54,11 +55,13 @@ impl Receiver {
         let receiver =
             Self { address: listener.local_addr().unwrap(), mode: Arc::new(Mutex::new(mode)), took: Arc::default(), stop: Arc::default() };
         let (mode, took, stop) = (Arc::clone(&receiver.mode), Arc::clone(&receiver.took), Arc::clone(&receiver.stop));
+        let connections = Arc::clone(&receiver.connections);
         thread::spawn(move || {
             for stream in listener.incoming() {
                 if stop.load(Ordering::Relaxed) {
                     return;
                 }
+                connections.fetch_add(1, Ordering::Relaxed);
                 let (mode, took, stop) = (Arc::clone(&mode), Arc::clone(&took), Arc::clone(&stop));
                 thread::spawn(move || drop(serve(stream.unwrap(), &mode, &took, &stop)));
             }
@@ -72,6 +75,11 @@ impl Receiver {
 
     pub(crate) fn set(&self, mode: Mode) {
         *self.mode.lock().unwrap() = mode;
+    }
+
+    /// How many came so far, whatever became of them.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// Every request so far.

@@ -31,12 +31,14 @@ fn every_event_comes_in_order_however_a_receiver_fares_and_others_do_not_wait() 
     let mut told = 0;
     for mode in [Mode::Answers(500), Mode::Hangs, Mode::Closes, Mode::Answers(429)] {
         shaky.set(mode);
+        let before = shaky.connections();
         for _ in 0..2 {
             world.store(&format!("web-{told}"));
             told += 1;
         }
         let stored = format!("web-{}", told - 1);
         eventually("the steady one is told at once", || steady.all().iter().any(|took| took.body.contains(&stored)));
+        eventually("the shaky one was tried", || shaky.connections() > before + 1);
     }
     assert!(shaky.ids().is_empty(), "{:?}", shaky.ids());
     let status = world.destination("shaky");

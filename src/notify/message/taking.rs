@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::Making;
 use crate::domain::Unavailable;
+use crate::domain::alert::AlertEvent;
 use crate::domain::command::Everything;
 use crate::domain::event::Event;
 use crate::domain::grant::GrantRef;
@@ -196,6 +197,7 @@ impl Making<'_> {
                 self.put("count", count);
                 self.detail(format!("rule {rule}, {count} times"));
             }
+            Event::Alert(said) => self.alert(said)?,
             Event::ClockAccepted {} => {}
         }
         Ok(())
@@ -215,6 +217,42 @@ impl Making<'_> {
                 self.say("principal", "everybody");
             }
         }
+    }
+
+    fn alert(&mut self, said: &AlertEvent) -> Result<(), Unavailable> {
+        let stored = self.facts.incident(said.incident())?;
+        let (what, reason) = match said {
+            AlertEvent::Raised { .. } => ("raised", None),
+            AlertEvent::Cleared { remedied: true, .. } => ("remedied", None),
+            AlertEvent::Cleared { .. } => ("over", None),
+            AlertEvent::Dismissed { reason, .. } => ("put aside", Some(*reason)),
+            AlertEvent::Rearmed { .. } => ("armed again", None),
+        };
+        self.put("what", what);
+        self.because(reason);
+        let incident = match (said, &stored) {
+            (AlertEvent::Raised { incident }, _) => incident,
+            (_, Some(stored)) => &**stored,
+            (_, None) => {
+                self.id("incident", said.incident().as_str());
+                return Ok(());
+            }
+        };
+        let finding = &incident.finding;
+        self.severity = Some(finding.severity);
+        let shown = json!({
+            "id": incident.id, "kind": finding.kind, "severity": finding.severity, "subject": finding.subject, "principal": finding.principal,
+            "role": finding.role, "scope": finding.scope, "numbers": finding.numbers, "began_at": finding.began_at,
+        });
+        self.put("incident", shown);
+        self.say("id", incident.id.as_str());
+        self.say("event", format!("{}, {what}", finding.kind.as_str().replace('_', " ")));
+        self.say("principal", finding.principal.as_ref().map(ToString::to_string).unwrap_or_default());
+        self.say("role", finding.role.as_ref().map(ToString::to_string).unwrap_or_default());
+        self.say("scope", finding.scope.as_ref().map(ToString::to_string).unwrap_or_default());
+        let numbers: Vec<String> = finding.numbers.iter().map(|(name, number)| format!("{}: {number}", name.replace('_', " "))).collect();
+        self.detail(format!("severity {}; {}", finding.severity.as_str(), numbers.join(", ")));
+        Ok(())
     }
 
     fn entity(&mut self, uid: &crate::domain::Uid) {
