@@ -14,6 +14,8 @@ mod common;
 #[path = "../e2e_secure/help.rs"]
 mod help;
 
+mod people;
 mod receiver;
+mod sets;
 mod webhooks;
 mod world;

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -53,11 +54,15 @@ impl World {
         ));
     }
 
-    /// Adds to a file of the policy folder.
-    pub(crate) fn policy(&self, file: &str, more: &str) {
+    /// Changes a file of the policy folder.
+    pub(crate) fn change_policy(&self, file: &str, change: impl FnOnce(String) -> String) {
         let path = self.secure.dir().join("policies").join(file);
-        let text = fs::read_to_string(&path).unwrap_or_default();
-        fs::write(path, format!("{text}\n{more}")).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(path, change(text)).unwrap();
+    }
+
+    pub(crate) fn url(&self) -> String {
+        self.secure.url()
     }
 
     pub(crate) fn add_token(&self, who: &str) -> String {
@@ -139,12 +144,35 @@ impl World {
     }
 }
 
-/// The Python that has what `tests/requirements.txt` names; none where the tests run without the tools that `make test` installs.
+/// The Python that has what `tests/notify/requirements.txt` names; none where the tests run without the tools that `make test` installs.
 pub(crate) fn python() -> Option<PathBuf> {
     std::env::var_os("ELEVON_TEST_TOOLS")?;
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let made =
-        std::process::Command::new(root.join("scripts/tools-test")).arg("tests/requirements.txt").current_dir(root).output().unwrap();
+    let made = Command::new(root.join("scripts/tools-test")).arg("tests/notify/requirements.txt").current_dir(root).output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     Some(PathBuf::from(String::from_utf8_lossy(&made.stdout).trim()).join("bin/python"))
+}
+
+/// A script in Python.
+pub(crate) fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/notify").join(name)
+}
+
+/// Runs a script to its end with these lines as its input: the lines that it prints.
+pub(crate) fn run_python(python: &Path, name: &str, arguments: &[&str], lines: &[String]) -> Vec<String> {
+    let mut child = Command::new(python)
+        .arg(script(name))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let writing = std::thread::spawn(move || drop(std::io::Write::write_all(&mut input, text.as_bytes())));
+    let ran = child.wait_with_output().unwrap();
+    writing.join().unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    String::from_utf8_lossy(&ran.stdout).lines().map(str::to_owned).collect()
 }
