@@ -4,8 +4,8 @@
 //! histogram, which takes a lock for every observation on the path that all threads share.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::{Method, StatusCode};
@@ -145,6 +145,7 @@ pub struct Metrics {
     time_trusted: Gauge,
     ready: Gauge,
     degraded: Gauge,
+    telling: Mutex<()>,
     notified: Family<DestinationLabels, Counter>,
     notify_failures: Family<DestinationLabels, Counter>,
     given_up: Family<DestinationLabels, Counter>,
@@ -199,6 +200,7 @@ impl Metrics {
             time_trusted: Gauge::default(),
             ready: Gauge::default(),
             degraded: Gauge::default(),
+            telling: Mutex::new(()),
             notified: Family::default(),
             notify_failures: Family::default(),
             given_up: Family::default(),
@@ -239,8 +241,10 @@ impl Metrics {
         Self { registry, ..metrics }
     }
 
-    /// Notes how destinations of notifications fare; of others nothing is shown from then on.
-    pub(super) fn destinations(&self, all: &[DestinationStatus]) {
+    /// Everything as text, with how destinations of notifications fare; one that is gone is not shown any more.
+    pub(super) fn text_with(&self, engine: &Engine, all: &[DestinationStatus]) -> String {
+        // one at a time: what is counted elsewhere is written anew for each reader
+        let _turn = self.telling.lock().unwrap_or_else(PoisonError::into_inner);
         let counters = [&self.notified, &self.notify_failures, &self.given_up, &self.forgotten];
         counters.iter().for_each(|family| family.clear());
         [&self.notify_lag, &self.notify_failing, &self.dead_letters].iter().for_each(|family| family.clear());
@@ -255,6 +259,7 @@ impl Metrics {
             self.notify_failing.get_or_create(&labels).set((status.attempts > 0).into());
             self.dead_letters.get_or_create(&labels).set(number(status.dead_letters));
         }
+        self.text(engine)
     }
 
     /// A connection was opened; it counts as open until what is returned is dropped.

@@ -89,6 +89,8 @@ fn approvers(settings: &RoleSettings, message: &Message) -> Vec<Uid> {
         |stage: &Stage| stage.approvers.iter().chain(stage.fallback.iter().flat_map(|fallback| &fallback.approvers)).cloned().collect();
     match message.parts.stage {
         Some(stage) => asked_stage(settings, stage).map(|(_, stage)| of(stage)).unwrap_or_default(),
+        // an emergency asks nobody
+        None if message.notice == Notice::Requested => Vec::new(),
         // whoever may have been asked hears of what became of it
         None => settings.stages.iter().flat_map(|stage| -> Vec<Uid> { of(stage) }).collect(),
     }

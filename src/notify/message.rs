@@ -232,8 +232,11 @@ impl Making<'_> {
 
     /// A request whose stage is asked. What a vote on it has to carry is told where it still waits.
     fn asked(&mut self, found: &Activation, stage: u32, now_waits: Option<&Activation>) {
+        if found.emergency {
+            return self.detail("an emergency, which nobody is asked about");
+        }
         self.parts.stage = Some(stage);
-        self.put("stage", stage + 1);
+        self.put("stage", stage.saturating_add(1));
         self.detail(format!("for {}", found.duration));
         if let Some(hash) = now_waits.and_then(|stored| voted_hash(self.facts.definitions(), stored)) {
             self.asks = Some(Asks { activation: found.id.clone(), request_hash: hash.to_string() });

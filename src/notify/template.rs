@@ -118,7 +118,7 @@ macro_rules! about {
 fn default_texts(notice: Notice) -> (&'static str, &'static str) {
     match notice {
         Notice::Requested => (
-            "{role}: {principal} asks for approval",
+            "{role}: {principal} asks",
             about!("{requester} asks for the role {role} for {principal}.\n\nreason: {reason}\nticket: {ticket}\n{detail}"),
         ),
         Notice::Approved => ("{role}: {actor} approved", about!("{actor} approved the request for {role}.\n\nreason: {reason}")),

@@ -139,9 +139,7 @@ fn what_is_wrong_is_said_where_it_stands() {
 fn what_is_wrong_with_who_is_told_is_said_where_it_stands() {
     let notify = |text: &str| format!("{GOOD}\n[notify]\n{text}");
     let webhook = |more: &str| {
-        notify(&format!(
-            "[notify.destinations.ops]\nkind = \"webhook\"\nurl = \"https://hooks.example/x\"\nsecret_files = [\"s\"]\n{more}"
-        ))
+        notify(&format!("[notify.destinations.ops]\nkind = \"webhook\"\nurl = \"https://hooks.example/x\"\nsecret_files = [\"s\"]\n{more}"))
     };
     let changed = |from: &str, to: &str| {
         let text = webhook("");
@@ -174,7 +172,11 @@ fn what_is_wrong_with_who_is_told_is_said_where_it_stands() {
         (webhook("timeout = \"PT2M\"\n"), "19:11", "`timeout` is from PT1S to PT1M"),
         (webhook("max_attempts = 0\n"), "19:16", "`max_attempts` is from 1 to 10000"),
         (webhook("first_pause = \"PT10M\"\nlongest_pause = \"PT1M\"\n"), "20:17", "is shorter than `first_pause`"),
-        (notify("[notify.destinations.ops]\nkind = \"slack\"\n"), "15:22", "has no `url_file`; the address of an incoming webhook is a secret"),
+        (
+            notify("[notify.destinations.ops]\nkind = \"slack\"\n"),
+            "15:22",
+            "has no `url_file`; the address of an incoming webhook is a secret",
+        ),
         (notify("[notify.destinations.ops]\nkind = \"slack\"\nurl_file = \"u\"\nprincipal = \"bob\"\n"), "18:13", "bob"),
         (email("host = \"mail.example\"\n"), "15:22", "has no `from`"),
         (email(&format!("{good_mail}tls = \"none\"\n")), "19:7", "for everybody to read; it is taken for a server on this machine only"),
@@ -233,9 +235,9 @@ fn keys_of(table: &toml::Table, under: &str, into: &mut BTreeSet<String>) {
         let key = match under {
             "notify.destinations" => "NAME",
             "notify.templates" => "EVENT",
-            _ => key,
+            _ => key.as_str(),
         };
-        let name = if under.is_empty() { key.clone() } else { format!("{under}.{key}") };
+        let name = if under.is_empty() { key.to_owned() } else { format!("{under}.{key}") };
         let items = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
         let tables: Vec<&toml::Table> = items.iter().filter_map(toml::Value::as_table).collect();
         if tables.is_empty() {

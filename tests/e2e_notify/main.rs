@@ -14,6 +14,7 @@ mod common;
 #[path = "../e2e_secure/help.rs"]
 mod help;
 
+mod digest;
 mod people;
 mod receiver;
 mod sets;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::common::eventually;
 use crate::receiver::{Mode, Receiver};
-use crate::world::{World, python, script};
+use crate::world::{World, pem, python, script};
 
 /// The role that alice asks for, and bob approves; and whom that is told.
 const ROLE: &str = "\n[[roles.\"operator\".approval.stages]]\napprovers = ['User::\"bob\"', 'User::\"eve\"']\n\n[roles.\"operator\".notify]\n\
@@ -70,8 +70,8 @@ struct MailServer {
 impl MailServer {
     fn start(python: &std::path::Path, world: &World) -> Self {
         let authority = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-        world.write("mail.pem", &authority.cert.pem());
-        world.write("mail.key", &authority.signing_key.serialize_pem());
+        world.write("mail.pem", &pem("CERTIFICATE", authority.cert.der()));
+        world.write("mail.key", &pem("PRIVATE KEY", &authority.signing_key.serialize_der()));
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let path = |name: &str| world.dir().join(name);
         let mut child = Command::new(python)

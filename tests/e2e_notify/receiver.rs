@@ -52,8 +52,13 @@ pub(crate) struct Receiver {
 impl Receiver {
     pub(crate) fn start(mode: Mode) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let receiver =
-            Self { address: listener.local_addr().unwrap(), mode: Arc::new(Mutex::new(mode)), took: Arc::default(), stop: Arc::default() };
+        let receiver = Self {
+            address: listener.local_addr().unwrap(),
+            mode: Arc::new(Mutex::new(mode)),
+            took: Arc::default(),
+            connections: Arc::default(),
+            stop: Arc::default(),
+        };
         let (mode, took, stop) = (Arc::clone(&receiver.mode), Arc::clone(&receiver.took), Arc::clone(&receiver.stop));
         let connections = Arc::clone(&receiver.connections);
         thread::spawn(move || {

@@ -3,19 +3,19 @@
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, UnparsedPublicKey};
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use crate::common::eventually;
 use crate::receiver::{Mode, Receiver, Took};
-use crate::world::{World, python};
+use crate::world::{World, pem, python};
 
 const REVOKED: &str = "https://schemas.openid.net/secevent/caep/event-type/session-revoked";
 const CHANGED: &str = "https://schemas.openid.net/secevent/caep/event-type/token-claims-change";
 
 fn key(world: &World, file: &str) {
     let der = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
-    world.write(file, &format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(der.as_ref())));
+    world.write(file, &pem("PRIVATE KEY", der.as_ref()));
 }
 
 fn world(receiver: &Receiver) -> World {

@@ -144,6 +144,14 @@ impl World {
     }
 }
 
+/// Bytes in PEM.
+pub(crate) fn pem(label: &str, der: &[u8]) -> String {
+    use base64::Engine as _;
+    let text = base64::engine::general_purpose::STANDARD.encode(der);
+    let lines: Vec<&str> = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+}
+
 /// The Python that has what `tests/notify/requirements.txt` names; none where the tests run without the tools that `make test` installs.
 pub(crate) fn python() -> Option<PathBuf> {
     std::env::var_os("ELEVON_TEST_TOOLS")?;

@@ -47,12 +47,18 @@ pub(super) async fn metrics(
         server.demand(&caller, Action::ReadMetrics, Object::Sidecar)?;
     }
     let told = Arc::clone(&server);
-    match tokio::task::spawn_blocking(move || told.notifications.destinations()).await {
-        Ok(Ok(all)) => server.metrics.destinations(&all),
-        Ok(Err(error)) => tracing::warn!(%error, "how destinations fare is not shown"),
-        Err(error) => tracing::error!(%error, "reading how destinations fare broke off"),
-    }
-    let text = server.metrics.text(&server.engine);
+    let destinations = match tokio::task::spawn_blocking(move || told.notifications.destinations()).await {
+        Ok(Ok(all)) => all,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "how destinations fare is not shown");
+            Vec::new()
+        }
+        Err(error) => {
+            tracing::error!(%error, "reading how destinations fare broke off");
+            Vec::new()
+        }
+    };
+    let text = server.metrics.text_with(&server.engine, &destinations);
     let mut response = text.into_response();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(OPENMETRICS));
     Ok(response)

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::hearing::heard;
+use super::links::{Links, Shown, Verb};
 use super::message::{Message, message};
 use crate::domain::activation::{ActivationState, Basis, TicketDigest, Vote};
 use crate::domain::command::Everything;
@@ -270,5 +271,35 @@ fn every_kind_of_event_is_told_in_words() {
         let written = templates.wording(message.notice).text.fill(&message.values);
         assert!(written.contains(says), "{says} is not in {written}");
         assert_eq!(message.payload()["type"], kind);
+    }
+}
+
+/// Links that say what they were made of.
+struct Made;
+
+impl Links for Made {
+    fn approval(&self, approver: &Uid, activation: &ActivationId, request_hash: &str, verb: Verb) -> Option<String> {
+        Some(format!("https://e/{}/{activation}/{}/{verb:?}", approver.id(), request_hash.get(..8)?))
+    }
+}
+
+#[test]
+fn an_approver_answers_by_a_link_of_ones_own_and_others_look_at_it() {
+    let (waits, _) = told("requested = []", by("dave"), Event::ActivationRequested { activation: Box::new(request()) }, false);
+    let (begun, _) = told("requested = []", by("dave"), started(), false);
+    let hash = waits.asks.as_ref().unwrap().request_hash.get(..8).unwrap().to_owned();
+    let (bob, url) = (user("bob"), Some("https://e/ui"));
+    let own = format!("approve: https://e/bob/act_1/{hash}/Approve\ndeny: https://e/bob/act_1/{hash}/Deny");
+    let open = "open: https://e/ui/v1/activations/act_1";
+    let rows: [(&Message, Option<&Uid>, Option<&dyn Links>, Option<&str>, &str); 6] = [
+        (&waits, Some(&bob), Some(&Made), url, &own),
+        (&waits, None, Some(&Made), url, open),
+        (&waits, Some(&bob), None, url, open),
+        (&waits, Some(&bob), None, None, ""),
+        (&begun, Some(&bob), Some(&Made), url, open),
+        (&begun, None, None, None, ""),
+    ];
+    for (message, person, links, url, lines) in rows {
+        assert_eq!(Shown::of(message, person, links, url).lines(), lines, "{} {person:?}", message.kind);
     }
 }
