@@ -6,6 +6,7 @@ mod folder;
 mod keys;
 mod links;
 mod listening;
+mod notices;
 mod outbound;
 
 use std::io;
@@ -18,15 +19,18 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, Semaphore};
 
 use crate::config::{Place, Settings};
+use crate::engine::outbox::Outbox;
 use crate::engine::ports::Clock;
 use crate::engine::{Engine, EngineConfig, Observer, Parts, StartError, SystemClock};
 use crate::http::{Metrics, Server, limits};
+use crate::notify::{Office, Sources};
 use crate::policy::{Bundle, BundleError, Watcher, digest_of};
 use crate::store::{FolderDesk, Mode, OpenError, Opened, Store};
 use crate::telemetry::{self, TelemetryError};
 
 use callers::Callers;
 use folder::Folder;
+use notices::Notices;
 
 pub use crate::config::{BadConfig, ServeConfig};
 pub use crate::telemetry::{LogConfig, LogFormat};
@@ -141,6 +145,7 @@ pub struct Running {
     address: Option<SocketAddr>,
     engine: Arc<Engine>,
     metrics: Arc<Metrics>,
+    office: Arc<Office>,
     serving: Option<tokio::task::JoinHandle<()>>,
     stop: Arc<Notify>,
     watcher: Option<Watcher>,
@@ -200,6 +205,7 @@ impl Running {
         if let Err(error) = ended {
             tracing::error!(%error, "serving broke off");
         }
+        self.office.stop();
         self.engine.stop();
         tracing::info!("stopped");
     }
@@ -242,7 +248,7 @@ pub fn start_with(settings: Settings) -> Result<Running, AppError> {
     let metrics = Arc::new(Metrics::new());
     let clock = Clocks::of(&settings);
     let known = digest_of(&settings.policies).ok();
-    let (engine, folder_error) = engine(&settings, clock.shown(), Arc::clone(&metrics))?;
+    let (engine, outbox, folder_error) = engine(&settings, clock.shown(), Arc::clone(&metrics))?;
     if let Some(error) = folder_error {
         tracing::error!(problem = %error.summary(), "the policy folder holds no valid bundle; the last one that was live serves on");
         engine.set_bundle_error(Some(error.summary()));
@@ -251,6 +257,11 @@ pub fn start_with(settings: Settings) -> Result<Running, AppError> {
     let folder = Arc::new(Folder::new(settings.policies.clone(), Arc::clone(&engine)));
     let watcher = runtime.block_on(async { folder::watch(&folder, &callers, known, hangup) })?;
     runtime.block_on(callers.first_keys());
+    let office = Office::new(Sources { engine: Arc::clone(&engine), outbox });
+    callers.desk.open(Arc::clone(&office), None);
+    // read again, for what messages link to is known only now
+    callers.desk.take(callers.desk.read(&settings).map_err(BadCallers::Named)?);
+    runtime.spawn(Office::follow(Arc::downgrade(&office)));
     let stop = Arc::new(Notify::new());
     let told = Arc::clone(&stop);
     let listens = listening::listens(&settings.listeners, bound, &callers, &settings.limits);
@@ -261,6 +272,7 @@ pub fn start_with(settings: Settings) -> Result<Running, AppError> {
         checkers: checkers.handle().clone(),
         links: Arc::new(links),
         policies: folder,
+        notifications: Arc::new(Notices(Arc::clone(&office))),
         open_metrics: settings.open_metrics,
         #[cfg(feature = "test-clock")]
         clock: clock.test.clone(),
@@ -280,6 +292,7 @@ pub fn start_with(settings: Settings) -> Result<Running, AppError> {
         address,
         engine,
         metrics,
+        office,
         serving: Some(serving),
         stop,
         watcher: Some(watcher),
@@ -353,9 +366,12 @@ impl Clocks {
     }
 }
 
+/// An engine, where positions of destinations are kept, and what is wrong with the policy folder.
+type Started = (Arc<Engine>, Arc<dyn Outbox>, Option<BundleError>);
+
 /// Opens the data folder, reads the policy folder and starts the engine. What is wrong with the policy folder, where the engine
 /// started without it.
-fn engine(settings: &Settings, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Result<(Arc<Engine>, Option<BundleError>), AppError> {
+fn engine(settings: &Settings, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Result<Started, AppError> {
     let Opened { store, journal } = Store::open(&settings.data, if settings.dev { Mode::Dev } else { Mode::Normal })?;
     let (proposed, error) = match Bundle::load(&settings.policies) {
         Ok(bundle) => (Some(bundle), None),
@@ -367,9 +383,10 @@ fn engine(settings: &Settings, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> 
         alerts: true,
         clock_desk: Some(Arc::new(FolderDesk::new(&settings.data))),
     };
+    let outbox: Arc<dyn Outbox> = Arc::clone(&store) as _;
     let parts = Parts { journal: Box::new(journal), reader: store, clock, proposed, config: config_of_engine };
     match (Engine::start(parts), error) {
-        (Ok(engine), error) => Ok((engine, error)),
+        (Ok(engine), error) => Ok((engine, outbox, error)),
         (Err(StartError::NoBundle), Some(error)) => Err(AppError::NoBundle { folder: settings.policies.clone(), error }),
         (Err(error), _) => Err(error.into()),
     }

@@ -77,6 +77,7 @@ impl File<'_> {
             dev: false,
             limits: super::limits::read(self),
             open_metrics: self.metrics(&listeners),
+            notify: super::notify::read(self),
             listeners,
             credentials,
             test_clock: false,
@@ -299,12 +300,12 @@ fn known<T: Copy>(section: &Section<'_>, key: &str, text: &At<&str>, known: &[(&
 }
 
 /// One of the words that a key takes.
-fn word<T: Copy>(section: &Section<'_>, key: &str, words: &[(&str, T)]) -> Option<T> {
+pub(super) fn word<T: Copy>(section: &Section<'_>, key: &str, words: &[(&str, T)]) -> Option<T> {
     known(section, key, &section.string(key)?, words)
 }
 
 /// A list of the words that a key takes, each once.
-fn words<T: Copy>(section: &Section<'_>, key: &str, words: &[(&str, T)]) -> Option<Vec<T>> {
+pub(super) fn words<T: Copy>(section: &Section<'_>, key: &str, words: &[(&str, T)]) -> Option<Vec<T>> {
     let listed = section.strings(key)?;
     let mut seen = BTreeSet::new();
     for text in listed.iter().filter(|text| !seen.insert(text.value)) {

@@ -27,6 +27,7 @@ use crate::domain::{
     EligibilityId, EntityDef, GrantRequest, GrantRequestId, Incarnation, IncidentId, Outcome, Rejection, Review, ReviewDefinition,
     ReviewDefinitionId, ReviewEntry, ReviewId, Revision, RoleName, Text, TextDigest, Timestamp, Uid, Window,
 };
+use crate::engine::outbox::{Letter, Matter, Position};
 use crate::engine::ports::{Anchor, Head};
 
 fn at(millis: i64) -> Timestamp {
@@ -374,6 +375,7 @@ fn sheet() -> String {
     for result in results {
         sheet.row(&family::REMEMBERED, &(alice(), key()), &(at(9), Remembered { key: key(), body: Digest([4; 32]), result }));
     }
+    notifications(&mut sheet);
     sheet.row(&family::TEXTS, &digest(5), &Text { salt: [6; 16], value: "why".to_owned() });
     sheet.row(&family::BUNDLES, &Revision::new("ab12").unwrap(), &Raw(b"{}".to_vec()));
     for due in dues() {
@@ -384,6 +386,18 @@ fn sheet() -> String {
     reviews(&mut sheet);
     alerts(&mut sheet);
     sheet.0
+}
+
+fn notifications(sheet: &mut Sheet) {
+    let position = Position { after: 300, events: 2, told: Some(alice()), attempts: 3, failing_since: Some(at(9)), digest: at(8) };
+    let label = || Label("ops".to_owned());
+    sheet.row(&family::POSITIONS, &label(), &position);
+    let matters = [Matter::Event { seq: 301, event: 1, person: Some(alice()) }, Matter::Digest { until: at(7) }];
+    for matter in matters {
+        let (kind, error) = ("activation_started".to_owned(), "it answered 500".to_owned());
+        let letter = Letter { matter, kind, at: at(6), given_up: at(9), attempts: 20, error, again: true };
+        sheet.row(&family::LETTERS, &(label(), Seq(258)), &letter);
+    }
 }
 
 fn meta(sheet: &mut Sheet) {

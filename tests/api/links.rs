@@ -3,7 +3,7 @@
 use elevon::domain::Duration;
 use serde_json::{Value, json};
 
-use crate::help::{Answer, Api, PROD, call, id};
+use crate::help::{Answer, Api, call, id};
 
 fn opens(api: &Api, who: &str, link: &str) -> Answer {
     api.send(&call("POST", "/v1/approval-links/open").by(who).json(&json!({ "link": link })))

@@ -9,9 +9,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use elevon::domain::Actor;
+use elevon::domain::{Actor, Unavailable};
+use elevon::engine::outbox::{DestinationStatus, Letter, LetterId};
+use elevon::engine::ports::{Listing, Page};
 use elevon::engine::{Engine, EngineConfig, Observer, Parts, SystemClock};
-use elevon::http::{self, Bind, EdgeLimits, Fetching, Listen, Metrics, Planes, PolicyFolder, Reloading, Server, Upkeep};
+use elevon::http::{self, Bind, EdgeLimits, Fetching, Listen, Metrics, Notifications, Planes, PolicyFolder, Reloading, Server, Upkeep};
 use elevon::identity::{Accepted, Accepts, Dev};
 use elevon::policy::Bundle;
 use elevon::store::{Mode, Opened, Store};
@@ -37,6 +39,33 @@ impl Upkeep for NothingToKeep {
 
     fn degraded(&self) -> bool {
         false
+    }
+}
+
+/// Nobody is told of anything.
+impl Notifications for NothingToKeep {
+    fn destinations(&self) -> Result<Vec<DestinationStatus>, Unavailable> {
+        Ok(Vec::new())
+    }
+
+    fn test(&self, _: &str) -> Option<Result<(), String>> {
+        None
+    }
+
+    fn letters(&self, _: Option<&str>, _: &Page) -> Result<Listing<(LetterId, Letter)>, Unavailable> {
+        Ok(Listing { items: Vec::new(), next: None })
+    }
+
+    fn retry(&self, _: &LetterId) -> Result<Option<Letter>, Unavailable> {
+        Ok(None)
+    }
+
+    fn discard(&self, _: &LetterId) -> Result<bool, Unavailable> {
+        Ok(false)
+    }
+
+    fn public_keys(&self) -> Vec<serde_json::Value> {
+        Vec::new()
     }
 }
 
@@ -130,6 +159,7 @@ impl Edge {
             checkers: checkers.handle().clone(),
             links: Arc::new(elevon::identity::LinkKey::new(&[0; elevon::identity::LINK_KEY_BYTES])),
             policies: Arc::new(NoFolder(policies)),
+            notifications: Arc::new(NothingToKeep),
             open_metrics: true,
             #[cfg(feature = "test-clock")]
             clock: None,

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod grants;
+mod notifications;
 mod people;
 mod read;
 mod reviews;
@@ -14,6 +15,7 @@ use clap_complete::Shell;
 
 pub(super) use alerts::Alerts;
 pub(super) use grants::{GrantAdd, GrantList, GrantProlong, GrantRequests, Grants};
+pub(super) use notifications::{DeadLetters, Notifications};
 pub(super) use people::{Activate, Approve, Check, Ending, Events, Extend, Revoke, Status, Vote};
 pub(super) use reviews::{ReportFormat, ReviewDecide, ReviewPlan, ReviewReport, Reviews};
 
@@ -130,6 +132,13 @@ pub(super) enum Command {
         /// What to do; list those that wait, if nothing is said
         #[command(subcommand)]
         what: Option<Alerts>,
+    },
+    /// Who is told of what happened, and what could not be delivered
+    #[command(after_help = notifications::EXAMPLES)]
+    Notifications {
+        /// What to do; list the destinations, if nothing is said
+        #[command(subcommand)]
+        what: Option<Notifications>,
     },
     /// Look at a policy folder, without a server
     #[command(subcommand)]

@@ -17,6 +17,7 @@ mod grant_requests;
 mod grants;
 mod links;
 mod me;
+mod notifications;
 mod ops;
 mod paging;
 mod policies;
@@ -74,6 +75,7 @@ pub fn endpoints() -> Vec<Endpoint> {
     all.extend(grant_endpoints());
     all.extend(review_endpoints());
     all.extend(alert_endpoints());
+    all.extend(notification_endpoints());
     all.extend(other_endpoints());
     all
 }
@@ -179,6 +181,18 @@ fn alert_endpoints() -> Vec<Endpoint> {
         row(Method::POST, "/v1/alerts/incidents/{id}/dismiss", manage, post(alerts::dismiss)),
         row(Method::POST, "/v1/alerts/incidents/{id}/rearm", manage, post(alerts::rearm)),
         row(Method::POST, "/v1/alerts/incidents/{id}/remedy", remedy, post(alerts::remedy)),
+    ]
+}
+
+fn notification_endpoints() -> Vec<Endpoint> {
+    let manage = "manageNotifications on Sidecar";
+    vec![
+        row(Method::GET, "/v1/notifications/destinations", manage, get(notifications::destinations)),
+        row(Method::POST, "/v1/notifications/destinations/{name}/test", manage, post(notifications::test)),
+        row(Method::GET, "/v1/notifications/dead-letters", manage, get(notifications::letters)),
+        row(Method::POST, "/v1/notifications/dead-letters/{id}/retry", manage, post(notifications::retry)),
+        row(Method::DELETE, "/v1/notifications/dead-letters/{id}", manage, delete(notifications::discard)),
+        row(Method::GET, "/.well-known/jwks.json", "nothing", get(notifications::keys)),
     ]
 }
 

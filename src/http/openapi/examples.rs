@@ -28,6 +28,8 @@ pub(super) fn id_below(path: &str) -> &'static str {
         super::alerts::id_below()
     } else if path.starts_with("/v1/reviews") {
         super::reviews::id_below(path)
+    } else if path.starts_with("/v1/notifications") {
+        super::notifications::id_below(path)
     } else {
         ACTIVATION
     }
@@ -83,7 +85,11 @@ pub(super) fn request(operation: &str) -> Option<Value> {
         "reloadPolicies" => json!({}),
         "validatePolicies" => json!({ "files": { "access.cedar": "permit(principal, action, resource);" } }),
         "moveClock" => json!({ "advance": "PT1H" }),
-        _ => return super::reviews::request(operation).or_else(|| super::alerts::request(operation)),
+        _ => {
+            return super::reviews::request(operation)
+                .or_else(|| super::alerts::request(operation))
+                .or_else(|| super::notifications::request(operation));
+        }
     })
 }
 
@@ -179,7 +185,11 @@ fn operating(operation: &str, status: u16) -> Option<Value> {
         }),
         ("moveClock", 200) => json!({ "now": TEN, "seq": 42 }),
         ("openapi", 200) => json!({ "openapi": "3.1.0", "paths": { "/healthz": schemas::described(json!({}), "and so on") } }),
-        _ => return super::reviews::answer(operation, status).or_else(|| super::alerts::answer(operation, status)),
+        _ => {
+            return super::reviews::answer(operation, status)
+                .or_else(|| super::alerts::answer(operation, status))
+                .or_else(|| super::notifications::answer(operation, status));
+        }
     })
 }
 

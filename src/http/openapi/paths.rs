@@ -67,7 +67,7 @@ pub(super) fn operation(method: Method, path: &'static str, id: &'static str, ta
 }
 
 impl Operation {
-    fn open(mut self) -> Self {
+    pub(super) fn open(mut self) -> Self {
         self.credential = false;
         self
     }
@@ -243,6 +243,7 @@ pub(super) fn operations() -> Vec<Operation> {
     all.extend(grant_requests());
     all.extend(super::reviews::operations());
     all.extend(super::alerts::operations());
+    all.extend(super::notifications::operations());
     all.extend(entities());
     all.extend(running());
     all
