@@ -253,12 +253,13 @@ pub fn start_with(settings: Settings) -> Result<Running, AppError> {
         tracing::error!(problem = %error.summary(), "the policy folder holds no valid bundle; the last one that was live serves on");
         engine.set_bundle_error(Some(error.summary()));
     }
-    let links = links::key(&settings.data).map_err(system("the key of links in messages cannot be used"))?;
+    let key = links::key(&settings.data).map_err(system("the key of links in messages cannot be used"))?;
+    let key = Arc::new(key);
     let folder = Arc::new(Folder::new(settings.policies.clone(), Arc::clone(&engine)));
     let watcher = runtime.block_on(async { folder::watch(&folder, &callers, known, hangup) })?;
     runtime.block_on(callers.first_keys());
     let office = Office::new(Sources { engine: Arc::clone(&engine), outbox });
-    callers.desk.open(Arc::clone(&office), None);
+    callers.desk.open(Arc::clone(&office), links::Maker { key: Arc::clone(&key), engine: Arc::clone(&engine) });
     // read again, for what messages link to is known only now
     callers.desk.take(callers.desk.read(&settings).map_err(BadCallers::Named)?);
     runtime.spawn(Office::follow(Arc::downgrade(&office)));
@@ -270,7 +271,7 @@ pub fn start_with(settings: Settings) -> Result<Running, AppError> {
         upkeep: callers,
         metrics: Arc::clone(&metrics),
         checkers: checkers.handle().clone(),
-        links: Arc::new(links),
+        links: key,
         policies: folder,
         notifications: Arc::new(Notices(Arc::clone(&office))),
         open_metrics: settings.open_metrics,

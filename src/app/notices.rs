@@ -4,13 +4,14 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
+use super::links::Maker;
 use super::outbound;
 use crate::config::Settings;
 use crate::domain::Unavailable;
 use crate::engine::outbox::{DestinationStatus, Letter, LetterId};
 use crate::engine::ports::{Listing, Page};
 use crate::http::Notifications;
-use crate::notify::{Links, Office, Opened, Roots};
+use crate::notify::{Office, Opened, Roots};
 
 /// The office, for those who answer questions about it.
 pub(super) struct Notices(pub(super) Arc<Office>);
@@ -41,24 +42,24 @@ impl Notifications for Notices {
     }
 }
 
-/// The office that a configuration's destinations are given to, once there is one; and what makes links in messages, where something does.
+/// The office that a configuration's destinations are given to, once there is one; and what makes links in messages.
 #[derive(Default)]
 pub(super) struct Desk {
     office: OnceLock<Arc<Office>>,
-    links: OnceLock<Arc<dyn Links>>,
+    links: OnceLock<Arc<Maker>>,
 }
 
 impl Desk {
-    /// From now on destinations are told by this office, and messages show the links that are made here, where something makes them.
-    pub(super) fn open(&self, office: Arc<Office>, links: Option<Arc<dyn Links>>) {
+    /// From now on destinations are told by this office, and messages show the links that are made here.
+    pub(super) fn open(&self, office: Arc<Office>, links: Maker) {
         let _ = self.office.set(office);
-        links.map(|links| self.links.set(links));
+        let _ = self.links.set(Arc::new(links));
     }
 
     /// Reads what settings name of destinations.
     pub(super) fn read(&self, settings: &Settings) -> Result<Opened, String> {
         let roots: Roots = Arc::new(|ca| outbound::tls_config(ca).map_err(|bad| bad.to_string()));
-        Opened::new(&settings.notify, self.links.get().cloned(), &roots)
+        Opened::new(&settings.notify, self.links.get().and_then(|maker| maker.links(settings)), &roots)
     }
 
     /// Has these destinations told instead of those before.
