@@ -4,6 +4,7 @@ mod callers;
 mod first;
 mod folder;
 mod keys;
+mod links;
 mod listening;
 mod notices;
 mod outbound;
@@ -139,6 +140,8 @@ pub fn check(settings: &Settings) -> Result<(), AppError> {
 /// A server that runs in this process, on threads of its own. It stops when it is dropped.
 pub struct Running {
     runtime: Runtime,
+    /// Threads of connections that have settled on asking checks.
+    _checkers: Runtime,
     address: Option<SocketAddr>,
     engine: Arc<Engine>,
     metrics: Arc<Metrics>,
@@ -214,6 +217,12 @@ impl Drop for Running {
     }
 }
 
+/// As many threads as there are processors.
+fn threads(name: &str) -> Result<Runtime, AppError> {
+    let threads = tokio::runtime::Builder::new_multi_thread().thread_name(name).enable_all().build();
+    threads.map_err(system("threads cannot be started"))
+}
+
 /// Starts a server and returns at once.
 ///
 /// # Errors
@@ -227,11 +236,9 @@ pub fn start(config: ServeConfig) -> Result<Running, AppError> {
 /// # Errors
 /// It cannot start: see [`AppError`].
 pub fn start_with(settings: Settings) -> Result<Running, AppError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .thread_name("elevon")
-        .enable_all()
-        .build()
-        .map_err(system("threads cannot be started"))?;
+    let runtime = threads("elevon")?;
+    // What asks checks and nothing else waits apart from all that is new, slow or long (see `http::conn`).
+    let checkers = threads("elevon-check")?;
     // From here on a SIGHUP ends nothing, however long the start takes; one that comes before the server serves is heeded then.
     let hangup = runtime.block_on(async { signal(SignalKind::hangup()) }).map_err(system("SIGHUP cannot be listened for"))?;
     let callers = Arc::new(Callers::new(&settings)?);
@@ -246,6 +253,7 @@ pub fn start_with(settings: Settings) -> Result<Running, AppError> {
         tracing::error!(problem = %error.summary(), "the policy folder holds no valid bundle; the last one that was live serves on");
         engine.set_bundle_error(Some(error.summary()));
     }
+    let links = links::key(&settings.data).map_err(system("the key of links in messages cannot be used"))?;
     let folder = Arc::new(Folder::new(settings.policies.clone(), Arc::clone(&engine)));
     let watcher = runtime.block_on(async { folder::watch(&folder, &callers, known, hangup) })?;
     runtime.block_on(callers.first_keys());
@@ -261,6 +269,8 @@ pub fn start_with(settings: Settings) -> Result<Running, AppError> {
         engine: Arc::clone(&engine),
         upkeep: callers,
         metrics: Arc::clone(&metrics),
+        checkers: checkers.handle().clone(),
+        links: Arc::new(links),
         policies: folder,
         notifications: Arc::new(Notices(Arc::clone(&office))),
         open_metrics: settings.open_metrics,
@@ -278,6 +288,7 @@ pub fn start_with(settings: Settings) -> Result<Running, AppError> {
     announce(&settings, address, &engine);
     let running = Running {
         runtime,
+        _checkers: checkers,
         address,
         engine,
         metrics,
@@ -366,8 +377,12 @@ fn engine(settings: &Settings, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> 
         Ok(bundle) => (Some(bundle), None),
         Err(error) => (None, Some(error)),
     };
-    let config_of_engine =
-        EngineConfig { observer: metrics as Arc<dyn Observer>, timers: true, clock_desk: Some(Arc::new(FolderDesk::new(&settings.data))) };
+    let config_of_engine = EngineConfig {
+        observer: metrics as Arc<dyn Observer>,
+        timers: true,
+        alerts: true,
+        clock_desk: Some(Arc::new(FolderDesk::new(&settings.data))),
+    };
     let outbox: Arc<dyn Outbox> = Arc::clone(&store) as _;
     let parts = Parts { journal: Box::new(journal), reader: store, clock, proposed, config: config_of_engine };
     match (Engine::start(parts), error) {

@@ -12,8 +12,8 @@ use crate::domain::grant::{ActivationStatus, EntityRow, GrantRef, RoleRow};
 use crate::domain::review::{ReviewStatus, Subject};
 use crate::domain::text::Digest;
 use crate::domain::{
-    Activation, ActivationId, Assignment, AssignmentId, Changes, Eligibility, EligibilityId, GrantRequest, Review, ReviewDefinition,
-    ReviewDefinitionId, ReviewEntry, ReviewId, Revision, RoleName, Tables, Timestamp, Uid, Unavailable,
+    Activation, ActivationId, Assignment, AssignmentId, Changes, Detectors, Eligibility, EligibilityId, GrantRequest, Review,
+    ReviewDefinition, ReviewDefinitionId, ReviewEntry, ReviewId, Revision, RoleName, Tables, Timestamp, Uid, Unavailable,
 };
 
 /// Most rows that one call of a list looks at; a page with few items and a cursor says that there may be more.
@@ -208,17 +208,17 @@ pub trait Reader: Tables + Send + Sync {
     /// The store cannot be read, or the cursor is not one of this list's.
     fn incidents(&self, filter: &IncidentFilter, page: &Page) -> Result<Listing<Arc<Incident>>, Unavailable>;
 
-    /// What was saved last of what detectors know.
+    /// What was saved last of what detectors know; nothing, where it was saved by an Elevon whose detectors knew other things.
     ///
     /// # Errors
     /// The store cannot be read.
-    fn detection(&self) -> Result<Option<Vec<u8>>, Unavailable>;
+    fn detection(&self) -> Result<Option<Detectors>, Unavailable>;
 
     /// Saves what detectors know. It is no truth: it follows from the journal, and what is lost of it is found there again.
     ///
     /// # Errors
     /// It cannot be written.
-    fn save_detection(&self, state: &[u8]) -> Result<(), Unavailable>;
+    fn save_detection(&self, state: &Detectors) -> Result<(), Unavailable>;
 
     /// Notes when roles, held by grants, last decided checks. It is no truth: what is lost of it is missing from a recommendation.
     ///

@@ -26,6 +26,7 @@ mod reply;
 mod server;
 mod shed;
 mod smuggling;
+mod socket;
 mod tls;
 mod views;
 
@@ -128,6 +129,10 @@ pub struct Server {
     pub upkeep: Arc<dyn Upkeep>,
     /// Counts.
     pub metrics: Arc<Metrics>,
+    /// Signs and reads the links by which approvers answer from a message.
+    pub links: Arc<crate::identity::LinkKey>,
+    /// The threads of connections that have settled on asking checks.
+    pub checkers: tokio::runtime::Handle,
     /// Where policies come from.
     pub policies: Arc<dyn PolicyFolder>,
     /// Who is told of what happened.

@@ -16,7 +16,7 @@ use super::{Store, entries, put_entry, put_meta};
 use crate::audit;
 use crate::domain::decide::IDEMPOTENCY_HOURS;
 use crate::domain::grant::GrantRef;
-use crate::domain::{Changes, Duration, Tables, Timestamp, Unavailable};
+use crate::domain::{Changes, Detectors, Duration, Tables, Timestamp, Unavailable};
 use crate::engine::ports::{Batch, Committed, Head, Journal};
 
 /// Most remembered results that one commit forgets. Each command adds one at most, so they do not pile up.
@@ -112,18 +112,19 @@ const DETECTORS: &str = "state";
 
 impl Store {
     /// Keeps how far detectors have come. Not synced: what a crash takes is found again in the journal.
-    pub(super) fn keep_detection(&self, state: &[u8]) -> Result<(), Unavailable> {
+    pub(super) fn keep_detection(&self, state: &Detectors) -> Result<(), Unavailable> {
         if let Some(why) = self.failed.get() {
             return Err(Unavailable(why.clone()));
         }
         let mut batch = WriteBatch::default();
-        DETECTION.put(&self.db, &mut batch, &Label(DETECTORS.to_owned()), &Raw(state.to_vec()))?;
+        DETECTION.put(&self.db, &mut batch, &Label(DETECTORS.to_owned()), state)?;
         self.db.write(batch).map_err(|error| Unavailable(format!("what detectors know cannot be written: {error}")))
     }
 
-    /// How far detectors had come, where that was kept.
-    pub(super) fn kept_detection(&self) -> Result<Option<Vec<u8>>, Unavailable> {
-        Ok(DETECTION.get(&self.at(), &Label(DETECTORS.to_owned()))?.map(|Raw(state)| state))
+    /// How far detectors had come, where that was kept and can be read: what cannot is found anew.
+    pub(super) fn kept_detection(&self) -> Result<Option<Detectors>, Unavailable> {
+        let kept = DETECTION.get_with(&self.at(), &Label(DETECTORS.to_owned()), |bytes| Ok(Detectors::decode(bytes).ok()))?;
+        Ok(kept.flatten())
     }
 }
 

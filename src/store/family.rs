@@ -17,7 +17,7 @@ use crate::domain::grant::{Cause, DayUse, EntityRow, GrantRef, RoleRow};
 use crate::domain::id::{GrantRequestId, IdempotencyKey, IncidentId};
 use crate::domain::review::Subject;
 use crate::domain::{
-    Activation, ActivationId, Assignment, AssignmentId, Day, Eligibility, EligibilityId, GrantRequest, Review, ReviewDefinition,
+    Activation, ActivationId, Assignment, AssignmentId, Day, Detectors, Eligibility, EligibilityId, GrantRequest, Review, ReviewDefinition,
     ReviewDefinitionId, ReviewEntry, ReviewId, Revision, RoleName, Text, TextDigest, Timestamp, Uid, Unavailable,
 };
 use crate::engine::outbox::{Letter, Position};
@@ -55,7 +55,7 @@ pub(super) const LATEST_INCIDENTS: Family<(AlertKind, AlertSubject), IncidentId>
 /// How many incidents last, by kind and severity.
 pub(super) const ALERT_TALLIES: Family<(AlertKind, Severity), AlertTally> = Family::new("alert_tallies");
 /// How far detectors have come, and what they know by then. Not truth: it follows from the journal, and may be lost.
-pub(super) const DETECTION: Family<Label, Raw> = Family::new("detection");
+pub(super) const DETECTION: Family<Label, Detectors> = Family::new("detection");
 /// Cascades that wait to go on, and since when.
 pub(super) const CASCADES: Family<Cause, Timestamp> = Family::new("cascades");
 /// What repeated commands get. Not truth: the journal holds it too, and it goes after a day.

@@ -22,7 +22,7 @@ use crate::domain::id::{GrantRequestId, IdempotencyKey, IncidentId, fold};
 use crate::domain::overlay::is_timed;
 use crate::domain::review::Subject;
 use crate::domain::{
-    Activation, ActivationId, Assignment, AssignmentId, Day, Eligibility, EligibilityId, GrantRequest, Review, ReviewDefinition,
+    Activation, ActivationId, Assignment, AssignmentId, Day, Detectors, Eligibility, EligibilityId, GrantRequest, Review, ReviewDefinition,
     ReviewDefinitionId, ReviewEntry, ReviewId, Revision, RoleName, Rows, Tables, Text, TextDigest, Timestamp, Uid, Unavailable,
 };
 use crate::engine::ports::{
@@ -343,11 +343,11 @@ impl Reader for Store {
         self.list_incidents(filter, page)
     }
 
-    fn detection(&self) -> Result<Option<Vec<u8>>, Unavailable> {
+    fn detection(&self) -> Result<Option<Detectors>, Unavailable> {
         self.kept_detection()
     }
 
-    fn save_detection(&self, state: &[u8]) -> Result<(), Unavailable> {
+    fn save_detection(&self, state: &Detectors) -> Result<(), Unavailable> {
         self.keep_detection(state)
     }
 

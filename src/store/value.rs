@@ -11,7 +11,9 @@ use crate::domain::event::Remembered;
 use crate::domain::grant::{DayUse, EntityRow, RoleRow};
 use crate::domain::id::IncidentId;
 use crate::domain::text::Digest;
-use crate::domain::{Activation, Assignment, Eligibility, GrantRequest, Review, ReviewDefinition, ReviewEntry, Revision, Text, Timestamp};
+use crate::domain::{
+    Activation, Assignment, Detectors, Eligibility, GrantRequest, Review, ReviewDefinition, ReviewEntry, Revision, Text, Timestamp,
+};
 use crate::engine::outbox::{Letter, Position};
 use crate::engine::ports::{Anchor, Head};
 
@@ -104,6 +106,7 @@ versioned! {
     Incident = 1,
     IncidentId = 1,
     AlertTally = 1,
+    Detectors = 1,
     Timestamp = 1,
     Text = 1,
     HeadRow = 1,

@@ -10,9 +10,11 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+mod alerts;
 mod authzen;
 mod help;
 mod life;
+mod links;
 mod lists;
 mod matrix;
 mod openapi;

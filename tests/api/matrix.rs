@@ -44,12 +44,20 @@ struct Scene {
     request: String,
     definition: String,
     review: String,
+    incident: String,
     hash: Value,
+    /// bob's.
+    link: String,
 }
 
 impl Scene {
     fn set(administers: Administers) -> Self {
-        let api = Api::start();
+        // so that the assignment below is one that alerts are about
+        let api = Api::with(|policies| {
+            let (file, role) = (policies.join("roles.toml"), "[roles.\"auditor\"]\n");
+            let text = fs::read_to_string(&file).unwrap();
+            fs::write(file, text.replace(role, &format!("{role}privileged = true\n"))).unwrap();
+        });
         if administers != Administers::Not {
             let grant = json!({ "principal": user("dave"), "role": "elevon-admin", "justification": "administers" });
             api.post("erin", "/v1/eligibilities", &grant, 201);
@@ -75,9 +83,11 @@ impl Scene {
         let review = api.begun_review(&definition);
         Self {
             definition,
+            incident: api.incident("role_held_outside")["id"].as_str().unwrap().to_owned(),
             review: review["id"].as_str().unwrap().to_owned(),
             activation: asked["id"].as_str().unwrap().to_owned(),
             hash: asked["request_hash"].clone(),
+            link: api.link("bob", &asked, elevon::domain::Duration::from_mins(15)),
             api,
             eligibility,
             assignment,
@@ -92,6 +102,7 @@ impl Scene {
             path if path.starts_with("/v1/grant-requests") => &self.request,
             path if path.starts_with("/v1/reviews/definitions") => &self.definition,
             path if path.starts_with("/v1/reviews") => &self.review,
+            path if path.starts_with("/v1/alerts") => &self.incident,
             _ => &self.activation,
         };
         let mut path = template.replace("{id}", id).replace("{role}", "db-admin");
@@ -111,6 +122,8 @@ impl Scene {
             ("POST", path) if path.ends_with("/extend") && !path.starts_with("/v1/activations") => Some(json!({ "duration": "P1D" })),
             ("POST", path) if path.ends_with("/renew") => Some(json!({ "duration": "P1D" })),
             ("POST", "/v1/activations/{id}/approve" | "/v1/activations/{id}/deny") => Some(json!({ "request_hash": self.hash })),
+            ("POST", "/v1/approval-links/open") => Some(json!({ "link": self.link })),
+            ("POST", "/v1/approval-links/use") => Some(json!({ "link": self.link, "decision": "approve" })),
             ("POST", "/v1/eligibilities") => Some(grant),
             ("POST", "/v1/assignments") => {
                 let end = chrono_free_tomorrow(&self.api.get("alice", "/v1/me")["now"]);
@@ -133,6 +146,7 @@ impl Scene {
                 let item = json!({ "kind": "eligibility", "id": self.eligibility });
                 Some(json!({ "items": [item], "decision": "approve", "reason": "x" }))
             }
+            ("POST", "/v1/alerts/incidents/{id}/dismiss") => Some(json!({ "reason": "x" })),
             ("POST", "/v1/policies/validate") => Some(json!({ "files": {} })),
             _ => None,
         };

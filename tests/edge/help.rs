@@ -85,6 +85,7 @@ impl PolicyFolder for NoFolder {
 /// A server with its listeners.
 pub(crate) struct Edge {
     pub(crate) runtime: Runtime,
+    pub(crate) checkers: Runtime,
     pub(crate) engine: Arc<Engine>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) addresses: Vec<SocketAddr>,
@@ -141,12 +142,13 @@ impl Edge {
 
     pub(crate) fn within(home: TempDir, listens: Vec<Listen>) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let checkers = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let policies = home.path().join("policies");
         copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("policies"), &policies);
         fs::write(policies.join("edge.cedar"), MORE).unwrap();
         let Opened { store, journal } = Store::open(&home.path().join("data"), Mode::Dev).unwrap();
         let metrics = Arc::new(Metrics::new());
-        let config = EngineConfig { observer: Arc::clone(&metrics) as Arc<dyn Observer>, timers: false, clock_desk: None };
+        let config = EngineConfig { observer: Arc::clone(&metrics) as Arc<dyn Observer>, timers: false, alerts: false, clock_desk: None };
         let proposed = Some(Bundle::load(&policies).unwrap());
         let parts = Parts { journal: Box::new(journal), reader: store, clock: Arc::new(SystemClock::new()), proposed, config };
         let engine = Engine::start(parts).unwrap();
@@ -154,6 +156,8 @@ impl Edge {
             engine: Arc::clone(&engine),
             upkeep: Arc::new(NothingToKeep),
             metrics: Arc::clone(&metrics),
+            checkers: checkers.handle().clone(),
+            links: Arc::new(elevon::identity::LinkKey::new(&[0; elevon::identity::LINK_KEY_BYTES])),
             policies: Arc::new(NoFolder(policies)),
             notifications: Arc::new(NothingToKeep),
             open_metrics: true,
@@ -172,11 +176,17 @@ impl Edge {
         let stop = Arc::new(Notify::new());
         let told = Arc::clone(&stop);
         let serving = runtime.spawn(async move { http::serve(listens, server, async move { told.notified().await }).await.unwrap() });
-        Self { runtime, engine, metrics, addresses, stop, serving: Some(serving), _home: home }
+        Self { runtime, checkers, engine, metrics, addresses, stop, serving: Some(serving), _home: home }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.addresses[0]
+    }
+
+    /// Whether so many connections wait on the threads of those that have settled, soon.
+    pub(crate) fn settled(&self, count: usize) {
+        let there = || self.checkers.metrics().num_alive_tasks();
+        until(|| (there() == count).then_some(()), || format!("{} connections have settled, not {count}", there()));
     }
 
     /// Tells it to stop, and does not wait.

@@ -1,5 +1,6 @@
 //! What can be typed, and what it means; the help texts are part of the teaching.
 
+mod alerts;
 mod grants;
 mod notifications;
 mod people;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub(super) use alerts::Alerts;
 pub(super) use grants::{GrantAdd, GrantList, GrantProlong, GrantRequests, Grants};
 pub(super) use notifications::{DeadLetters, Notifications};
 pub(super) use people::{Activate, Approve, Check, Ending, Events, Extend, Revoke, Status, Vote};
@@ -124,6 +126,13 @@ pub(super) enum Command {
     /// Who still needs what: access reviews
     #[command(subcommand, after_help = reviews::EXAMPLES)]
     Review(Reviews),
+    /// What is odd: incidents that wait for somebody, and what to do about them
+    #[command(after_help = alerts::EXAMPLES)]
+    Alerts {
+        /// What to do; list those that wait, if nothing is said
+        #[command(subcommand)]
+        what: Option<Alerts>,
+    },
     /// Who is told of what happened, and what could not be delivered
     #[command(after_help = notifications::EXAMPLES)]
     Notifications {
@@ -357,6 +366,11 @@ mod tests {
             (&["extend"], false),
             (&["approve", "act_1", "--for", "PT5M", "--scope", "Database::\"orders\""], true),
             (&["deny", "act_1", "--for", "PT5M"], false),
+            (&["approve", "--link", "https://elevon.example/approve#abc.def", "--reason", "x"], true),
+            (&["deny", "--link", "abc.def"], true),
+            (&["approve"], false),
+            (&["approve", "act_1", "--link", "abc.def"], false),
+            (&["approve", "--link", "abc.def", "--for", "PT5M"], false),
             (&["revoke"], false),
             (&["revoke", "act_1", "act_2"], true),
             (&["revoke", "--principal", "User::\"a\"", "--reason", "x"], true),

@@ -15,9 +15,9 @@ use crate::domain::overlay::{
 };
 use crate::domain::review::Subject;
 use crate::domain::{
-    Activation, ActivationId, Assignment, AssignmentId, Changes, Day, Definitions, Eligibility, EligibilityId, GrantRequest, MemoryRows,
-    Review, ReviewDefinition, ReviewDefinitionId, ReviewEntry, ReviewId, Revision, RoleName, Rows, Tables, Text, TextDigest, Timestamp,
-    Uid, Unavailable,
+    Activation, ActivationId, Assignment, AssignmentId, Changes, Day, Definitions, Detectors, Eligibility, EligibilityId, GrantRequest,
+    MemoryRows, Review, ReviewDefinition, ReviewDefinitionId, ReviewEntry, ReviewId, Revision, RoleName, Rows, Tables, Text, TextDigest,
+    Timestamp, Uid, Unavailable,
 };
 use crate::engine::ports::{
     ActivationFilter, Anchor, AuditFilter, Batch, ClockAnswer, ClockAsked, ClockDesk, Committed, GrantFilter, GrantRequestFilter, Head,
@@ -96,7 +96,7 @@ pub(super) struct Memory {
     pub(super) word: Mutex<Option<ClockAsked>>,
     pub(super) answers: Mutex<Vec<ClockAnswer>>,
     /// What detectors know, as it was saved.
-    pub(super) detection: Mutex<Option<Vec<u8>>>,
+    pub(super) detection: Mutex<Option<Detectors>>,
     /// Between what is written and what is published.
     pub(super) after: Gate,
 }
@@ -446,12 +446,12 @@ impl Reader for Memory {
         all(self.read(|rows| rows.all.incidents.values().filter(|incident| filter.means(incident)).cloned().map(Arc::new).collect()))
     }
 
-    fn detection(&self) -> Result<Option<Vec<u8>>, Unavailable> {
+    fn detection(&self) -> Result<Option<Detectors>, Unavailable> {
         Ok(self.detection.lock().unwrap().clone())
     }
 
-    fn save_detection(&self, state: &[u8]) -> Result<(), Unavailable> {
-        *self.detection.lock().unwrap() = Some(state.to_vec());
+    fn save_detection(&self, state: &Detectors) -> Result<(), Unavailable> {
+        *self.detection.lock().unwrap() = Some(state.clone());
         Ok(())
     }
 

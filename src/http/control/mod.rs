@@ -4,6 +4,7 @@
 //! nothing else, so that the list is whole.
 
 mod activations;
+mod alerts;
 mod approvals;
 mod audit;
 mod bulk;
@@ -14,6 +15,7 @@ mod events;
 mod explain;
 mod grant_requests;
 mod grants;
+mod links;
 mod me;
 mod notifications;
 mod ops;
@@ -72,6 +74,7 @@ pub fn endpoints() -> Vec<Endpoint> {
     all.extend(activation_endpoints());
     all.extend(grant_endpoints());
     all.extend(review_endpoints());
+    all.extend(alert_endpoints());
     all.extend(notification_endpoints());
     all.extend(other_endpoints());
     all
@@ -103,6 +106,9 @@ fn activation_endpoints() -> Vec<Endpoint> {
             post(endings::revoke_all),
         ),
         row(Method::GET, "/v1/approvals", OWN, get(approvals::list)),
+        row(Method::GET, "/approve", "nothing; what the page asks for needs a credential", get(links::page)),
+        row(Method::POST, "/v1/approval-links/open", "the approver of the link, and what reading the activation asks", post(links::open)),
+        row(Method::POST, "/v1/approval-links/use", "the approver of the link, and what a vote asks", post(links::vote)),
         row(Method::GET, "/v1/me", OWN, get(me::me)),
         row(Method::GET, "/v1/roles", "a credential", get(me::roles)),
         row(Method::GET, "/v1/roles/{role}", "a credential", get(me::role)),
@@ -161,6 +167,20 @@ fn review_endpoints() -> Vec<Endpoint> {
         row(Method::GET, "/v1/reviews/{id}/report", see, get(review_reports::json)),
         row(Method::GET, "/v1/reviews/{id}/report.csv", see, get(review_reports::csv)),
         row(Method::GET, "/v1/reviews/{id}/report.html", see, get(review_reports::html)),
+    ]
+}
+
+fn alert_endpoints() -> Vec<Endpoint> {
+    let see = "readAudit or manageAlerts on Sidecar";
+    let manage = "manageAlerts on Sidecar";
+    let remedy = "manageAlerts on Sidecar, and the right that the remedy itself needs";
+    vec![
+        row(Method::GET, "/v1/alerts", see, get(alerts::kinds)),
+        row(Method::GET, "/v1/alerts/incidents", see, get(alerts::list)),
+        row(Method::GET, "/v1/alerts/incidents/{id}", see, get(alerts::one)),
+        row(Method::POST, "/v1/alerts/incidents/{id}/dismiss", manage, post(alerts::dismiss)),
+        row(Method::POST, "/v1/alerts/incidents/{id}/rearm", manage, post(alerts::rearm)),
+        row(Method::POST, "/v1/alerts/incidents/{id}/remedy", remedy, post(alerts::remedy)),
     ]
 }
 
