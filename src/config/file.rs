@@ -35,12 +35,16 @@ pub(super) fn text(path: &Path) -> Result<String, String> {
 pub(super) fn read(path: &Path, text: &str) -> Result<Settings, BundleError> {
     let name = path.display().to_string();
     // what is wrong is shown with its line, and a token that was put there by mistake is shown to nobody
-    let tokens = token_texts(text);
-    let text = without(text, &tokens);
+    let (tokens, secrets) = (token_texts(text), super::notify::secret_texts(text));
+    let text = without(text, &[tokens.as_slice(), secrets.as_slice()].concat());
     let reader = Reader::new(&name, &text);
     for token in tokens {
         let help = "take it out, make another one with `elevon token`, and put that one's `sha256` here";
         reader.report(token, "a token stands here, and whoever reads this file could be whom it shows", Some(help.to_owned()));
+    }
+    for secret in secrets {
+        let help = "put it into a file of its own, and name that in `secret_files`; make another one, for this one may have been read";
+        reader.report(secret, "a webhook's secret stands here, and whoever reads this file could sign with it", Some(help.to_owned()));
     }
     let table = reader.parse();
     let root = reader.root(&table);

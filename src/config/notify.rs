@@ -1,6 +1,7 @@
 //! Reads `[notify]`. What the files hold that it names is looked at when a server starts, and by `elevon config check`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::path::PathBuf;
 
 use super::file::{File, word};
@@ -41,6 +42,17 @@ pub(super) fn read(file: &File<'_>) -> NotifySettings {
     let digest = section.section("digest").and_then(|digest| read_digest(&digest, &destinations));
     let link_good_for = time(&section, "link_good_for", LINK_GOOD_FOR, [Duration::from_mins(1), Duration::from_hours(12)]);
     NotifySettings { public_url: public_url(&section), link_good_for, destinations, digest, templates: templates(&section) }
+}
+
+/// Where secrets of webhooks stand in a text, by mistake: in comments, too.
+pub(super) fn secret_texts(text: &str) -> Vec<Range<usize>> {
+    let begins = text.match_indices("whsec_").map(|(at, begins)| (at, at + begins.len()));
+    let spans = begins.filter_map(|(at, from)| {
+        let rest = text.get(from..)?;
+        let length = rest.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=')).count();
+        (length >= 8).then_some(at..from + length)
+    });
+    spans.collect()
 }
 
 fn report(section: &Section<'_>, key: &str, message: impl Into<String>, help: &str) {

@@ -142,7 +142,7 @@ mod tests {
             ("999999999999999999999999", Some(3600)),
             ("Thu, 31 Jan 2030 09:01:00 GMT", Some(60)),
             ("Thu, 31 Jan 2030 08:00:00 GMT", Some(0)),
-            ("Thu, 31 Jan 2031 08:00:00 GMT", Some(3600)),
+            ("Fri, 31 Jan 2031 08:00:00 GMT", Some(3600)),
             ("-1", None),
             ("soon", None),
             ("", None),

@@ -157,7 +157,7 @@ fn what_is_wrong_with_who_is_told_is_said_where_it_stands() {
         (notify("url = \"x\"\n"), "15:1", "unknown key `url` in `notify`"),
         (notify("public_url = \"ftp://x\"\n"), "15:14", "`public_url`: an address begins with `https://`"),
         (notify("public_url = \"https://x/?a=b\"\n"), "15:14", "has a query"),
-        (changed("[notify.destinations.ops]", "[notify.destinations.\"Ops Room\"]"), "15:23", "is no name of a destination"),
+        (changed("[notify.destinations.ops]", "[notify.destinations.\"Ops Room\"]"), "15:22", "is no name of a destination"),
         (changed("kind = \"webhook\"\n", ""), "15:22", "has no `kind`"),
         (changed("\"webhook\"", "\"webhok\""), "16:8", "`kind` takes no `webhok`; did you mean `webhook`?"),
         (changed("https://hooks.example/x", "http://hooks.example/x"), "17:7", "goes over the wire for everybody to read"),
@@ -166,7 +166,9 @@ fn what_is_wrong_with_who_is_told_is_said_where_it_stands() {
         (changed("[\"s\"]", "[]"), "18:16", "a webhook has 1 to 4 `secret_files`"),
         (changed("secret_files = [\"s\"]\n", ""), "15:22", "a webhook has 1 to 4 `secret_files`"),
         (webhook("host = \"x\"\n"), "19:1", "unknown key `host` in `notify.destinations.ops`"),
-        (webhook("secret = \"whsec_x\"\n"), "19:1", "did you mean `secret_files`?"),
+        (webhook("secret_file = \"x\"\n"), "19:1", "did you mean `secret_files`?"),
+        (webhook("secret = \"whsec_MfKQ9r8GKYqrTwjU\"\n"), "19:11", "a webhook's secret stands here"),
+        (webhook("# whsec_MfKQ9r8GKYqrTwjU\n"), "19:3", "a webhook's secret stands here"),
         (webhook("events = [\"activatd\"]\n"), "19:11", "`events` takes no `activatd`; did you mean `activated`?"),
         (webhook("alerts = \"loud\"\n"), "19:10", "`alerts` takes no `loud`"),
         (webhook("timeout = \"PT2M\"\n"), "19:11", "`timeout` is from PT1S to PT1M"),
@@ -197,6 +199,8 @@ fn what_is_wrong_with_who_is_told_is_said_where_it_stands() {
         (notify("[notify.templates.denied]\ntext = \"{rol}\"\n"), "16:8", "`{rol}` is no name; known here: event"),
         (notify("[notify.templates.denied]\nsubject = \"a\\nb\"\n"), "16:11", "a subject is one line"),
     ];
+    let shown = load(&webhook("secret = \"whsec_MfKQ9r8GKYqrTwjU\"\n")).unwrap_err().to_string();
+    assert!(!shown.contains("MfKQ9r8GKYqrTwjU"), "{shown}");
     assert_eq!(problems(&webhook("")), Vec::<String>::new());
     assert_eq!(problems(&email(good_mail)), Vec::<String>::new());
     assert_eq!(problems(&set("key_file = \"k\"\n")), Vec::<String>::new());

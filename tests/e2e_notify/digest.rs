@@ -96,6 +96,6 @@ fn a_week_has_one_digest_however_often_a_server_is_started() {
     eventually("one more", || digests().len() == 3);
     open.close();
     let last = receiver.all().last().unwrap().json();
-    assert_eq!(last["timestamp"], "2030-02-18T08:00:00.000Z", "{last}");
+    assert_eq!(last["timestamp"], "2030-02-25T08:00:00.000Z", "{last}");
     assert_eq!(digests().len(), 3);
 }

@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::paths::{Operation, get, operation, page, parameter, post};
-use super::schemas::{answered, boolean, count, described, list, nullable, page_of, reference, seq, string, time, whole, words};
+use super::schemas::{answered, boolean, count, described, list, nullable, object, page_of, reference, seq, string, time, whole, words};
 
 const TAG: &str = "Notifications";
 const LETTER: &str = "ops.2752512";
@@ -53,6 +53,19 @@ pub(super) fn operations() -> Vec<Operation> {
 pub(super) fn answers() -> Vec<(&'static str, Value)> {
     let name = || reference("Name");
     let error = || nullable(whole(&[("at", time()), ("message", string())]));
+    let letter = [
+        ("id", name()),
+        ("destination", name()),
+        ("kind", described(string(), "the event's kind, or `digest`")),
+        ("record", described(nullable(count()), "the journal's record that it is about")),
+        ("event", described(nullable(count()), "its place there, from 0")),
+        ("person", described(nullable(reference("Entity")), "who was to be told, where it was one person")),
+        ("at", time()),
+        ("given_up", time()),
+        ("attempts", count()),
+        ("error", string()),
+        ("waits", described(boolean(), "it is to be tried once more, and was not yet")),
+    ];
     vec![
         (
             "Destination",
@@ -75,22 +88,7 @@ pub(super) fn answers() -> Vec<(&'static str, Value)> {
             ]),
         ),
         ("DestinationTested", whole(&[("delivered", boolean()), ("error", nullable(string())), ("seq", seq())])),
-        (
-            "DeadLetter",
-            whole(&[
-                ("id", name()),
-                ("destination", name()),
-                ("kind", described(string(), "the event's kind, or `digest`")),
-                ("record", described(nullable(count()), "the journal's record that it is about")),
-                ("event", described(nullable(count()), "its place there, from 0")),
-                ("person", described(nullable(reference("Entity")), "who was to be told, where it was one person")),
-                ("at", time()),
-                ("given_up", time()),
-                ("attempts", count()),
-                ("error", string()),
-                ("waits", described(boolean(), "it is to be tried once more, and was not yet")),
-            ]),
-        ),
+        ("DeadLetter", object(&letter.iter().map(|(name, _)| *name).collect::<Vec<_>>(), &[&letter[..], &[("seq", seq())]].concat())),
         ("DeadLetterGone", whole(&[("id", name()), ("seq", seq())])),
         ("KeySet", whole(&[("keys", list(json!({ "type": "object" })))])),
     ]
