@@ -6,11 +6,14 @@ use serde_json::Value;
 
 use super::outbound;
 use crate::config::Settings;
-use crate::domain::Unavailable;
+use crate::domain::text::Digest;
+use crate::domain::{ActivationId, Duration, Uid, Unavailable};
+use crate::engine::Engine;
 use crate::engine::outbox::{DestinationStatus, Letter, LetterId};
 use crate::engine::ports::{Listing, Page};
 use crate::http::Notifications;
-use crate::notify::{Links, Office, Opened, Roots};
+use crate::identity::{LINK_ID_BYTES, Link, LinkKey};
+use crate::notify::{Links, Office, Opened, Roots, Verb};
 
 /// The office, for those who answer questions about it.
 pub(super) struct Notices(pub(super) Arc<Office>);
@@ -38,6 +41,33 @@ impl Notifications for Notices {
 
     fn public_keys(&self) -> Vec<Value> {
         self.0.public_keys()
+    }
+}
+
+/// For how long a link in a message is good: while whoever it was sent to may get to it, and less than the time for which it is remembered that one
+/// was used.
+const LINK_TIME: Duration = Duration::from_hours(8);
+
+/// Makes the links by which approvers answer from a message.
+pub(super) struct ApprovalLinks {
+    pub(super) key: Arc<LinkKey>,
+    pub(super) engine: Arc<Engine>,
+}
+
+impl Links for ApprovalLinks {
+    fn approval(&self, approver: &Uid, activation: &ActivationId, request_hash: &str, verb: Verb) -> Option<String> {
+        let request_hash = Digest::parse(request_hash)?;
+        // One and the same for all messages to an approver about a request as it reads, so that a vote uses all of them up.
+        let fields = [approver.to_string(), activation.to_string(), request_hash.to_string()];
+        let id = LinkKey::id(Digest::of_fields(fields.iter().map(String::as_bytes)).0.first_chunk::<LINK_ID_BYTES>()?);
+        let expires_at = self.engine.moment().now.plus(LINK_TIME);
+        let link = Link { id, approver: approver.clone(), activation: activation.clone(), request_hash, expires_at };
+        let signed = self.key.sign(&link).ok()?;
+        let preferred = match verb {
+            Verb::Approve => "approve",
+            Verb::Deny => "deny",
+        };
+        Some(format!("/approve#{signed}&{preferred}"))
     }
 }
 

@@ -31,7 +31,7 @@ impl Open {
             reader: Arc::clone(&store) as _,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             proposed: Some(Bundle::load(&policies).unwrap()),
-            config: EngineConfig { observer: Arc::new(NoObserver), timers: false, clock_desk: None },
+            config: EngineConfig { observer: Arc::new(NoObserver), timers: false, alerts: false, clock_desk: None },
         };
         let engine = Engine::start(parts).unwrap();
         let office = Office::new(Sources { engine: Arc::clone(&engine), outbox: store });
