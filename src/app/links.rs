@@ -1,14 +1,61 @@
-//! The key that links in messages are signed with: made at the first start, kept in the data folder, read by nobody but the server.
+//! The links in messages by which approvers answer, and the key that they are signed with: made at the first start, kept in the data folder, read
+//! by nobody but the server.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
+use std::sync::Arc;
 
-use crate::identity::{LINK_KEY_BYTES, LinkKey};
+use crate::config::Settings;
+use crate::domain::text::Digest;
+use crate::domain::{ActivationId, Duration, Uid};
+use crate::engine::Engine;
+use crate::identity::{LINK_ID_BYTES, LINK_KEY_BYTES, Link, LinkKey};
+use crate::notify::{Links, Verb};
 
 /// Its name in the data folder. Whoever takes it away makes every link that is out useless, and nothing else.
 const FILE: &str = "link.key";
+
+/// What links are made with.
+pub(super) struct Maker {
+    pub(super) key: Arc<LinkKey>,
+    pub(super) engine: Arc<Engine>,
+}
+
+impl Maker {
+    /// Makes links as settings say; nobody does where they do not say where people's browsers reach this server.
+    pub(super) fn links(self: &Arc<Self>, settings: &Settings) -> Option<Arc<dyn Links>> {
+        let public_url = settings.notify.public_url.clone()?;
+        Some(Arc::new(Made { maker: Arc::clone(self), public_url, good_for: settings.notify.link_good_for }))
+    }
+}
+
+struct Made {
+    maker: Arc<Maker>,
+    public_url: String,
+    good_for: Duration,
+}
+
+impl Links for Made {
+    fn approval(&self, approver: &Uid, activation: &ActivationId, request_hash: &str, verb: Verb) -> Option<String> {
+        let mut random = [0; LINK_ID_BYTES];
+        getrandom::fill(&mut random).ok()?;
+        let link = Link {
+            id: LinkKey::id(&random),
+            approver: approver.clone(),
+            activation: activation.clone(),
+            request_hash: Digest::parse(request_hash)?,
+            expires_at: self.maker.engine.moment().now.plus(self.good_for),
+        };
+        let word = match verb {
+            Verb::Approve => "approve",
+            Verb::Deny => "deny",
+        };
+        let link = self.maker.key.sign(&link).ok()?;
+        Some(format!("{}/approve#{link}&{word}", self.public_url))
+    }
+}
 
 /// The key of a data folder.
 ///

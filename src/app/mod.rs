@@ -30,7 +30,7 @@ use crate::telemetry::{self, TelemetryError};
 
 use callers::Callers;
 use folder::Folder;
-use notices::{ApprovalLinks, Notices};
+use notices::Notices;
 
 pub use crate::config::{BadConfig, ServeConfig};
 pub use crate::telemetry::{LogConfig, LogFormat};
@@ -253,13 +253,13 @@ pub fn start_with(settings: Settings) -> Result<Running, AppError> {
         tracing::error!(problem = %error.summary(), "the policy folder holds no valid bundle; the last one that was live serves on");
         engine.set_bundle_error(Some(error.summary()));
     }
-    let links = Arc::new(links::key(&settings.data).map_err(system("the key of links in messages cannot be used"))?);
+    let key = links::key(&settings.data).map_err(system("the key of links in messages cannot be used"))?;
+    let key = Arc::new(key);
     let folder = Arc::new(Folder::new(settings.policies.clone(), Arc::clone(&engine)));
     let watcher = runtime.block_on(async { folder::watch(&folder, &callers, known, hangup) })?;
     runtime.block_on(callers.first_keys());
     let office = Office::new(Sources { engine: Arc::clone(&engine), outbox });
-    let approvals = ApprovalLinks { key: Arc::clone(&links), engine: Arc::clone(&engine) };
-    callers.desk.open(Arc::clone(&office), Some(Arc::new(approvals)));
+    callers.desk.open(Arc::clone(&office), links::Maker { key: Arc::clone(&key), engine: Arc::clone(&engine) });
     // read again, for what messages link to is known only now
     callers.desk.take(callers.desk.read(&settings).map_err(BadCallers::Named)?);
     runtime.spawn(Office::follow(Arc::downgrade(&office)));
@@ -271,7 +271,7 @@ pub fn start_with(settings: Settings) -> Result<Running, AppError> {
         upkeep: callers,
         metrics: Arc::clone(&metrics),
         checkers: checkers.handle().clone(),
-        links,
+        links: key,
         policies: folder,
         notifications: Arc::new(Notices(Arc::clone(&office))),
         open_metrics: settings.open_metrics,

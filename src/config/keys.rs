@@ -72,7 +72,7 @@ pub(super) const LIMITS: [&str; 24] = [
 /// Keys of `[metrics]`.
 pub(super) const METRICS: [&str; 1] = ["open"];
 /// Keys of `[notify]`.
-pub(super) const NOTIFY: [&str; 1] = ["public_url"];
+pub(super) const NOTIFY: [&str; 2] = ["public_url", "link_good_for"];
 /// Keys of `[notify.destinations.NAME]` of every kind.
 pub(super) const DESTINATION: [&str; 12] = [
     "kind",

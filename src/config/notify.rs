@@ -27,6 +27,9 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 const DEAD_LETTERS: u32 = 1000;
 
+/// How long a link to approve is good for, unless said. What is remembered of its use is kept for longer than the longest.
+const LINK_GOOD_FOR: Duration = Duration::from_hours(1);
+
 /// The claim that lists roles, unless said.
 const CLAIM: &str = "elevon_roles";
 /// Longest name of a host, an issuer, an audience and the like, in bytes.
@@ -37,7 +40,8 @@ pub(super) fn read(file: &File<'_>) -> NotifySettings {
     section.only(&[keys::NOTIFY.as_slice(), &["destinations", "digest", "templates"]].concat(), &[]);
     let destinations = destinations(file, &section);
     let digest = section.section("digest").and_then(|digest| read_digest(&digest, &destinations));
-    NotifySettings { public_url: public_url(&section), destinations, digest, templates: templates(&section) }
+    let link_good_for = time(&section, "link_good_for", LINK_GOOD_FOR, [Duration::from_mins(1), Duration::from_hours(12)]);
+    NotifySettings { public_url: public_url(&section), link_good_for, destinations, digest, templates: templates(&section) }
 }
 
 /// Where secrets of webhooks stand in a text, by mistake: in comments, too.
@@ -68,6 +72,14 @@ fn public_url(section: &Section<'_>) -> Option<String> {
             None
         }
     }
+}
+
+fn time(section: &Section<'_>, key: &str, default: Duration, [least, most]: [Duration; 2]) -> Duration {
+    let time = section.duration(key).unwrap_or(default);
+    if time < least || time > most {
+        report(section, key, format!("`{key}` is from {least} to {most}"), "");
+    }
+    time
 }
 
 fn templates(section: &Section<'_>) -> Templates {
@@ -203,11 +215,7 @@ impl One<'_> {
     }
 
     fn time(&self, key: &str, default: Duration, [least, most]: [Duration; 2]) -> Duration {
-        let time = self.section.duration(key).unwrap_or(default);
-        if time < least || time > most {
-            self.report(key, format!("`{key}` is from {least} to {most}"), "");
-        }
-        time
+        time(&self.section, key, default, [least, most])
     }
 
     fn number(&self, key: &str, default: u32, most: u32) -> u32 {

@@ -14,7 +14,7 @@ pub enum Verb {
 
 /// Makes links by which an approver can answer from a message. Whoever wires the server may have some to give.
 pub trait Links: Send + Sync {
-    /// Where, behind the server's public address, an approver answers a request as it stood when the message was made; nothing where nobody can.
+    /// The address at which an approver answers a request as it stood when the message was made; nothing where there is none.
     fn approval(&self, approver: &Uid, activation: &ActivationId, request_hash: &str, verb: Verb) -> Option<String>;
 }
 
@@ -34,9 +34,8 @@ impl Shown {
     /// looked at where `public_url` says.
     pub(super) fn of(message: &Message, person: Option<&Uid>, links: Option<&dyn Links>, public_url: Option<&str>) -> Self {
         let mut shown = Self::default();
-        if let (Some(asks), Some(person), Some(links), Some(url)) = (&message.asks, person, links, public_url) {
-            let path = |verb| links.approval(person, &asks.activation, &asks.request_hash, verb);
-            let link = |verb| path(verb).map(|path| format!("{url}{path}"));
+        if let (Some(asks), Some(person), Some(links)) = (&message.asks, person, links) {
+            let link = |verb| links.approval(person, &asks.activation, &asks.request_hash, verb);
             (shown.approve, shown.deny) = (link(Verb::Approve), link(Verb::Deny));
         }
         if shown.approve.is_none() && shown.deny.is_none() {

@@ -21,6 +21,8 @@ pub const MAX_MAILBOXES: usize = 20;
 pub struct NotifySettings {
     /// Where people's browsers reach this server, without a slash at the end; for links.
     pub public_url: Option<String>,
+    /// How long a link to approve is good for.
+    pub link_good_for: Duration,
     /// The destinations, by name.
     pub destinations: BTreeMap<String, DestinationSettings>,
     /// The weekly digest.

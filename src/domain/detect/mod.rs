@@ -272,7 +272,7 @@ impl Detectors {
                 self.circles.changed(look, uid)?;
             }
             Event::EntityDisabled { uid, .. } | Event::EntityEnabled { uid, .. } => {
-                holdings.toggled(uid);
+                holdings.toggled(uid, matches!(event, Event::EntityEnabled { .. }));
                 self.circles.changed(look, uid)?;
             }
             Event::BundleActivated { revision, roles_removed, entities_removed, .. } => {
@@ -281,7 +281,7 @@ impl Detectors {
                     holdings.role_gone(look, findings, role)?;
                 }
                 for uid in entities_removed {
-                    holdings.deleted(look, findings, uid)?;
+                    holdings.voided(look, findings, uid)?;
                 }
                 self.rules_changed(look)?;
             }
