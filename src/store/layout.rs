@@ -375,7 +375,6 @@ fn sheet() -> String {
     for result in results {
         sheet.row(&family::REMEMBERED, &(alice(), key()), &(at(9), Remembered { key: key(), body: Digest([4; 32]), result }));
     }
-    notifications(&mut sheet);
     sheet.row(&family::TEXTS, &digest(5), &Text { salt: [6; 16], value: "why".to_owned() });
     sheet.row(&family::BUNDLES, &Revision::new("ab12").unwrap(), &Raw(b"{}".to_vec()));
     for due in dues() {
@@ -385,6 +384,7 @@ fn sheet() -> String {
     indexes(&mut sheet);
     reviews(&mut sheet);
     alerts(&mut sheet);
+    notifications(&mut sheet);
     sheet.0
 }
 

@@ -32,6 +32,8 @@ fn world() -> World {
     let world = World::new();
     let alice = world.add_token("alice");
     world.write("alice.token", &alice);
+    let bob = world.add_token("bob");
+    world.write("bob.token", &bob);
     world.change_policy("roles.toml", |roles| {
         let (head, tail) = roles.split_once("\n\n# Elevon's own administrator").unwrap();
         format!("{head}\n{ROLE}\n\n# Elevon's own administrator{tail}")
@@ -162,12 +164,22 @@ fn a_real_mail_server_takes_what_is_written_to_those_whom_a_role_names() {
     assert_eq!((&letter["person"]["id"], &letter["attempts"]), (&json!("eve"), &json!(1)), "{letter}");
     let mails = mails();
     assert_eq!((&mails[0]["to"], &mails[1]["to"]), (&json!(["bob@example.com"]), &json!(["security@example.com"])));
+    let html = |mail: &Value| mail["html"].as_str().unwrap().to_owned();
+    assert!(html(&mails[1]).contains(&format!("href=\"https://elevon.example/v1/activations/{id}\"")), "{}", html(&mails[1]));
+    // bob's own link, with which nobody else can do anything
+    let link = mails[0]["text"].as_str().unwrap().lines().find_map(|line| line.strip_prefix("approve: ")).unwrap().to_owned();
+    assert!(link.starts_with("https://elevon.example/approve#") && html(&mails[0]).contains("Deny"), "{link}");
+    let bob = std::fs::read_to_string(world.dir().join("bob.token")).unwrap();
+    let alice = std::fs::read_to_string(world.dir().join("alice.token")).unwrap();
+    let refused = world.cli_as(&alice, &["approve", "--link", &link]);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    let approved = world.cli_as(&bob, &["approve", "--link", &link]);
+    assert_eq!(approved.code, 0, "{approved:?}");
     for mail in &mails {
         assert_eq!((&mail["tls"], &mail["from"]), (&json!(true), &json!("elevon@example.com")));
         assert!(mail["text"].as_str().unwrap().contains(REASON), "{mail}");
         let html = mail["html"].as_str().unwrap();
         assert!(!html.contains("<script>") && html.contains("&lt;script&gt;"), "{html}");
-        assert!(html.contains(&format!("href=\"https://elevon.example/v1/activations/{id}\"")), "{html}");
         let header =
             |name: &str| mail["headers"].as_array().unwrap().iter().find(|header| header[0] == name).map(|header| header[1].clone());
         assert_eq!(header("Auto-Submitted"), Some(json!("auto-generated")));
