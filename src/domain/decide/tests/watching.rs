@@ -39,7 +39,7 @@ fn rules(second: bool) -> Arc<Definitions> {
         );
         limits(definitions, AlertKind::UnusualHour, &[(Limit::Known, 3), (Limit::Share, 20), (Limit::OpenFor, 172_800)]);
         for kind in [AlertKind::RequestBurst, AlertKind::DenialBurst, AlertKind::ActivationBurst] {
-            limits(definitions, kind, &[(Limit::Times, 3), (Limit::Within, 7200)]);
+            limits(definitions, kind, &[(Limit::Times, 3), (Limit::Within, 36_000)]);
         }
         set(definitions, AlertKind::WeakSettings, |rule| rule.enabled = second);
         set(definitions, AlertKind::DuplicateHoldings, |rule| rule.enabled = true);
@@ -445,7 +445,7 @@ fn run(steps: &[(u64, Op)], met: &mut BTreeSet<AlertKind>) -> Result<(), TestCas
     Ok(())
 }
 
-const HISTORIES: u32 = 400;
+const HISTORIES: u32 = 600;
 
 #[test]
 fn what_is_found_is_what_a_look_at_everything_finds() {
