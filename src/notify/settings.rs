@@ -224,7 +224,8 @@ impl Url {
             return Err("it has no host".to_owned());
         }
         let url = Self { text: text.to_owned(), https, host: host.to_owned(), port };
-        if !https && !(allow_private && url.is_of_this_machine()) {
+        let stays_here = allow_private && url.is_of_this_machine();
+        if !https && !stays_here {
             return Err(
                 "`http://` goes over the wire for everybody to read; it is taken on this machine only, with `allow_private = true`"
                     .to_owned(),
