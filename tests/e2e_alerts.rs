@@ -83,7 +83,7 @@ fn raised(server: &Server) -> BTreeMap<String, usize> {
 fn rebuilt(server: Server, home: &Home) {
     server.kill();
     let rebuilt = elevon(&["rebuild", "--data", home.data().to_str().unwrap()]);
-    assert!(rebuilt.code == 0, "{}", rebuilt.stderr);
+    assert_eq!(rebuilt.code, 0, "{} {}", rebuilt.stdout, rebuilt.stderr);
 }
 
 #[test]

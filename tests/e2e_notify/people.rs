@@ -63,6 +63,45 @@ fn a_channel_gets_what_is_asked_in_plain_text_with_a_way_to_answer() {
     assert!(!world.log().contains(&receiver.url()), "the address is a secret");
 }
 
+#[test]
+fn an_approver_answers_from_the_message_and_nobody_else_does() {
+    let receiver = Receiver::start(Mode::Answers(200));
+    let mut world = world();
+    let eve = world.add_token("eve");
+    let bob = std::fs::read_to_string(world.dir().join("bob.token")).unwrap();
+    world.write("ops.url", &receiver.url());
+    world.add(
+        "[notify]\npublic_url = \"https://elevon.example/ui/\"\nlink_good_for = \"PT5M\"\n\n[notify.destinations.ops]\nkind = \"slack\"\n\
+         url_file = \"ops.url\"\nprincipal = 'User::\"bob\"'\nallow_private = true\n",
+    );
+    world.start();
+    let id = people(&world);
+    eventually("the channel was told", || receiver.all().len() == 1);
+    let message = receiver.all()[0].json();
+    let buttons: Vec<(&str, &str)> = message["blocks"][2]["elements"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|button| (button["text"]["text"].as_str().unwrap(), button["url"].as_str().unwrap()))
+        .collect();
+    let [("Approve", approve), ("Deny", deny)] = buttons[..] else { panic!("{buttons:?}") };
+    assert!(approve.starts_with("https://elevon.example/ui/approve#") && approve.ends_with("&approve"), "{approve}");
+    assert!(deny.ends_with("&deny"), "{deny}");
+
+    // eve may approve, and not by what was made for bob
+    let stolen = world.cli_as(&eve, &["approve", "--link", approve, "--reason", "it was in the channel"]);
+    assert!(stolen.code == 1 && stolen.stderr.contains("link_of_another"), "{stolen:?}");
+    let voted = world.cli_as(&bob, &["approve", "--link", approve, "--reason", "spoke to alice"]);
+    assert!(voted.code == 0 && voted.stdout.contains("active"), "{voted:?}");
+    assert_eq!(world.get(&format!("/v1/activations/{id}"))["status"], "active");
+    let again = world.cli_as(&bob, &["deny", "--link", approve]);
+    assert!(again.code == 1 && again.stderr.contains("link_used"), "{again:?}");
+    let other = world.cli_as(&bob, &["deny", "--link", deny]);
+    assert!(other.code == 1 && other.stderr.contains("not_in_state"), "{other:?}");
+    let link = approve.split_once('#').unwrap().1.split_once('&').unwrap().0;
+    assert!(!world.log().contains(link), "a link is nobody's but the approver's");
+}
+
 /// A mail server in Python. Killed when it is dropped.
 struct MailServer {
     child: Child,

@@ -6,7 +6,7 @@ use crate::domain::alert::{AlertKind, AlertRule, AlertTally, IncidentStatus, Lim
 use crate::http::views;
 
 use super::paths::{Operation, from_to, get, page, parameter, post, principal};
-use super::schemas::{answered, boolean, count, described, list, nullable, object, page_of, reference, string, whole, words};
+use super::schemas::{answered, boolean, count, described, list, nullable, object, page_of, reference, seq, string, whole, words};
 
 const TAG: &str = "Alerts";
 const INCIDENT: &str = "inc_7c4e7d1b9a550c2f6f1e8b160198f3a2";
@@ -141,7 +141,13 @@ pub(super) fn answers() -> Vec<(&'static str, Value)> {
         ("detected", described(detected, "how far was looked, with all that was found recorded")),
         ("trouble", described(trouble, "what cannot be recorded while it lasts")),
     ];
-    vec![("Alerts", whole(&alerts)), ("Incident", whole(&incident))]
+    // what an answer has besides, and an item of a list has not
+    let answered = [("seq", seq()), ("dry_run", json!({ "const": true }))];
+    let open = |members: &[(&'static str, Value)]| {
+        let always: Vec<&str> = members.iter().map(|(name, _)| *name).collect();
+        object(&always, &[members, &answered].concat())
+    };
+    vec![("Alerts", open(&alerts)), ("Incident", open(&incident))]
 }
 
 fn user(id: &str) -> Value {
