@@ -141,13 +141,12 @@ pub(super) fn answers() -> Vec<(&'static str, Value)> {
         ("detected", described(detected, "how far was looked, with all that was found recorded")),
         ("trouble", described(trouble, "what cannot be recorded while it lasts")),
     ];
-    // what an answer has besides, and an item of a list has not
-    let answered = [("seq", seq()), ("dry_run", json!({ "const": true }))];
-    let open = |members: &[(&'static str, Value)]| {
-        let always: Vec<&str> = members.iter().map(|(name, _)| *name).collect();
-        object(&always, &[members, &answered].concat())
-    };
-    vec![("Alerts", open(&alerts)), ("Incident", open(&incident))]
+    let names = |members: &[(&'static str, Value)]| members.iter().map(|(name, _)| *name).collect::<Vec<_>>();
+    let (stands, tried) = (("seq", seq()), ("dry_run", json!({ "const": true })));
+    vec![
+        ("Alerts", object(&names(&alerts), &[&alerts[..], &[stands.clone()]].concat())),
+        ("Incident", object(&names(&incident), &[&incident[..], &[stands, tried]].concat())),
+    ]
 }
 
 fn user(id: &str) -> Value {
