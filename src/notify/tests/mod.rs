@@ -300,7 +300,9 @@ fn an_approver_answers_by_a_link_of_ones_own_and_others_look_at_it() {
     let (bob, url) = (user("bob"), Some("https://e/ui"));
     let own = format!("approve: https://e/bob/act_1/{hash}/Approve\ndeny: https://e/bob/act_1/{hash}/Deny");
     let open = "open: https://e/ui/v1/activations/act_1";
-    let rows: [(&Message, Option<&Uid>, Option<&dyn Links>, Option<&str>, &str); 6] = [
+    /// A message, for whom, who makes links, the public address, and the lines.
+    type Row<'a> = (&'a Message, Option<&'a Uid>, Option<&'a dyn Links>, Option<&'a str>, &'a str);
+    let rows: [Row<'_>; 6] = [
         (&waits, Some(&bob), Some(&Made), url, &own),
         (&waits, None, Some(&Made), url, open),
         (&waits, Some(&bob), None, url, open),
@@ -414,7 +416,8 @@ fn alerts_go_by_severity() {
             dead_letters: 1,
         };
         let shared = Shared { templates: Arc::default(), public_url: None, links: None };
-        Destination::open(settings, shared, &(Arc::new(|_| Err(String::new())) as Roots)).unwrap()
+        let roots: Roots = Arc::new(|_| Err(String::new()));
+        Destination::open(settings, shared, &roots).unwrap()
     };
     let raised = |severity| {
         let finding = Finding {
