@@ -308,8 +308,7 @@ impl One<'_> {
             MailTls::Tls => 465,
             MailTls::None => 25,
         };
-        let port = self.section.has("port").then(|| self.number("port", usual, u32::from(u16::MAX)));
-        let port = port.map_or(usual, |port| port.try_into().unwrap_or_else(|_| usual));
+        let port = if self.section.has("port") { self.number("port", usual, u32::from(u16::MAX)) } else { usual };
         let port = u16::try_from(port).unwrap_or(25);
         let (username, password) = (self.maybe("username"), self.file.maybe_path(&self.section, "password_file"));
         if username.is_some() != password.is_some() {

@@ -212,3 +212,27 @@ impl DestinationState {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_letter_is_known_by_its_destination_and_number() {
+        let rows = [
+            ("ops.7", Some(("ops", 7))),
+            ("a-b_c.0", Some(("a-b_c", 0))),
+            ("ops", None),
+            ("ops.", None),
+            (".7", None),
+            ("ops.+7", None),
+            ("ops.7.", None),
+            ("ops.99999999999999999999", None),
+        ];
+        for (text, expected) in rows {
+            let read = LetterId::parse(text);
+            assert_eq!(read.as_ref().map(|id| (id.destination.as_str(), id.number)), expected, "{text}");
+            assert!(read.is_none_or(|id| id.to_string() == text), "{text}");
+        }
+    }
+}

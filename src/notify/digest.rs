@@ -164,24 +164,19 @@ impl Digest {
             lines.extend([String::new(), "Roles that were activated:".to_owned()]);
             lines.extend(self.roles.iter().map(|(role, count)| format!("  {}: {count}", super::guard::one_line(role))));
         }
-        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), super::guard::one_line);
+        let at = |value: &Value, place: &str| match value.pointer(place) {
+            Some(Value::String(text)) => super::guard::one_line(text),
+            Some(other) => other.to_string(),
+            None => String::new(),
+        };
         lines.extend([String::new(), format!("Requests that wait for votes: {}", self.pending.0)]);
-        lines.extend(
-            self.pending
-                .1
-                .iter()
-                .map(|request| format!("  {}: {} for {}", text(&request["id"]), text(&request["role"]), text(&request["principal"]["id"]))),
-        );
+        let request = |one: &Value| format!("  {}: {} for {}", at(one, "/id"), at(one, "/role"), at(one, "/principal/id"));
+        lines.extend(self.pending.1.iter().map(request));
         lines.push(format!("Reviews that are open: {}", self.reviews.0));
-        lines.extend(self.reviews.1.iter().map(|review| {
-            format!(
-                "  {}: {}, {}, {} items without an answer",
-                text(&review["id"]),
-                text(&review["name"]),
-                text(&review["status"]),
-                review["open"]
-            )
-        }));
+        let review = |one: &Value| {
+            format!("  {}: {}, {}, {} items without an answer", at(one, "/id"), at(one, "/name"), at(one, "/status"), at(one, "/open"))
+        };
+        lines.extend(self.reviews.1.iter().map(review));
         (subject, lines.join("\n"))
     }
 }

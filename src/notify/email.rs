@@ -125,7 +125,7 @@ impl Mailer {
             match transport.build().send_raw(&envelope, &message) {
                 Ok(_) => return Ok(()),
                 Err(error) => {
-                    let code = error.status().map(|code| u16::from(code));
+                    let code = error.status().map(u16::from);
                     let why = guard::one_line(&error.to_string());
                     if error.is_permanent() && code.is_none_or(|code| !ABOUT_CREDENTIALS.contains(&code)) {
                         return Err(Failure::permanent(why));

@@ -224,7 +224,8 @@ impl Url {
             return Err("it has no host".to_owned());
         }
         let url = Self { text: text.to_owned(), https, host: host.to_owned(), port };
-        if !https && !(allow_private && url.is_of_this_machine()) {
+        let stays_here = allow_private && url.is_of_this_machine();
+        if !https && !stays_here {
             return Err(
                 "`http://` goes over the wire for everybody to read; it is taken on this machine only, with `allow_private = true`"
                     .to_owned(),
@@ -252,7 +253,9 @@ mod tests {
 
     #[test]
     fn addresses_are_https_and_hide_nothing() {
-        let rows: &[(&str, bool, Option<(&str, u16)>)] = &[
+        /// An address, whether it may be private, and its host and port.
+        type Row = (&'static str, bool, Option<(&'static str, u16)>);
+        let rows: &[Row] = &[
             ("https://hooks.example/in?x=1", false, Some(("hooks.example", 443))),
             ("https://hooks.example:8443", false, Some(("hooks.example", 8443))),
             ("https://[2001:db8::1]:9/x", false, Some(("2001:db8::1", 9))),

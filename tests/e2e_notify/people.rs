@@ -67,7 +67,8 @@ fn a_channel_gets_what_is_asked_in_plain_text_with_a_way_to_answer() {
 fn an_approver_answers_from_the_message_and_nobody_else_does() {
     let receiver = Receiver::start(Mode::Answers(200));
     let mut world = world();
-    let (bob, eve) = (world.add_token("bob"), world.add_token("eve"));
+    let eve = world.add_token("eve");
+    let bob = std::fs::read_to_string(world.dir().join("bob.token")).unwrap();
     world.write("ops.url", &receiver.url());
     world.add(
         "[notify]\npublic_url = \"https://elevon.example/ui/\"\nlink_good_for = \"PT5M\"\n\n[notify.destinations.ops]\nkind = \"slack\"\n\
@@ -89,14 +90,14 @@ fn an_approver_answers_from_the_message_and_nobody_else_does() {
 
     // eve may approve, and not by what was made for bob
     let stolen = world.cli_as(&eve, &["approve", "--link", approve, "--reason", "it was in the channel"]);
-    assert!(stolen.code == 1 && stolen.stderr.contains("somebody else's"), "{stolen:?}");
+    assert!(stolen.code == 1 && stolen.stderr.contains("link_of_another"), "{stolen:?}");
     let voted = world.cli_as(&bob, &["approve", "--link", approve, "--reason", "spoke to alice"]);
     assert!(voted.code == 0 && voted.stdout.contains("active"), "{voted:?}");
     assert_eq!(world.get(&format!("/v1/activations/{id}"))["status"], "active");
     let again = world.cli_as(&bob, &["deny", "--link", approve]);
-    assert!(again.code == 1 && again.stderr.contains("the link was used"), "{again:?}");
+    assert!(again.code == 1 && again.stderr.contains("link_used"), "{again:?}");
     let other = world.cli_as(&bob, &["deny", "--link", deny]);
-    assert!(other.code == 1 && other.stderr.contains("is active"), "{other:?}");
+    assert!(other.code == 1 && other.stderr.contains("not_in_state"), "{other:?}");
     let link = approve.split_once('#').unwrap().1.split_once('&').unwrap().0;
     assert!(!world.log().contains(link), "a link is nobody's but the approver's");
 }

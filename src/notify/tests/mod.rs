@@ -6,14 +6,23 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::hearing::heard;
+use super::destination::{Destination, Shared};
+use super::hearing::{Heard, heard};
 use super::links::{Links, Shown, Verb};
 use super::message::{Message, message};
+use super::post::Roots;
+use super::settings::{DestinationSettings, Kind, Url};
 use crate::domain::activation::{ActivationState, Basis, TicketDigest, Vote};
+use crate::domain::alert::{AlertEvent, AlertKind, AlertSubject, Finding, Incident, Severity};
 use crate::domain::command::Everything;
 use crate::domain::event::{Event, RECORD_VERSION};
 use crate::domain::grant::{Cause, Under};
-use crate::domain::id::CommandId;
+use crate::domain::id::{CommandId, ReviewDefinitionId, ReviewId, ReviewName};
+use crate::domain::notice::Notice;
+use crate::domain::review::{
+    Covers, Decided, NoAnswer, Review, ReviewDecision, ReviewEntry, ReviewItem, ReviewOf, ReviewPlan, ReviewStage, ReviewState, Reviewers,
+    Subject, Tally,
+};
 use crate::domain::settings::{EntityDef, JsonObject};
 use crate::domain::text::Digest;
 use crate::domain::{
@@ -291,7 +300,9 @@ fn an_approver_answers_by_a_link_of_ones_own_and_others_look_at_it() {
     let (bob, url) = (user("bob"), Some("https://e/ui"));
     let own = format!("approve: https://e/bob/act_1/{hash}/Approve\ndeny: https://e/bob/act_1/{hash}/Deny");
     let open = "open: https://e/ui/v1/activations/act_1";
-    let rows: [(&Message, Option<&Uid>, Option<&dyn Links>, Option<&str>, &str); 6] = [
+    /// A message, for whom, who makes links, the public address, and the lines.
+    type Row<'a> = (&'a Message, Option<&'a Uid>, Option<&'a dyn Links>, Option<&'a str>, &'a str);
+    let rows: [Row<'_>; 6] = [
         (&waits, Some(&bob), Some(&Made), url, &own),
         (&waits, None, Some(&Made), url, open),
         (&waits, Some(&bob), None, url, open),
@@ -301,5 +312,148 @@ fn an_approver_answers_by_a_link_of_ones_own_and_others_look_at_it() {
     ];
     for (message, person, links, url, lines) in rows {
         assert_eq!(Shown::of(message, person, links, url).lines(), lines, "{} {person:?}", message.kind);
+    }
+}
+
+/// A review of two grants, in its first stage.
+fn review(reviewers: Reviewers) -> Review {
+    let stage = ReviewStage { reviewers, fallback: vec![user("grace")], days: 7 };
+    let plan = ReviewPlan {
+        name: ReviewName::new("Who may").unwrap(),
+        roles: Vec::new(),
+        scopes: Vec::new(),
+        covers: Covers::Both,
+        inactive_days: None,
+        stages: vec![stage],
+        no_answer: NoAnswer::NoChange,
+        auto_apply: false,
+        confirm_above: 20,
+        reminders: true,
+    };
+    Review {
+        id: ReviewId::new("rev_1_1").unwrap(),
+        of: ReviewOf::Definition(ReviewDefinitionId::new("rvd_1").unwrap()),
+        number: 1,
+        plan,
+        opened_at: NOW,
+        tally: Tally::default(),
+        truncated: false,
+        completed_at: None,
+        state: ReviewState::InProgress { stage: 0, ends_at: NOW.plus(Duration::from_days(7)), remind_at: None },
+    }
+}
+
+fn entry(id: &str, holder: Uid, answered: bool) -> ReviewEntry {
+    let item = ReviewItem {
+        subject: Subject::Eligibility(EligibilityId::new(id).unwrap()),
+        holder,
+        role: role("db-admin"),
+        scope: None,
+        window: Window { start: NOW, end: None },
+        granted_at: NOW,
+        last_activation: None,
+        last_check: None,
+        recommendation: None,
+    };
+    let decision = ReviewDecision { stage: 0, by: by("bob"), at: NOW, decided: Decided::Approve, reason: TextDigest(Digest([1; 32])) };
+    let decisions = if answered { vec![decision] } else { Vec::new() };
+    ReviewEntry { review: ReviewId::new("rev_1_1").unwrap(), item, decisions, applied: None }
+}
+
+#[test]
+fn reviewers_hear_when_they_are_asked_and_when_it_is_over() {
+    let id = || ReviewId::new("rev_1_1").unwrap();
+    let (ends_at, remind_at) = (NOW.plus(Duration::from_days(7)), None);
+    let began = || Event::ReviewStageBegan { id: id(), stage: 0, ends_at, remind_at };
+    let reminded = || Event::ReviewReminded { id: id(), stage: 0, open: 1, ends_at, remind_at };
+    let over = || Event::ReviewApplied { id: id(), items: 2, removed: 1 };
+    let leads = || Reviewers::Selected(vec![Uid::new("Group", "dba-leads").unwrap()]);
+    let rows: Vec<(Reviewers, Event, &[&str])> = vec![
+        (leads(), began(), &["bob", "bob-admin", "grace"]),
+        (leads(), reminded(), &["bob", "bob-admin", "grace"]),
+        (leads(), over(), &["bob", "bob-admin"]),
+        (Reviewers::Holder, began(), &["alice", "dave", "grace"]),
+        // who has answered is not asked again
+        (Reviewers::Holder, reminded(), &["dave", "grace"]),
+        (Reviewers::Holder, over(), &[]),
+        (Reviewers::Permitted, began(), &["grace"]),
+    ];
+    for (reviewers, event, expected) in rows {
+        let definitions = definitions("requested = []");
+        let memory = MemoryRows::new(Arc::clone(&definitions));
+        let mut facts = Overlay::new(&memory, definitions);
+        facts.changes.reviews.insert(id(), review(reviewers.clone()));
+        let entries = [entry("elg_1", user("alice"), true), entry("elg_2", user("dave"), false)];
+        let entries = entries.into_iter().map(|entry| (entry.item.subject.clone(), entry));
+        facts.changes.review_entries.insert(id(), entries.collect());
+        let record = record(Actor::System, vec![event]);
+        let message = message(&facts, &record, 0, false).unwrap().unwrap();
+        let heard = heard(&facts, &record, &message).unwrap();
+        let names: Vec<&str> = heard.persons.iter().map(Uid::id).collect();
+        assert_eq!(names, expected, "{reviewers:?} {}", message.kind);
+    }
+}
+
+#[test]
+fn alerts_go_by_severity() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+    let open = |alerts: Option<Severity>, events: &[Notice]| {
+        let settings = DestinationSettings {
+            name: "ops".to_owned(),
+            kind: Kind::Webhook { url: Url::parse("http://127.0.0.1:9/", true).unwrap(), secrets: vec![secret.clone()] },
+            events: events.iter().copied().collect(),
+            alerts,
+            texts: false,
+            allow_private: true,
+            ca: None,
+            timeout: Duration::from_secs(1),
+            max_attempts: 1,
+            give_up_after: Duration::from_secs(1),
+            first_pause: Duration::from_secs(1),
+            longest_pause: Duration::from_secs(1),
+            dead_letters: 1,
+        };
+        let shared = Shared { templates: Arc::default(), public_url: None, links: None };
+        let roots: Roots = Arc::new(|_| Err(String::new()));
+        Destination::open(settings, shared, &roots).unwrap()
+    };
+    let raised = |severity| {
+        let finding = Finding {
+            kind: AlertKind::DenialBurst,
+            severity,
+            subject: AlertSubject::Principal(user("alice")),
+            principal: Some(user("alice")),
+            role: None,
+            scope: None,
+            numbers: BTreeMap::from([("denials".to_owned(), 12)]),
+            began_at: NOW,
+            record: 1,
+            remedy: None,
+        };
+        let id = finding.incident_id().unwrap();
+        let incident = Incident { id, finding, raised_at: NOW, dismissed: None, cleared: None };
+        Event::Alert(AlertEvent::Raised { incident: Box::new(incident) })
+    };
+    let rows: [(Option<Severity>, &[Notice], [bool; 3]); 5] = [
+        (None, &[], [false, false, false]),
+        (None, &[Notice::Alert], [true, true, true]),
+        (Some(Severity::Low), &[], [true, true, true]),
+        (Some(Severity::Medium), &[Notice::Alert], [false, true, true]),
+        (Some(Severity::High), &[], [false, false, true]),
+    ];
+    for (alerts, events, expected) in rows {
+        let destination = open(alerts, events);
+        let hears = Severity::ALL.map(|severity| {
+            let definitions = definitions("requested = []");
+            let memory = MemoryRows::new(Arc::clone(&definitions));
+            let facts = Overlay::new(&memory, definitions);
+            let record = record(Actor::System, vec![raised(severity)]);
+            let message = message(&facts, &record, 0, false).unwrap().unwrap();
+            assert_eq!(message.payload()["data"]["event"]["incident"]["numbers"]["denials"], 12);
+            !destination.told(&facts, &record, &message, &Heard::default()).is_empty()
+        });
+        assert_eq!(hears, expected, "{alerts:?} {events:?}");
     }
 }
