@@ -39,7 +39,7 @@ fn rules(second: bool) -> Arc<Definitions> {
         );
         limits(definitions, AlertKind::UnusualHour, &[(Limit::Known, 3), (Limit::Share, 20), (Limit::OpenFor, 172_800)]);
         for kind in [AlertKind::RequestBurst, AlertKind::DenialBurst, AlertKind::ActivationBurst] {
-            limits(definitions, kind, &[(Limit::Times, 3), (Limit::Within, 36_000)]);
+            limits(definitions, kind, &[(Limit::Times, 3), (Limit::Within, 172_800)]);
         }
         set(definitions, AlertKind::WeakSettings, |rule| rule.enabled = second);
         set(definitions, AlertKind::DuplicateHoldings, |rule| rule.enabled = true);
