@@ -154,8 +154,12 @@ fn role_text(role: &Role) -> String {
     let _ = writeln!(text, "max_duration = \"{}\"\ndefault_duration = \"{}\"", duration(role.most), duration(role.default));
     let _ = writeln!(text, "scope_required = {}", role.scope_required);
     if role.extensions > 0 {
-        let _ = writeln!(text, "max_extensions = {}
-extendable_after = 50", role.extensions);
+        let _ = writeln!(
+            text,
+            "max_extensions = {}
+extendable_after = 50",
+            role.extensions
+        );
     }
     let require = if role.kind == Kind::Operate { r#"["justification", "ticket", "mfa"]"# } else { r#"["justification", "mfa"]"# };
     let _ = writeln!(text, "require = {require}\nmfa_max_age = \"PT12H\"");

@@ -50,10 +50,11 @@ fn a_year_of_a_company_is_as_an_oracle_says() {
 
     let figures = &year.figures;
     println!(
-        "{} commands and {} reads in {:.1} s: {} activations, {} grants; {} joined, {} moved, {} left",
+        "{} commands and {} reads in {:.1} s, {:.1} s of them for answers: {} activations, {} grants; {} joined, {} moved, {} left",
         year.wire.commands,
         year.wire.reads,
         lived.as_secs_f64(),
+        year.wire.waited.as_secs_f64(),
         figures.activations,
         figures.grants,
         figures.joined,

@@ -2,12 +2,15 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 /// Commands under way at a time: fewer than a server lets in.
 const CONNECTIONS: usize = 48;
+
+/// After so long a connection is not used any more.
+const IDLE: Duration = Duration::from_secs(30);
 
 /// What is asked, and by whom: the text of a `Dev` credential.
 pub struct Ask {
@@ -33,6 +36,7 @@ struct Open {
     stream: TcpStream,
     read: Vec<u8>,
     filled: usize,
+    asked: Instant,
 }
 
 pub struct Wire {
@@ -41,22 +45,27 @@ pub struct Wire {
     /// Commands that were sent, and reads.
     pub commands: usize,
     pub reads: usize,
+    /// How long was waited for answers.
+    pub waited: Duration,
 }
 
 impl Wire {
     pub fn new(port: u16) -> Self {
-        Self { port, open: Vec::new(), commands: 0, reads: 0 }
+        Self { port, open: Vec::new(), commands: 0, reads: 0, waited: Duration::ZERO }
     }
 
     /// Sends all of them, and gives what was answered, in their order. In which order they are done is the server's affair.
     pub fn all(&mut self, asks: &[Ask]) -> Vec<Reply> {
+        let began = Instant::now();
         let mut replies = Vec::with_capacity(asks.len());
         for some in asks.chunks(CONNECTIONS) {
+            // a connection on which nothing was asked for long is closed by the server
+            self.open.retain(|open| open.asked.elapsed() < IDLE);
             while self.open.len() < some.len() {
                 let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
                 stream.set_nodelay(true).unwrap();
                 stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-                self.open.push(Open { stream, read: vec![0; 64 * 1024], filled: 0 });
+                self.open.push(Open { stream, read: vec![0; 64 * 1024], filled: 0, asked: Instant::now() });
             }
             for (open, ask) in self.open.iter_mut().zip(some) {
                 *(if ask.method == "GET" { &mut self.reads } else { &mut self.commands }) += 1;
@@ -64,6 +73,7 @@ impl Wire {
             }
             replies.extend(self.open.iter_mut().zip(some).map(|(open, _)| open.receive()));
         }
+        self.waited += began.elapsed();
         replies
     }
 
@@ -83,6 +93,7 @@ impl Open {
             ask.who,
             body.len()
         );
+        self.asked = Instant::now();
         self.stream.write_all(text.as_bytes()).unwrap();
     }
 

@@ -20,12 +20,12 @@ pub struct Wish {
 
 impl Year {
     /// One time of a day, with so many new activations.
-    pub fn work(&mut self, activations: usize) {
+    pub fn work(&mut self, activations: usize, last: bool) {
         self.come_and_go();
         self.books.tidy(self.now);
         let goal = self.figures.activations + activations;
         // some of what is asked for is there already, or refused
-        for _ in 0..3 {
+        for _ in 0..if last { 50 } else { 3 } {
             let missing = goal.saturating_sub(self.figures.activations);
             if missing == 0 {
                 break;
@@ -33,13 +33,18 @@ impl Year {
             let wishes = self.wishes(missing);
             self.request(wishes);
         }
+        self.go_on();
+        self.review();
+        self.look();
+    }
+
+    /// What was begun goes on.
+    pub fn go_on(&mut self) {
         let due: Vec<Plan> = self.plans.extract_if(..=self.now, |_, _| true).flat_map(|(_, plans)| plans).collect();
         self.extend(&due);
         let due: Vec<Plan> = due.into_iter().chain(self.plans.remove(&self.now).unwrap_or_default()).collect();
         self.answer(&due);
         self.finish(&due);
-        self.review();
-        self.look();
     }
 
     fn come_and_go(&mut self) {

@@ -1,6 +1,6 @@
 //! The year as it is lived: the server, the oracle's books, and what is planned for later.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::{Value, json};
 
@@ -77,6 +77,10 @@ pub struct Year {
     pub group_needs: Vec<(usize, Need)>,
     /// Steps of the clock since checks were asked that the server was seen to have followed: two of them, and its marks of use are kept.
     pub followed: usize,
+    /// How long the journal was when the clock was moved last, and at the time of work before.
+    moved_at: u64,
+    seq: u64,
+    before: At,
 }
 
 impl Year {
@@ -120,6 +124,9 @@ impl Year {
             movers: BTreeMap::new(),
             group_needs: Vec::new(),
             followed: 2,
+            moved_at: 0,
+            seq: 0,
+            before: 0,
         };
         year.people(people);
         year
@@ -178,6 +185,7 @@ impl Year {
         let ask = self.ask(0, "POST", "/dev/clock", json!({"set": show(at)}));
         let reply = self.wire.one(ask);
         assert_eq!(reply.status, 200, "{}", reply.body);
+        self.moved_at = reply.body["seq"].as_u64().unwrap();
     }
 
     // ---- who is there ------------------------------------------------------------------------------------------------------------
@@ -474,22 +482,33 @@ impl Year {
 
     /// Works for the year, and lets the reviews that are open then come to their end.
     pub fn live(&mut self, activations: usize) {
-        let mut stops: BTreeSet<At> = BTreeSet::new();
+        let mut stops: BTreeMap<At, bool> = BTreeMap::new();
         let (first, last) = (midnight(FIRST), midnight(LAST));
         for day in (first..=last).step_by(usize::try_from(DAY).unwrap()) {
             let working = super::calendar::weekday(day) < 5;
             let hours: &[i64] = if working { &[4, 6, 8, 10, 12, 14, 16, 18, 20] } else { &[9, 15] };
-            stops.extend(hours.iter().map(|hour| day + hour * HOUR + self.rng.between(0, 119) * MINUTE));
+            for hour in hours {
+                let at = day + hour * HOUR + self.rng.between(0, 59) * MINUTE;
+                stops.insert(at, true);
+                // people are done, or need longer, in between
+                stops.insert(at + self.rng.between(21, 29) * MINUTE, false);
+                stops.insert(at + self.rng.between(45, 59) * MINUTE, false);
+            }
         }
-        let mut left = stops.len();
-        while let Some(stop) = stops.pop_first() {
-            self.reviews_until(stop, stops.iter().take(4).last().copied().unwrap_or(stop));
+        let mut left = stops.values().filter(|work| **work).count();
+        while let Some((stop, work)) = stops.pop_first() {
+            (self.seq, self.before) = (self.moved_at, self.now);
+            self.reviews_until(stop, stops.keys().nth(8).copied().unwrap_or(stop));
             if self.now < stop {
                 self.go_to(stop);
                 self.follow();
             }
+            if !work {
+                self.go_on();
+                continue;
+            }
             let share = (activations - self.figures.activations.min(activations)).div_ceil(left);
-            self.work(share);
+            self.work(share, left == 1);
             left -= 1;
         }
         self.end_reviews();
@@ -502,14 +521,14 @@ impl Year {
         }
         let now = self.now;
         let ended = |act: &usize| match self.books.acts[*act].state {
-            super::books::State::Active { end, .. } if end <= now && self.books.acts[*act].extends.is_none() => {
+            super::books::State::Active { end, .. } if end <= now && end > self.before && self.books.acts[*act].extends.is_none() => {
                 // what ends with its eligibility is written down otherwise
                 self.books.grants[self.books.acts[*act].basis].end.is_none_or(|other| other > end).then_some((end, *act))
             }
             _ => None,
         };
         let Some((_, act)) = self.books.open.iter().flatten().filter_map(ended).max() else { return };
-        let path = format!("/v1/audit/events?activation={}&kind=activation_expired&limit=1", self.books.acts[act].id);
+        let path = format!("/v1/audit/events?activation={}&kind=activation_expired&limit=500&cursor={}", self.books.acts[act].id, self.seq);
         let began = std::time::Instant::now();
         loop {
             let ask = self.ask(0, "GET", path.clone(), Value::Null);
@@ -518,8 +537,10 @@ impl Year {
                 self.followed += 1;
                 return;
             }
-            if began.elapsed() > std::time::Duration::from_secs(20) {
-                return self.fault(format!("{} is not recorded as expired", self.books.acts[act].id));
+            if began.elapsed() > std::time::Duration::from_secs(3) {
+                let ask = self.ask(0, "GET", format!("/v1/activations/{}", self.books.acts[act].id), Value::Null);
+                let shown = self.wire.one(ask).body;
+                panic!("{:?} is not recorded as expired: {} {shown}", self.books.acts[act], reply.body);
             }
         }
     }
