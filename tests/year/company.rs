@@ -135,7 +135,7 @@ pub fn roles() -> Vec<Role> {
             quorum,
             timeout: if even { 8 * HOUR } else { 4 * HOUR },
             extensions,
-            budget: (kind == Kind::Operate && even).then_some(6 * HOUR),
+            budget: (kind == Kind::Operate && even).then_some(3 * HOUR),
             emergency: (kind == Kind::Rescue).then_some((30 * MINUTE, 2, if even { 72 * HOUR } else { 24 * HOUR })),
             permanent: !(kind == Kind::Admin && !even),
             assignable: kind == Kind::Use,

@@ -20,6 +20,7 @@ mod calendar;
 mod common;
 mod company;
 mod definitions;
+mod journal;
 mod reviews;
 mod rng;
 mod wire;
@@ -76,13 +77,18 @@ fn a_year_of_a_company_is_as_an_oracle_says() {
     assert!(year.faults.is_empty(), "differences (seed {seed}):\n{}", year.faults.join("\n"));
     assert!(figures.activations >= activations, "fewer activations than there should be: {}", figures.activations);
 
+    let began = Instant::now();
+    let (records, bytes) = year.journal();
+    println!(
+        "the journal: {records} records of {} KiB, each with the hash of the one before; read in {:.1} s",
+        bytes / 1024,
+        began.elapsed().as_secs_f64()
+    );
     let Year { server, home, .. } = year;
     server.kill();
     let data = home.data();
     let began = Instant::now();
-    let verified = elevon(&["audit", "verify", "--data", data.to_str().unwrap()]);
-    assert_eq!(verified.code, 0, "{verified:?}");
     let rebuilt = elevon(&["rebuild", "--data", data.to_str().unwrap()]);
     assert_eq!(rebuilt.code, 0, "{rebuilt:?}");
-    println!("{} {} after {:.1} s more", verified.stdout.trim(), rebuilt.stdout.trim(), began.elapsed().as_secs_f64());
+    println!("{} after {:.1} s more", rebuilt.stdout.trim(), began.elapsed().as_secs_f64());
 }
