@@ -350,8 +350,12 @@ fn engine(settings: &Settings, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> 
         Ok(bundle) => (Some(bundle), None),
         Err(error) => (None, Some(error)),
     };
-    let config_of_engine =
-        EngineConfig { observer: metrics as Arc<dyn Observer>, timers: true, clock_desk: Some(Arc::new(FolderDesk::new(&settings.data))) };
+    let config_of_engine = EngineConfig {
+        observer: metrics as Arc<dyn Observer>,
+        timers: true,
+        alerts: true,
+        clock_desk: Some(Arc::new(FolderDesk::new(&settings.data))),
+    };
     let parts = Parts { journal: Box::new(journal), reader: store, clock, proposed, config: config_of_engine };
     match (Engine::start(parts), error) {
         (Ok(engine), error) => Ok((engine, error)),

@@ -1,5 +1,6 @@
 //! Carries out what was decided. It cannot refuse: replaying the journal meets no business errors.
 
+mod alerts;
 mod reviews;
 
 use std::sync::Arc;
@@ -159,6 +160,7 @@ impl Applying<'_, '_, '_> {
             | Event::ReviewApplying { .. }
             | Event::ReviewItemApplied { .. }
             | Event::ReviewApplied { .. } => self.review_event(event),
+            Event::Alert(event) => self.alert_event(event),
             Event::CascadeContinues { cause } => {
                 self.state.changes.cascades.insert(cause.clone(), Some(self.at));
                 Ok(())

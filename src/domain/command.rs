@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::alert::AlertChange;
 use super::calendar::Schedule;
 use super::grant::{Cause, GrantRef};
 use super::id::{
-    ActivationId, AssignmentId, CommandId, EligibilityId, GrantRequestId, IdempotencyKey, ReviewDefinitionId, ReviewId, RoleName, Uid,
+    ActivationId, AssignmentId, CommandId, EligibilityId, GrantRequestId, IdempotencyKey, IncidentId, ReviewDefinitionId, ReviewId,
+    RoleName, Uid,
 };
 use super::review::{Decided, ReviewPlan, Subject};
 use super::settings::{Definitions, EdgeSource, JsonObject};
@@ -371,6 +373,30 @@ pub enum Command {
         /// How many removals are meant, where there are so many that they have to be confirmed.
         confirm: Option<u32>,
     },
+    /// Records what detectors found, and what of it is over. Only Elevon itself asks for it.
+    NoteAlerts {
+        /// In order; what is recorded already changes nothing.
+        changes: Vec<AlertChange>,
+    },
+    /// Puts an incident aside, for as long as what it is about lasts.
+    DismissAlert {
+        /// Which.
+        id: IncidentId,
+        /// Why.
+        reason: Text,
+    },
+    /// Wants to hear again of an incident that was put aside.
+    RearmAlert {
+        /// Which.
+        id: IncidentId,
+    },
+    /// Makes the change that ends what an incident is about, with the right that this change needs.
+    RemedyAlert {
+        /// Which.
+        id: IncidentId,
+        /// Why.
+        reason: Option<Text>,
+    },
     /// Records what time has done already.
     Settle(Due),
     /// Records how often a caller ran into one rule within a minute, beyond the refusal that was recorded at once.
@@ -414,6 +440,10 @@ impl Command {
             Self::DecideReview { .. } => "decide_review",
             Self::CompleteReview { .. } => "complete_review",
             Self::ApplyReview { .. } => "apply_review",
+            Self::NoteAlerts { .. } => "note_alerts",
+            Self::DismissAlert { .. } => "dismiss_alert",
+            Self::RearmAlert { .. } => "rearm_alert",
+            Self::RemedyAlert { .. } => "remedy_alert",
             Self::Settle(_) => "settle",
             Self::CoalesceRefusals { .. } => "coalesce_refusals",
         }
@@ -442,8 +472,9 @@ impl Command {
             | Self::DeleteEntity { reason: text, .. }
             | Self::SetDisabled { reason: text, .. }
             | Self::EndReviews { reason: text, .. }
+            | Self::RemedyAlert { reason: text, .. }
             | Self::CompleteReview { reason: text, .. } => text.iter().collect(),
-            Self::DecideReview { reason, .. } => vec![reason],
+            Self::DecideReview { reason, .. } | Self::DismissAlert { reason, .. } => vec![reason],
             Self::CreateEligibility { grant, .. } | Self::CreateAssignment { grant, .. } => grant.justification.iter().collect(),
             Self::AcceptClock
             | Self::PutEntity { .. }
@@ -451,6 +482,8 @@ impl Command {
             | Self::DefineReview { .. }
             | Self::OpenReview { .. }
             | Self::ApplyReview { .. }
+            | Self::NoteAlerts { .. }
+            | Self::RearmAlert { .. }
             | Self::Settle(_)
             | Self::CoalesceRefusals { .. } => Vec::new(),
         }

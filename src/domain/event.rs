@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::alert::AlertEvent;
 use super::command::{Actor, BundleSource, Due, Everything};
 use super::decide::Outcome;
 use super::grant::{Activation, Assignment, Cause, Eligibility, GrantRef, GrantRequest, Vote};
@@ -401,6 +402,8 @@ pub enum Event {
         /// How many of them were taken away.
         removed: u32,
     },
+    /// Something is said of an incident of an alert.
+    Alert(AlertEvent),
     /// A command was refused, or a rule refused the same caller `count` times within a minute.
     CommandRefused {
         /// The rule, by its word.
@@ -517,6 +520,7 @@ impl Event {
             Self::ReviewApplying { .. } => "review_applying",
             Self::ReviewItemApplied { .. } => "review_item_applied",
             Self::ReviewApplied { .. } => "review_applied",
+            Self::Alert(_) => "alert",
             Self::CommandRefused { .. } => "command_refused",
         }
     }

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use super::alert::{AlertKind, AlertSubject, AlertTally, Incident, Severity};
 use super::command::Actor;
 use super::event::Remembered;
 use super::grant::{Activation, Assignment, Cause, DayUse, Eligibility, EntityRow, GrantRef, GrantRequest, RoleRow};
 use super::id::{
-    ActivationId, AssignmentId, EligibilityId, GrantRequestId, IdempotencyKey, Incarnation, ReviewDefinitionId, ReviewId, RoleName, Uid,
+    ActivationId, AssignmentId, EligibilityId, GrantRequestId, IdempotencyKey, Incarnation, IncidentId, ReviewDefinitionId, ReviewId,
+    RoleName, Uid,
 };
 use super::rejection::Rejection;
 use super::review::{Review, ReviewDefinition, ReviewEntry, Subject};
@@ -225,6 +227,24 @@ pub trait Tables: Rows {
     /// The store cannot be read.
     fn review_entries(&self, id: &ReviewId, after: Option<&Subject>, limit: usize) -> Result<Vec<Arc<ReviewEntry>>, Unavailable>;
 
+    /// An incident of an alert.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn incident(&self, id: &IncidentId) -> Result<Option<Arc<Incident>>, Unavailable>;
+
+    /// The latest incident of a kind about something.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn latest_incident(&self, kind: AlertKind, subject: &AlertSubject) -> Result<Option<IncidentId>, Unavailable>;
+
+    /// How many incidents of a kind and severity last.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn alert_tally(&self, kind: AlertKind, severity: Severity) -> Result<AlertTally, Unavailable>;
+
     /// What became of a caller's command with this key, and when.
     ///
     /// # Errors
@@ -286,11 +306,13 @@ pub enum Action {
     ReviewAccess,
     /// Define access reviews, open, complete and carry them out, and read all of them.
     ManageReviews,
+    /// Read incidents of alerts, put them aside, and remedy them.
+    ManageAlerts,
 }
 
 impl Action {
     /// Every action, in the order of the generated schema.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::ActivateRole,
         Self::ActivateRoleFor,
         Self::ActivateInEmergency,
@@ -314,6 +336,7 @@ impl Action {
         Self::SubscribeEvents,
         Self::ReviewAccess,
         Self::ManageReviews,
+        Self::ManageAlerts,
     ];
 
     /// The id in `Elevon::Action::"…"`.
@@ -343,6 +366,7 @@ impl Action {
             Self::SubscribeEvents => "subscribeEvents",
             Self::ReviewAccess => "reviewAccess",
             Self::ManageReviews => "manageReviews",
+            Self::ManageAlerts => "manageAlerts",
         }
     }
 }

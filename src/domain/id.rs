@@ -361,6 +361,11 @@ text_newtype!(
     "the review id"
 );
 text_newtype!(
+    /// The id of an incident of an alert; `inc_`, and a digest of what it is about and since when.
+    IncidentId,
+    "the incident id"
+);
+text_newtype!(
     /// What people call a review.
     ReviewName,
     "the review's name"

@@ -4,10 +4,12 @@
 //! [`apply()`] carries out what was said and cannot refuse. `now` and every id are arguments.
 
 pub mod activation;
+pub mod alert;
 pub mod apply;
 pub mod calendar;
 pub mod command;
 pub mod decide;
+pub mod detect;
 pub mod event;
 pub mod facts;
 pub mod grant;
@@ -20,14 +22,17 @@ pub mod standing;
 pub mod text;
 pub mod time;
 
+pub use alert::{AlertEvent, AlertKind, Incident};
 pub use apply::apply;
 pub use command::{Actor, Caller, Command, CredentialKind, Envelope};
 pub use decide::{Decision, Outcome, decide};
+pub use detect::Detectors;
 pub use event::{Event, Record};
 pub use facts::{Authority, Facts, Records, Rows, Tables, Unavailable};
 pub use grant::{Activation, ActivationState, Assignment, Eligibility, GrantRequest, Grants};
 pub use id::{
-    ActivationId, AssignmentId, EligibilityId, GrantRequestId, Incarnation, ReviewDefinitionId, ReviewId, Revision, RoleName, Uid,
+    ActivationId, AssignmentId, EligibilityId, GrantRequestId, Incarnation, IncidentId, ReviewDefinitionId, ReviewId, Revision, RoleName,
+    Uid,
 };
 pub use overlay::{Changes, MemoryRows, Overlay};
 pub use rejection::Rejection;

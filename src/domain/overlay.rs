@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
+use super::alert::{AlertKind, AlertSubject, AlertTally, Incident, Severity};
 use super::event::{Remembered, Timer};
 use super::facts::{Facts, Rows, Tables, Unavailable};
 use super::grant::{
     Activation, ActivationState, Assignment, Cause, DayUse, Eligibility, EntityRow, GrantRef, GrantRequest, GrantRequestState, RoleRow,
 };
 use super::id::{
-    ActivationId, AssignmentId, EligibilityId, GrantRequestId, IdempotencyKey, ReviewDefinitionId, ReviewId, Revision, RoleName, Uid,
+    ActivationId, AssignmentId, EligibilityId, GrantRequestId, IdempotencyKey, IncidentId, ReviewDefinitionId, ReviewId, Revision,
+    RoleName, Uid,
 };
 use super::review::{Review, ReviewDefinition, ReviewEntry, ReviewState, Subject};
 use super::settings::Definitions;
@@ -42,6 +44,12 @@ pub struct Changes {
     pub reviews: BTreeMap<ReviewId, Review>,
     /// Their items, by review.
     pub review_entries: BTreeMap<ReviewId, BTreeMap<Subject, ReviewEntry>>,
+    /// Incidents of alerts.
+    pub incidents: BTreeMap<IncidentId, Incident>,
+    /// The latest of a kind about something.
+    pub latest_incidents: BTreeMap<(AlertKind, AlertSubject), IncidentId>,
+    /// How many last.
+    pub alert_tallies: BTreeMap<(AlertKind, Severity), AlertTally>,
     /// Up to where every holding that is bound to time is void.
     pub time_void_before: Option<u64>,
     /// Cascades that wait to go on (`Some`: since when), or no longer do (`None`).
@@ -70,6 +78,9 @@ impl Changes {
         for (id, entries) in later.review_entries {
             self.review_entries.entry(id).or_default().extend(entries);
         }
+        self.incidents.extend(later.incidents);
+        self.latest_incidents.extend(later.latest_incidents);
+        self.alert_tallies.extend(later.alert_tallies);
         self.time_void_before = later.time_void_before.or(self.time_void_before);
         self.cascades.extend(later.cascades);
         self.remembered.extend(later.remembered);
@@ -436,6 +447,21 @@ impl Tables for Overlay<'_> {
         Ok(found)
     }
 
+    fn incident(&self, id: &IncidentId) -> Result<Option<Arc<Incident>>, Unavailable> {
+        laid(self.changes.incidents.get(id), || self.base.incident(id))
+    }
+
+    fn latest_incident(&self, kind: AlertKind, subject: &AlertSubject) -> Result<Option<IncidentId>, Unavailable> {
+        match self.changes.latest_incidents.get(&(kind, subject.clone())) {
+            Some(id) => Ok(Some(id.clone())),
+            None => self.base.latest_incident(kind, subject),
+        }
+    }
+
+    fn alert_tally(&self, kind: AlertKind, severity: Severity) -> Result<AlertTally, Unavailable> {
+        self.changes.alert_tallies.get(&(kind, severity)).map_or_else(|| self.base.alert_tally(kind, severity), |tally| Ok(*tally))
+    }
+
     fn remembered(&self, caller: &Uid, key: &IdempotencyKey) -> Result<Option<(Timestamp, Remembered)>, Unavailable> {
         match self.changes.remembered.get(&(caller.clone(), key.clone())) {
             Some(remembered) => Ok(Some(remembered.clone())),
@@ -598,6 +624,18 @@ impl Tables for MemoryRows {
 
     fn review_entries(&self, id: &ReviewId, after: Option<&Subject>, limit: usize) -> Result<Vec<Arc<ReviewEntry>>, Unavailable> {
         Ok(self.all.entries_of(id, after).take(limit).map(|entry| Arc::new(entry.clone())).collect())
+    }
+
+    fn incident(&self, id: &IncidentId) -> Result<Option<Arc<Incident>>, Unavailable> {
+        Ok(self.all.incidents.get(id).map(|incident| Arc::new(incident.clone())))
+    }
+
+    fn latest_incident(&self, kind: AlertKind, subject: &AlertSubject) -> Result<Option<IncidentId>, Unavailable> {
+        Ok(self.all.latest_incidents.get(&(kind, subject.clone())).cloned())
+    }
+
+    fn alert_tally(&self, kind: AlertKind, severity: Severity) -> Result<AlertTally, Unavailable> {
+        Ok(self.all.alert_tallies.get(&(kind, severity)).copied().unwrap_or_default())
     }
 
     fn remembered(&self, caller: &Uid, key: &IdempotencyKey) -> Result<Option<(Timestamp, Remembered)>, Unavailable> {

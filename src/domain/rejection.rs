@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::alert::AlertKind;
 use super::facts::Unavailable;
 use super::grant::ActivationStatus;
-use super::id::{ActivationId, GrantRequestId, IdempotencyKey, ReviewId, RoleName, Uid};
+use super::id::{ActivationId, GrantRequestId, IdempotencyKey, IncidentId, ReviewId, RoleName, Uid};
 use super::settings::Requirement;
 use super::text::Digest;
 use super::time::{Duration, Timestamp};
@@ -399,6 +400,16 @@ pub enum Rejection {
         /// How many it has.
         items: u32,
     },
+    /// An incident that no single change ends.
+    #[error("no single change ends what `{id}` is about; instead, {instead}")]
+    NoRemedy {
+        /// Which incident.
+        id: IncidentId,
+        /// Of which kind.
+        kind: AlertKind,
+        /// What to do.
+        instead: String,
+    },
     /// The clock stands before what was already seen, or jumped ahead.
     #[error(
         "the clock cannot be believed, so nothing is decided: it stands before a time already seen, or jumped ahead of the machine's running time; set it right, or say that it is right with `elevon clock accept` on the machine"
@@ -468,6 +479,7 @@ impl Rejection {
             Self::ReviewInvalid { .. } => "review_invalid",
             Self::NotAReviewer { .. } => "not_a_reviewer",
             Self::ConfirmationNeeded { .. } => "confirmation_needed",
+            Self::NoRemedy { .. } => "no_remedy",
             Self::Unavailable(_) => "unavailable",
             Self::TimeUntrusted => "time_untrusted",
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use serde::{Deserialize, Serialize};
 
+use super::alert::AlertRules;
 use super::id::{Incarnation, Revision, RoleName, Uid};
 use super::text::Digest;
 use super::time::Duration;
@@ -157,6 +158,8 @@ pub struct RoleSettings {
     pub assignment: GrantLimits,
     /// SHA-256 over all of the above; it is part of what an approver votes on.
     pub digest: Digest,
+    /// Whether alerts look at it as one that can do much. It changes nothing of what is given, so that no vote rests on it.
+    pub privileged: bool,
 }
 
 /// What to do about an entity of a type that nobody stored.
@@ -308,6 +311,8 @@ pub struct Definitions {
     pub types: BTreeMap<String, TypeSettings>,
     /// The roles.
     pub roles: BTreeMap<RoleName, Arc<RoleSettings>>,
+    /// What alerts are about.
+    pub alerts: AlertRules,
     /// The entities that the bundle owns.
     pub entities: HashMap<Uid, Arc<EntityDef>, RandomState>,
     /// For each parent, the bundle's entities right below it, sorted.
@@ -325,6 +330,7 @@ impl Definitions {
             group_types: BTreeSet::new(),
             types: BTreeMap::new(),
             roles: BTreeMap::new(),
+            alerts: AlertRules::default(),
             entities: HashMap::default(),
             children: HashMap::new(),
         }

@@ -30,6 +30,14 @@ pub const STEPS: usize = 16;
 pub const USES: usize = 4096;
 /// Holdings of which it is remembered that their use was noted within the hour, at most.
 pub const USE_SLOTS: usize = 16 * 1024;
+/// How many records detectors look at in one go.
+pub const SENTRY_RECORDS: usize = 500;
+/// The pause after each look: what comes meanwhile is looked at together.
+pub const SENTRY_BREATH: Duration = Duration::from_millis(20);
+/// How often what detectors know is saved at most.
+pub const DETECTION_SAVED_EVERY: Duration = Duration::from_secs(5);
+/// And never sooner than so many times what the last saving took.
+pub const DETECTION_SHARE: u32 = 200;
 /// How many due timers that could not be recorded are passed over at a time.
 pub const STUCK: usize = 4096;
 /// After which time one of them is tried again.

@@ -18,7 +18,7 @@ use super::bounds::{MIN_SEQ_WAIT, STOP_WAIT};
 use super::group::Proposal;
 use super::observe::{CheckOutcome, CommandResult, NoObserver, Observer};
 use super::ports::{Clock, ClockDesk, Journal, Reader};
-use super::shared::{Shared, Unread};
+use super::shared::{Detected, Shared, Unread};
 use super::start::{self, Started};
 use super::view::View;
 use super::writer::{Job, Message};
@@ -43,13 +43,15 @@ pub struct EngineConfig {
     pub observer: Arc<dyn Observer>,
     /// Whether this engine records what time has done. Checks do not depend on it; of several engines on one journal, one does.
     pub timers: bool,
+    /// Whether this engine looks for what alerts are about. It does so only where it records what time has done, too.
+    pub alerts: bool,
     /// Where somebody on the machine says that a clock is to be believed that jumped ahead.
     pub clock_desk: Option<Arc<dyn ClockDesk>>,
 }
 
 impl Default for EngineConfig {
     fn default() -> Self {
-        Self { observer: Arc::new(NoObserver), timers: true, clock_desk: None }
+        Self { observer: Arc::new(NoObserver), timers: true, alerts: false, clock_desk: None }
     }
 }
 
@@ -207,6 +209,12 @@ impl Engine {
     #[must_use]
     pub fn feed(&self) -> watch::Receiver<u64> {
         self.shared.feed.subscribe()
+    }
+
+    /// How far the detectors of alerts have come.
+    #[must_use]
+    pub fn detected(&self) -> Detected {
+        **self.shared.detected.load()
     }
 
     /// Reads of what is committed.

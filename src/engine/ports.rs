@@ -6,13 +6,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::domain::alert::{AlertKind, Incident, IncidentStatus, Severity};
 use crate::domain::command::Due;
 use crate::domain::grant::{ActivationStatus, EntityRow, GrantRef, RoleRow};
 use crate::domain::review::{ReviewStatus, Subject};
 use crate::domain::text::Digest;
 use crate::domain::{
-    Activation, ActivationId, Assignment, AssignmentId, Changes, Eligibility, EligibilityId, GrantRequest, Review, ReviewDefinition,
-    ReviewDefinitionId, ReviewEntry, ReviewId, Revision, RoleName, Tables, Timestamp, Uid, Unavailable,
+    Activation, ActivationId, Assignment, AssignmentId, Changes, Detectors, Eligibility, EligibilityId, GrantRequest, Review,
+    ReviewDefinition, ReviewDefinitionId, ReviewEntry, ReviewId, Revision, RoleName, Tables, Timestamp, Uid, Unavailable,
 };
 
 /// Most rows that one call of a list looks at; a page with few items and a cursor says that there may be more.
@@ -200,6 +201,24 @@ pub trait Reader: Tables + Send + Sync {
     /// # Errors
     /// The store cannot be read, or the cursor is not one of this list's.
     fn review_items(&self, id: &ReviewId, holder: Option<&Uid>, page: &Page) -> Result<Listing<Arc<ReviewEntry>>, Unavailable>;
+
+    /// Incidents of alerts, newest first.
+    ///
+    /// # Errors
+    /// The store cannot be read, or the cursor is not one of this list's.
+    fn incidents(&self, filter: &IncidentFilter, page: &Page) -> Result<Listing<Arc<Incident>>, Unavailable>;
+
+    /// What was saved last of what detectors know; nothing, where it was saved by an Elevon whose detectors knew other things.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn detection(&self) -> Result<Option<Detectors>, Unavailable>;
+
+    /// Saves what detectors know. It is no truth: it follows from the journal, and what is lost of it is found there again.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    fn save_detection(&self, state: &Detectors) -> Result<(), Unavailable>;
 
     /// Notes when roles, held by grants, last decided checks. It is no truth: what is lost of it is missing from a recommendation.
     ///
@@ -392,6 +411,40 @@ pub struct ReviewFilter {
     pub definition: Option<ReviewDefinitionId>,
     /// Standing there.
     pub status: Option<ReviewStatus>,
+}
+
+/// Which incidents are wanted: those that match all that is given.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct IncidentFilter {
+    /// Of this kind of alert.
+    pub kind: Option<AlertKind>,
+    /// That matter so much.
+    pub severity: Option<Severity>,
+    /// Standing there.
+    pub status: Option<IncidentStatus>,
+    /// That concern this principal.
+    pub principal: Option<Uid>,
+    /// About this role.
+    pub role: Option<RoleName>,
+    /// Raised at this instant or later.
+    pub from: Option<Timestamp>,
+    /// Raised before this instant.
+    pub to: Option<Timestamp>,
+}
+
+impl IncidentFilter {
+    /// Whether an incident is wanted.
+    #[must_use]
+    pub fn means(&self, incident: &Incident) -> bool {
+        let found = &incident.finding;
+        self.kind.is_none_or(|kind| found.kind == kind)
+            && self.severity.is_none_or(|severity| found.severity == severity)
+            && self.status.is_none_or(|status| incident.status() == status)
+            && self.principal.as_ref().is_none_or(|principal| found.principal.as_ref() == Some(principal))
+            && self.role.as_ref().is_none_or(|role| found.role.as_ref() == Some(role))
+            && self.from.is_none_or(|from| incident.raised_at >= from)
+            && self.to.is_none_or(|to| incident.raised_at < to)
+    }
 }
 
 /// Which records of the journal are wanted: those that match all that is given.

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::watch;
 
-use crate::domain::Unavailable;
 use crate::domain::id::CommandId;
 use crate::domain::standing::Moment;
+use crate::domain::{Timestamp, Unavailable};
 
 use super::answer::BundleFailure;
 use super::bounds::STALE_WAIT;
@@ -30,6 +30,10 @@ pub(super) struct Shared {
     pub(super) bundle_error: ArcSwapOption<BundleFailure>,
     pub(super) feed: watch::Sender<u64>,
     pub(super) bell: Bell,
+    /// Wakes the detectors of alerts.
+    pub(super) sentry_bell: Bell,
+    /// How far they have come.
+    pub(super) detected: ArcSwap<Detected>,
     /// Which roles were of use.
     pub(super) uses: Uses,
     /// Whether the writer counts refusals that it has yet to journal.
@@ -57,7 +61,7 @@ impl From<Unread> for Unavailable {
 
 impl Shared {
     pub(super) fn new(view: View, reader: Arc<dyn Reader>, clock: Arc<dyn Clock>, judge: Judge, config: EngineConfig) -> Self {
-        let EngineConfig { observer, clock_desk, timers: _ } = config;
+        let EngineConfig { observer, clock_desk, timers: _, alerts: _ } = config;
         Self {
             feed: watch::Sender::new(view.seq),
             view: ArcSwap::from_pointee(view),
@@ -68,6 +72,8 @@ impl Shared {
             observer,
             bundle_error: ArcSwapOption::empty(),
             bell: Bell::default(),
+            sentry_bell: Bell::default(),
+            detected: ArcSwap::default(),
             uses: Uses::default(),
             refusals_wait: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
@@ -84,7 +90,7 @@ impl Shared {
         let seq = view.seq;
         self.view.store(Arc::new(view));
         self.feed.send_replace(seq);
-        self.bell.ring();
+        self.ring();
     }
 
     /// Reads over one view, and over again while the store turns out to be newer than it.
@@ -113,7 +119,7 @@ impl Shared {
         if self.poison.set(why.to_owned()).is_ok() {
             tracing::error!(why, "the writer has stopped; commands are no longer taken");
         }
-        self.bell.ring();
+        self.ring();
     }
 
     /// Takes no more commands from here on, because the server is stopping.
@@ -127,7 +133,13 @@ impl Shared {
 
     pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
+        self.ring();
+    }
+
+    /// Wakes everybody who waits for something to happen.
+    pub(super) fn ring(&self) {
         self.bell.ring();
+        self.sentry_bell.ring();
     }
 
     pub(super) fn stopping(&self) -> bool {
@@ -144,7 +156,16 @@ impl Shared {
     }
 }
 
-/// Wakes the timers.
+/// How far the detectors of alerts have come, and all that they found is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Detected {
+    /// The last record that they looked at.
+    pub seq: u64,
+    /// The instant up to which they let time go on.
+    pub now: Timestamp,
+}
+
+/// Wakes a thread.
 #[derive(Default)]
 pub(super) struct Bell {
     rung: Mutex<bool>,

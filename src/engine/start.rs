@@ -15,6 +15,7 @@ use super::clock::Judge;
 use super::group::{Answer, Live, Proposal};
 use super::handle::Parts;
 use super::ports::Reader;
+use super::sentry::Sentry;
 use super::shared::Shared;
 use super::timer::Timer;
 use super::view::View;
@@ -53,7 +54,7 @@ pub(super) fn start(parts: Parts) -> Result<Started, StartError> {
         }
     };
     let view = View::load(&*reader, Arc::clone(&live.bundle), live.since)?;
-    let timers = config.timers;
+    let (timers, alerts) = (config.timers, config.timers && config.alerts);
     let shared = Arc::new(Shared::new(view, reader, clock, judge, config));
     let mut writer = Writer::new(journal, Arc::clone(&shared), live);
     if let Some(bundle) = proposed {
@@ -68,7 +69,7 @@ pub(super) fn start(parts: Parts) -> Result<Started, StartError> {
             Ok(_) => {}
         }
     }
-    run(writer, shared, timers)
+    run(writer, shared, timers, alerts)
 }
 
 fn stored_bundle(reader: &dyn Reader, revision: &Revision) -> Result<Bundle, StartError> {
@@ -92,20 +93,24 @@ fn propose(writer: &mut Writer, shared: &Shared, bundle: Arc<Bundle>) -> Result<
     answer.try_recv().map_err(|error| StartError::NotCommitted(error.to_string()))
 }
 
-fn run(writer: Writer, shared: Arc<Shared>, timers: bool) -> Result<Started, StartError> {
+fn run(writer: Writer, shared: Arc<Shared>, timers: bool, alerts: bool) -> Result<Started, StartError> {
     let (queue, messages) = mpsc::channel(QUEUE);
     let bell = Arc::downgrade(&shared);
     shared.clock.on_move(Box::new(move || {
         if let Some(shared) = bell.upgrade() {
-            shared.bell.ring();
+            shared.ring();
         }
     }));
     let timer = Timer::new(Arc::clone(&shared), queue.clone(), timers);
     let warm = Arc::clone(&shared);
-    let threads = vec![
+    let sentry = alerts.then(|| Sentry::new(Arc::clone(&shared), queue.clone()));
+    let mut threads = vec![
         Builder::new().name("elevon-writer".to_owned()).spawn(move || writer.run(messages))?,
         Builder::new().name("elevon-timer".to_owned()).spawn(move || timer.run())?,
         Builder::new().name("elevon-warm".to_owned()).spawn(move || warm.reader.warm(&|| warm.stopping()))?,
     ];
+    if let Some(sentry) = sentry {
+        threads.push(Builder::new().name("elevon-sentry".to_owned()).spawn(move || sentry.run())?);
+    }
     Ok(Started { shared, queue, threads })
 }

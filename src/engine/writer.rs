@@ -284,6 +284,7 @@ fn result_of(answer: &Answer) -> CommandResult {
             | Outcome::ReviewsChanged(_)
             | Outcome::ReviewOpened(_)
             | Outcome::ReviewChanged(_)
+            | Outcome::AlertChanged(_)
             | Outcome::Settled => CommandResult::Done,
         },
         Err(SubmitError::Rejected { rejection, .. }) => CommandResult::Refused(rejection.rule()),

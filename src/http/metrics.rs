@@ -16,6 +16,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::domain::alert::{AlertKind, AlertTally, Severity};
 use crate::engine::{CheckOutcome, CommandResult, Engine, Observer};
 use crate::policy::Reason;
 
@@ -107,6 +108,12 @@ struct PlaneLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AlertLabels {
+    kind: &'static str,
+    severity: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RevisionLabels {
     revision: String,
 }
@@ -136,6 +143,7 @@ pub struct Metrics {
     active: Gauge,
     bundle_age: Gauge,
     bundle: Family<RevisionLabels, Gauge>,
+    incidents: Family<AlertLabels, Gauge>,
     time_trusted: Gauge,
     ready: Gauge,
     degraded: Gauge,
@@ -183,6 +191,7 @@ impl Metrics {
             active: Gauge::default(),
             bundle_age: Gauge::default(),
             bundle: Family::default(),
+            incidents: Family::default(),
             time_trusted: Gauge::default(),
             ready: Gauge::default(),
             degraded: Gauge::default(),
@@ -206,6 +215,7 @@ impl Metrics {
         registry.register("activations_active", "Activations recorded as active", metrics.active.clone());
         registry.register_with_unit("bundle_age", "Time since the live bundle went live", Unit::Seconds, metrics.bundle_age.clone());
         registry.register("bundle_revision", "The live bundle, as a label", metrics.bundle.clone());
+        registry.register("alert_incidents", "Incidents that wait for somebody, by kind of alert and severity", metrics.incidents.clone());
         registry.register("time_trusted", "Whether the clock is believed", metrics.time_trusted.clone());
         registry.register("ready", "Whether commands and checks are served in full", metrics.ready.clone());
         registry.register("bundle_degraded", "Whether the folder holds a bundle that cannot go live", metrics.degraded.clone());
@@ -286,6 +296,7 @@ impl Metrics {
         self.time_trusted.set(health.time_trusted.into());
         self.ready.set(health.ready().into());
         self.degraded.set(health.degraded.into());
+        self.incidents(engine);
         self.bundle.clear();
         self.bundle.get_or_create(&RevisionLabels { revision: health.revision.to_string() }).set(1);
         let mut text = String::new();
@@ -293,6 +304,22 @@ impl Metrics {
             tracing::error!("metrics could not be written");
         }
         text
+    }
+}
+
+impl Metrics {
+    /// Reads how many incidents wait. Of a kind and severity of which there never was one, nothing is said but where that is the kind's own.
+    fn incidents(&self, engine: &Engine) {
+        let rules = engine.view().bundle.definitions().alerts.clone();
+        for kind in AlertKind::ALL {
+            for severity in Severity::ALL {
+                let Ok(AlertTally { open, dismissed }) = engine.reader().alert_tally(kind, severity) else { continue };
+                let labels = AlertLabels { kind: kind.as_str(), severity: severity.as_str() };
+                if rules.of(kind).severity == severity || open + dismissed > 0 || self.incidents.get(&labels).is_some() {
+                    self.incidents.get_or_create(&labels).set(i64::try_from(open).unwrap_or(i64::MAX));
+                }
+            }
+        }
     }
 }
 

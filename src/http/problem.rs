@@ -405,6 +405,7 @@ pub fn status_of(rejection: &Rejection) -> (StatusCode, &'static str) {
         R::ReviewInvalid { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "the review is not as it should be"),
         R::NotAReviewer { .. } => (StatusCode::FORBIDDEN, "not a reviewer"),
         R::ConfirmationNeeded { .. } => (StatusCode::CONFLICT, "so much has to be confirmed"),
+        R::NoRemedy { .. } => (StatusCode::CONFLICT, "there is no remedy by one change"),
         R::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "stored facts cannot be read"),
         R::TimeUntrusted => (StatusCode::SERVICE_UNAVAILABLE, "the clock is not to be believed"),
     }
@@ -464,6 +465,7 @@ fn members_of(rejection: &Rejection) -> Value {
         R::ReviewInvalid { what } => json!({ "what": what }),
         R::NotAReviewer { who, subject, stage } => json!({ "principal": who, "id": subject, "stage": stage }),
         R::ConfirmationNeeded { id, removals, items } => json!({ "id": id, "removals": removals, "items": items }),
+        R::NoRemedy { id, kind, instead } => json!({ "id": id, "kind": kind, "instead": instead }),
     }
 }
 

@@ -9,6 +9,7 @@ use cedar_policy::Schema;
 use cedar_policy_core::ast::{Entity, EntityUID, PolicySet};
 use foldhash::fast::RandomState;
 
+use super::alerts;
 use super::catalog::Catalog;
 use super::conditions::{self, Conditions};
 use super::entities;
@@ -22,6 +23,7 @@ use super::schema::{self, Composed, Text};
 use super::slice::Slices;
 use super::trial::{self, TestOutcome, Trial};
 use super::value;
+use crate::domain::alert::AlertRules;
 use crate::domain::facts::Action;
 use crate::domain::settings::{Definitions, EntityDef};
 use crate::domain::{Revision, RoleName, Uid};
@@ -195,6 +197,7 @@ impl Bundle {
             return Err(problems.into_result().err().unwrap_or_else(|| Problem::general("the bundle is not whole").into()));
         };
         let roles_file = roles::read(roles_at.file, roles_at.text, &mut problems);
+        let alerts = text(alerts::FILE).map(|at| alerts::read(at.file, at.text, &mut problems)).unwrap_or_default();
         let mut policies = policies::parse(files.of_kind(Kind::Policies), &mut problems);
         let conditions = conditions::read(&files, roles_at, &roles_file, &mut problems);
         let composed = schema::compose(author, roles_at, &roles_file, &mut problems);
@@ -209,7 +212,8 @@ impl Bundle {
         warnings.extend(conditions.validate(&composed.schema, &files, &mut problems));
         let routes = text(routes::FILE).map(|at| routes::read(at, &composed.catalog, &mut problems)).unwrap_or_default();
         policies.strip_places();
-        let bundle = Self { warnings, routes, ..Self::assemble(files, revision, composed, roles_file, (policies, conditions), read) };
+        let bundle =
+            Self { warnings, routes, ..Self::assemble(files, revision, composed, (roles_file, alerts), (policies, conditions), read) };
         bundle.with_trials(problems)
     }
 
@@ -217,7 +221,7 @@ impl Bundle {
         files: Files,
         revision: Revision,
         composed: Composed,
-        roles_file: RolesFile,
+        (roles_file, alerts): (RolesFile, AlertRules),
         (policies, conditions): (Policies, conditions::Draft),
         read: Vec<(EntityDef, Arc<Entity>)>,
     ) -> Self {
@@ -238,6 +242,7 @@ impl Bundle {
             group_types: composed.group_types,
             types: composed.types,
             roles: roles_file.roles.into_iter().map(|(name, draft)| (name, Arc::new(draft.settings))).collect(),
+            alerts,
             entities: HashMap::default(),
             children: HashMap::new(),
         };

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::alerts::FILE as ALERTS;
 use super::problem::{BundleError, Problem, Problems};
 use super::routes::FILE as ROUTES;
 use crate::domain::text::Digest;
@@ -51,6 +52,7 @@ pub struct FileInfo {
 pub(super) enum Kind {
     Schema,
     Roles,
+    Alerts,
     Routes,
     Entities,
     Policies,
@@ -66,6 +68,7 @@ pub(super) fn kind_of(path: &str) -> Option<Kind> {
         ROLES => Some(Kind::Roles),
         ENTITIES => Some(Kind::Entities),
         ROUTES => Some(Kind::Routes),
+        ALERTS => Some(Kind::Alerts),
         // whatever lies there, and however the folder is spelled: it must not become a policy by accident
         _ if is_of_conditions(path) => condition_of(path).map(|_| Kind::Conditions),
         _ if path.ends_with(".cedar") => Some(Kind::Policies),
@@ -190,9 +193,9 @@ fn unknown_file(path: &str) -> Problem {
     let help = if is_of_conditions(path) {
         "the conditions of a role stand in `conditions/<role>.cedar`, right in that folder; policies stand elsewhere"
     } else if path.ends_with(".toml") {
-        "policy tests stand in `tests/`, roles in `roles.toml` and routes in `routes.toml`"
+        "policy tests stand in `tests/`, roles in `roles.toml`, routes in `routes.toml` and alerts in `alerts.toml`"
     } else {
-        "a bundle has `schema.cedarschema`, `roles.toml`, `routes.toml`, `entities.json`, `*.cedar`, `conditions/*.cedar` and `tests/*.toml`; \
+        "a bundle has `schema.cedarschema`, `roles.toml`, `routes.toml`, `alerts.toml`, `entities.json`, `*.cedar`, `conditions/*.cedar` and `tests/*.toml`; \
          documents end in `.md`"
     };
     Problem::in_file(path, "a bundle has no use for this file").help(help)

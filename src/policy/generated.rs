@@ -132,9 +132,12 @@ fn resource_of(action: Action) -> Resource {
         Action::RevokeRole => Resource::Role,
         Action::CheckAccess | Action::ExplainAccess | Action::VouchIdentity => Resource::Own("SubjectKind"),
         Action::ManageEntity | Action::ManageMembership | Action::RevokePrincipal => Resource::Entities,
-        Action::ManageBundle | Action::ReadAudit | Action::ReadMetrics | Action::SubscribeEvents | Action::ManageReviews => {
-            Resource::Own("Sidecar")
-        }
+        Action::ManageBundle
+        | Action::ReadAudit
+        | Action::ReadMetrics
+        | Action::SubscribeEvents
+        | Action::ManageReviews
+        | Action::ManageAlerts => Resource::Own("Sidecar"),
     }
 }
 

@@ -7,6 +7,7 @@
 //! [`Revision`]: crate::domain::Revision
 //! [`Authority`]: crate::domain::Authority
 
+mod alerts;
 mod ask;
 mod authority;
 mod bundle;

@@ -137,6 +137,7 @@ fn read_role(name: &RoleName, section: &Section<'_>) -> RoleDraft {
         "activate_within",
         "emergency",
         "conditions",
+        "privileged",
         "eligibility",
         "assignment",
     ];
@@ -175,6 +176,7 @@ fn read_role(name: &RoleName, section: &Section<'_>) -> RoleDraft {
             eligibility: read_limits(section, "eligibility", GrantLimits { max_duration: Duration::from_days(365), allow_permanent: true }),
             assignment: read_limits(section, "assignment", GrantLimits { max_duration: Duration::from_days(180), allow_permanent: false }),
             digest: Digest::of_bytes(b""),
+            privileged: section.bool("privileged").unwrap_or(false),
         },
     };
     read_stages(section, &mut draft);

@@ -318,7 +318,12 @@ fn read_own(ask: &Section<'_>, definitions: &Definitions, principal: Uid, action
             only(&["resource"]);
             Object::Entity(needed("resource")?)
         }
-        Action::ManageBundle | Action::ReadAudit | Action::ReadMetrics | Action::SubscribeEvents | Action::ManageReviews => {
+        Action::ManageBundle
+        | Action::ReadAudit
+        | Action::ReadMetrics
+        | Action::SubscribeEvents
+        | Action::ManageReviews
+        | Action::ManageAlerts => {
             only(&["resource"]);
             Object::Sidecar
         }

@@ -6,16 +6,17 @@ use std::sync::{Arc, PoisonError};
 use rocksdb::WriteBatch;
 
 use super::family::{
-    ACTIVATIONS, ASSIGNMENTS, At, BUNDLES, CASCADES, DAY_USES, ELIGIBILITIES, Entry, Family, GRANT_REQUESTS, JOURNAL, LAST_ACTIVATIONS,
-    LAST_CHECKS, Order, REMEMBERED, REMEMBERED_BY_TIME, REVIEW_DEFINITIONS, REVIEW_ENTRIES, REVIEWS, ROLES, ROWS, Span, TEXTS,
+    ACTIVATIONS, ALERT_TALLIES, ASSIGNMENTS, At, BUNDLES, CASCADES, DAY_USES, DETECTION, ELIGIBILITIES, Entry, Family, GRANT_REQUESTS,
+    INCIDENTS, JOURNAL, LAST_ACTIVATIONS, LAST_CHECKS, LATEST_INCIDENTS, Order, REMEMBERED, REMEMBERED_BY_TIME, REVIEW_DEFINITIONS,
+    REVIEW_ENTRIES, REVIEWS, ROLES, ROWS, Span, TEXTS,
 };
-use super::key::{Key, MetaKey, Seq};
+use super::key::{Key, Label, MetaKey, Seq};
 use super::value::{HeadRow, Raw, Value};
 use super::{Store, entries, put_entry, put_meta};
 use crate::audit;
 use crate::domain::decide::IDEMPOTENCY_HOURS;
 use crate::domain::grant::GrantRef;
-use crate::domain::{Changes, Duration, Tables, Timestamp, Unavailable};
+use crate::domain::{Changes, Detectors, Duration, Tables, Timestamp, Unavailable};
 use crate::engine::ports::{Batch, Committed, Head, Journal};
 
 /// Most remembered results that one commit forgets. Each command adds one at most, so they do not pile up.
@@ -106,6 +107,27 @@ impl Store {
     }
 }
 
+/// Under which the state of the detectors stands.
+const DETECTORS: &str = "state";
+
+impl Store {
+    /// Keeps how far detectors have come. Not synced: what a crash takes is found again in the journal.
+    pub(super) fn keep_detection(&self, state: &Detectors) -> Result<(), Unavailable> {
+        if let Some(why) = self.failed.get() {
+            return Err(Unavailable(why.clone()));
+        }
+        let mut batch = WriteBatch::default();
+        DETECTION.put(&self.db, &mut batch, &Label(DETECTORS.to_owned()), state)?;
+        self.db.write(batch).map_err(|error| Unavailable(format!("what detectors know cannot be written: {error}")))
+    }
+
+    /// How far detectors had come, where that was kept and can be read: what cannot is found anew.
+    pub(super) fn kept_detection(&self) -> Result<Option<Detectors>, Unavailable> {
+        let kept = DETECTION.get_with(&self.at(), &Label(DETECTORS.to_owned()), |bytes| Ok(Detectors::decode(bytes).ok()))?;
+        Ok(kept.flatten())
+    }
+}
+
 /// Results remembered before this instant are forgotten, when the last record is of `at`. It hangs on the journal alone and on no clock, so
 /// that a rebuild can tell what has to be there.
 pub(super) fn forget_before(at: Timestamp) -> Timestamp {
@@ -182,6 +204,7 @@ impl Writing<'_> {
             self.put(&GRANT_REQUESTS, id, request)?;
         }
         self.reviews(changes)?;
+        self.alerts(changes)?;
         if let Some(before) = changes.time_void_before {
             put_meta(self.at.db, &mut self.batch, MetaKey::TimeVoid, &before)?;
         }
@@ -242,6 +265,21 @@ impl Writing<'_> {
             let old = self.get(&REVIEW_ENTRIES, &key)?;
             self.derive(old.as_ref().map(entries::of_review_entry), Some(entries::of_review_entry(entry)))?;
             self.put(&REVIEW_ENTRIES, &key, entry)?;
+        }
+        Ok(())
+    }
+
+    fn alerts(&mut self, changes: &Changes) -> Result<(), Unavailable> {
+        for (id, incident) in &changes.incidents {
+            let old = self.get(&INCIDENTS, id)?;
+            self.derive(old.as_ref().map(entries::of_incident), Some(entries::of_incident(incident)))?;
+            self.put(&INCIDENTS, id, incident)?;
+        }
+        for (key, id) in &changes.latest_incidents {
+            self.put(&LATEST_INCIDENTS, key, id)?;
+        }
+        for (key, tally) in &changes.alert_tallies {
+            self.put(&ALERT_TALLIES, key, tally)?;
         }
         Ok(())
     }

@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 
 use super::family::{
     ACTIVATIONS_BY_PRINCIPAL, ACTIVATIONS_BY_TIME, ASSIGNMENTS_BY_HOLDER, CHILDREN, ELIGIBILITIES_BY_HOLDER, Entry, FOLDS,
-    GRANT_REQUESTS_BY_TIME, GRANT_REQUESTS_PENDING, GRANTS_BY_ROLE, OPEN_BY_ELIGIBILITY, OPEN_BY_HOLDER, OPEN_BY_ROLE, OPEN_BY_SCOPE,
-    OPEN_BY_TIME, PENDING, REMEMBERED_BY_TIME, REVIEW_ENTRIES_BY_HOLDER, REVIEWS_BY_TIME, TIMERS,
+    GRANT_REQUESTS_BY_TIME, GRANT_REQUESTS_PENDING, GRANTS_BY_ROLE, INCIDENTS_BY_TIME, INCIDENTS_LASTING, OPEN_BY_ELIGIBILITY,
+    OPEN_BY_HOLDER, OPEN_BY_ROLE, OPEN_BY_SCOPE, OPEN_BY_TIME, PENDING, REMEMBERED_BY_TIME, REVIEW_ENTRIES_BY_HOLDER, REVIEWS_BY_TIME,
+    TIMERS,
 };
 use super::key::Label;
+use crate::domain::alert::Incident;
 use crate::domain::command::Due;
 use crate::domain::event::Timer;
 use crate::domain::grant::{ActivationState, Cause, GrantRef, GrantRequestState};
@@ -86,6 +88,13 @@ pub(super) fn of_review(review: &Review) -> Vec<Entry> {
 /// Of an item of a review.
 pub(super) fn of_review_entry(entry: &ReviewEntry) -> Vec<Entry> {
     vec![REVIEW_ENTRIES_BY_HOLDER.entry(&(entry.review.clone(), entry.item.holder.clone(), entry.item.subject.clone()))]
+}
+
+/// Of an incident.
+pub(super) fn of_incident(incident: &Incident) -> Vec<Entry> {
+    let by_time = (incident.raised_at, incident.id.clone());
+    let lasting = incident.lasts().then(|| INCIDENTS_LASTING.entry(&by_time));
+    std::iter::once(INCIDENTS_BY_TIME.entry(&by_time)).chain(lasting).collect()
 }
 
 /// Of a request to extend or renew.

@@ -10,13 +10,14 @@ use rocksdb::{ColumnFamily, DB, DBIteratorWithThreadMode, Direction, IteratorMod
 
 use super::key::{Key, Label, MetaKey, Seq};
 use super::value::{Raw, Value};
+use crate::domain::alert::{AlertKind, AlertSubject, AlertTally, Incident, Severity};
 use crate::domain::command::Due;
 use crate::domain::event::Remembered;
 use crate::domain::grant::{Cause, DayUse, EntityRow, GrantRef, RoleRow};
-use crate::domain::id::{GrantRequestId, IdempotencyKey};
+use crate::domain::id::{GrantRequestId, IdempotencyKey, IncidentId};
 use crate::domain::review::Subject;
 use crate::domain::{
-    Activation, ActivationId, Assignment, AssignmentId, Day, Eligibility, EligibilityId, GrantRequest, Review, ReviewDefinition,
+    Activation, ActivationId, Assignment, AssignmentId, Day, Detectors, Eligibility, EligibilityId, GrantRequest, Review, ReviewDefinition,
     ReviewDefinitionId, ReviewEntry, ReviewId, Revision, RoleName, Text, TextDigest, Timestamp, Uid, Unavailable,
 };
 
@@ -46,6 +47,14 @@ pub(super) const REVIEW_DEFINITIONS: Family<ReviewDefinitionId, ReviewDefinition
 pub(super) const REVIEWS: Family<ReviewId, Review> = Family::new("reviews");
 /// Their items.
 pub(super) const REVIEW_ENTRIES: Family<(ReviewId, Subject), ReviewEntry> = Family::new("review_entries");
+/// Incidents of alerts.
+pub(super) const INCIDENTS: Family<IncidentId, Incident> = Family::new("incidents");
+/// The latest incident of a kind about something.
+pub(super) const LATEST_INCIDENTS: Family<(AlertKind, AlertSubject), IncidentId> = Family::new("latest_incidents");
+/// How many incidents last, by kind and severity.
+pub(super) const ALERT_TALLIES: Family<(AlertKind, Severity), AlertTally> = Family::new("alert_tallies");
+/// How far detectors have come, and what they know by then. Not truth: it follows from the journal, and may be lost.
+pub(super) const DETECTION: Family<Label, Detectors> = Family::new("detection");
 /// Cascades that wait to go on, and since when.
 pub(super) const CASCADES: Family<Cause, Timestamp> = Family::new("cascades");
 /// What repeated commands get. Not truth: the journal holds it too, and it goes after a day.
@@ -89,6 +98,10 @@ pub(super) const GRANTS_BY_ROLE: Family<(RoleName, GrantRef), ()> = Family::new(
 pub(super) const REVIEWS_BY_TIME: Family<(Timestamp, ReviewId), ()> = Family::new("reviews_by_time");
 /// Items of reviews by holder.
 pub(super) const REVIEW_ENTRIES_BY_HOLDER: Family<(ReviewId, Uid, Subject), ()> = Family::new("review_entries_by_holder");
+/// All incidents, by when they were raised.
+pub(super) const INCIDENTS_BY_TIME: Family<(Timestamp, IncidentId), ()> = Family::new("incidents_by_time");
+/// Those that last.
+pub(super) const INCIDENTS_LASTING: Family<(Timestamp, IncidentId), ()> = Family::new("incidents_lasting");
 /// Stored entities by parent.
 pub(super) const CHILDREN: Family<(Uid, Uid), ()> = Family::new("children");
 /// Stored entities by type and folded id.
@@ -106,7 +119,7 @@ pub(super) enum Use {
 }
 
 /// Every family, and how it is read.
-pub(super) const ALL: [(&str, Use); 37] = [
+pub(super) const ALL: [(&str, Use); 43] = [
     (JOURNAL.name, Use::Ranges),
     (ROWS.name, Use::Points),
     (ROLES.name, Use::Points),
@@ -120,6 +133,10 @@ pub(super) const ALL: [(&str, Use); 37] = [
     (REVIEW_DEFINITIONS.name, Use::Points),
     (REVIEWS.name, Use::Points),
     (REVIEW_ENTRIES.name, Use::Ranges),
+    (INCIDENTS.name, Use::Points),
+    (LATEST_INCIDENTS.name, Use::Points),
+    (ALERT_TALLIES.name, Use::Points),
+    (DETECTION.name, Use::Points),
     (CASCADES.name, Use::Points),
     (REMEMBERED.name, Use::Points),
     (TEXTS.name, Use::Points),
@@ -141,13 +158,15 @@ pub(super) const ALL: [(&str, Use); 37] = [
     (GRANTS_BY_ROLE.name, Use::Ranges),
     (REVIEWS_BY_TIME.name, Use::Ranges),
     (REVIEW_ENTRIES_BY_HOLDER.name, Use::Ranges),
+    (INCIDENTS_BY_TIME.name, Use::Ranges),
+    (INCIDENTS_LASTING.name, Use::Ranges),
     (CHILDREN.name, Use::Ranges),
     (FOLDS.name, Use::Ranges),
     (REMEMBERED_BY_TIME.name, Use::Ranges),
 ];
 
 /// The indexes and timers: families that follow from others row by row.
-pub(super) const DERIVED: [&str; 19] = [
+pub(super) const DERIVED: [&str; 21] = [
     TIMERS.name,
     OPEN_BY_ELIGIBILITY.name,
     OPEN_BY_ROLE.name,
@@ -164,6 +183,8 @@ pub(super) const DERIVED: [&str; 19] = [
     GRANTS_BY_ROLE.name,
     REVIEWS_BY_TIME.name,
     REVIEW_ENTRIES_BY_HOLDER.name,
+    INCIDENTS_BY_TIME.name,
+    INCIDENTS_LASTING.name,
     CHILDREN.name,
     FOLDS.name,
     REMEMBERED_BY_TIME.name,

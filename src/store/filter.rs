@@ -6,12 +6,13 @@
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use super::family::{ACTIVATIONS, ASSIGNMENTS, At, ELIGIBILITIES, GRANT_REQUESTS};
+use super::family::{ACTIVATIONS, ASSIGNMENTS, At, ELIGIBILITIES, GRANT_REQUESTS, INCIDENTS};
+use crate::domain::alert::AlertEvent;
 use crate::domain::command::Everything;
 use crate::domain::event::Record;
 use crate::domain::grant::Cause;
 use crate::domain::review::Subject as Reviewed;
-use crate::domain::{ActivationId, AssignmentId, EligibilityId, Event, GrantRequestId, RoleName, Timestamp, Uid, Unavailable};
+use crate::domain::{ActivationId, AssignmentId, EligibilityId, Event, GrantRequestId, Incident, RoleName, Timestamp, Uid, Unavailable};
 use crate::engine::ports::AuditFilter;
 
 /// A filter, and the rows that it looks names up in.
@@ -98,6 +99,7 @@ impl<'a> Matcher<'a> {
             Event::ReviewDefined { definition } => definition.plan.roles.contains(role),
             Event::ReviewOpened { review, .. } => review.plan.roles.contains(role),
             Event::ReviewItemsTaken { items, .. } => items.iter().any(|item| item.role == *role),
+            Event::Alert(event) => self.incident(event)?.is_some_and(|incident| incident.finding.role.as_ref() == Some(role)),
             Event::ReviewsEnded { .. }
             | Event::ReviewStageBegan { .. }
             | Event::ReviewReminded { .. }
@@ -145,7 +147,17 @@ impl<'a> Matcher<'a> {
 
     fn is_about_uid(&self, event: &Event, uid: &Uid) -> Result<bool, Unavailable> {
         let json = serde_json::to_value(event).map_err(|error| Unavailable(format!("an event has no form in JSON: {error}")))?;
+        if let Event::Alert(event) = event
+            && self.incident(event)?.is_some_and(|incident| incident.finding.principal.as_ref() == Some(uid))
+        {
+            return Ok(true);
+        }
         Ok(names(&json, uid) || self.subject(event)?.is_some_and(|subject| subject.holder == *uid))
+    }
+
+    /// The incident that an event is about: whom it concerns never changes.
+    fn incident(&self, event: &AlertEvent) -> Result<Option<Incident>, Unavailable> {
+        INCIDENTS.get(self.at, event.incident())
     }
 
     fn subject(&self, event: &Event) -> Result<Option<Subject>, Unavailable> {
@@ -230,6 +242,7 @@ fn grant(event: &Event) -> Option<Grant<'_>> {
         | Event::ClockAccepted {}
         | Event::CascadeContinues { .. }
         | Event::CascadeCompleted { .. }
+        | Event::Alert(_)
         | Event::CommandRefused { .. } => return None,
         Event::GrantRequested { request } => Grant::Request(&request.id),
         Event::GrantRequestApproved { id, .. }

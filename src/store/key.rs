@@ -4,9 +4,10 @@
 //!
 //! Lost: a length in front of each text. It is as injective, and it sorts by length first.
 
+use crate::domain::alert::{AlertKind, AlertSubject, Severity};
 use crate::domain::command::Due;
 use crate::domain::grant::{Cause, GrantRef};
-use crate::domain::id::{GrantRequestId, IdempotencyKey, ReviewDefinitionId, ReviewId};
+use crate::domain::id::{GrantRequestId, IdempotencyKey, IncidentId, ReviewDefinitionId, ReviewId};
 use crate::domain::review::Subject;
 use crate::domain::text::Digest;
 use crate::domain::{ActivationId, AssignmentId, Day, EligibilityId, Revision, RoleName, TextDigest, Timestamp, Uid};
@@ -119,7 +120,8 @@ macro_rules! text_keys {
     )*};
 }
 
-text_keys!(RoleName, ActivationId, EligibilityId, AssignmentId, GrantRequestId, IdempotencyKey, Revision, ReviewDefinitionId, ReviewId);
+text_keys!(RoleName, ActivationId, EligibilityId, AssignmentId, GrantRequestId, IdempotencyKey);
+text_keys!(Revision, ReviewDefinitionId, ReviewId, IncidentId);
 
 impl Key for TextDigest {
     fn write(&self, out: &mut Vec<u8>) {
@@ -176,6 +178,57 @@ impl Key for Subject {
             1 => Key::read(input).map(Self::Eligibility),
             2 => Key::read(input).map(Self::Assignment),
             3 => Key::read(input).map(Self::Activation),
+            _ => None,
+        }
+    }
+}
+
+/// Cases of an enum without fields, by their place in the list of all.
+macro_rules! place_keys {
+    ($($name:ident),*) => {$(
+        impl Key for $name {
+            fn write(&self, out: &mut Vec<u8>) {
+                let place = Self::ALL.iter().position(|case| case == self).and_then(|place| u8::try_from(place).ok());
+                out.push(place.map_or(0, |place| place.saturating_add(1)));
+            }
+
+            fn read(input: &mut &[u8]) -> Option<Self> {
+                let place = u8::from_be_bytes(read_array(input)?).checked_sub(1)?;
+                Self::ALL.get(usize::from(place)).copied()
+            }
+        }
+    )*};
+}
+
+place_keys!(AlertKind, Severity);
+
+impl Key for AlertSubject {
+    fn write(&self, out: &mut Vec<u8>) {
+        let (number, part): (u8, &dyn WriteKey) = match self {
+            Self::Principal(uid) => (1, uid),
+            Self::Role(role) => (2, role),
+            Self::Holding { principal, .. } => (3, principal),
+            Self::Eligibility(id) => (4, id),
+            Self::Assignment(id) => (5, id),
+            Self::Activation(id) => (6, id),
+            Self::Record(seq) => (7, &Seq(*seq)),
+        };
+        out.push(number);
+        part.write_key(out);
+        if let Self::Holding { role, .. } = self {
+            role.write(out);
+        }
+    }
+
+    fn read(input: &mut &[u8]) -> Option<Self> {
+        match u8::from_be_bytes(read_array(input)?) {
+            1 => Key::read(input).map(Self::Principal),
+            2 => Key::read(input).map(Self::Role),
+            3 => Some(Self::Holding { principal: Key::read(input)?, role: Key::read(input)? }),
+            4 => Key::read(input).map(Self::Eligibility),
+            5 => Key::read(input).map(Self::Assignment),
+            6 => Key::read(input).map(Self::Activation),
+            7 => Seq::read(input).map(|seq| Self::Record(seq.0)),
             _ => None,
         }
     }

@@ -6,21 +6,23 @@ use std::sync::Arc;
 use super::Store;
 use super::family::{
     ACTIVATIONS, ACTIVATIONS_BY_PRINCIPAL, ACTIVATIONS_BY_TIME, ASSIGNMENTS, ASSIGNMENTS_BY_HOLDER, At, ELIGIBILITIES,
-    ELIGIBILITIES_BY_HOLDER, Family, GRANT_REQUESTS, GRANT_REQUESTS_BY_TIME, JOURNAL, OPEN_BY_TIME, Order, PENDING, REVIEW_DEFINITIONS,
-    REVIEW_ENTRIES, REVIEW_ENTRIES_BY_HOLDER, REVIEWS, REVIEWS_BY_TIME, ROWS, Span,
+    ELIGIBILITIES_BY_HOLDER, Family, GRANT_REQUESTS, GRANT_REQUESTS_BY_TIME, INCIDENTS, INCIDENTS_BY_TIME, INCIDENTS_LASTING, JOURNAL,
+    OPEN_BY_TIME, Order, PENDING, REVIEW_DEFINITIONS, REVIEW_ENTRIES, REVIEW_ENTRIES_BY_HOLDER, REVIEWS, REVIEWS_BY_TIME, ROWS, Span,
 };
 use super::filter::Matcher;
 use super::key::{Key, Label, Seq};
 use super::value::{Raw, Value};
 use crate::audit;
+use crate::domain::alert::{Incident, IncidentStatus};
 use crate::domain::grant::{ActivationStatus, EntityRow};
 use crate::domain::review::{ReviewOf, Subject};
 use crate::domain::{
-    Activation, ActivationId, Assignment, Eligibility, GrantRequest, GrantRequestId, Review, ReviewDefinition, ReviewDefinitionId,
-    ReviewEntry, ReviewId, RoleName, Timestamp, Uid, Unavailable,
+    Activation, ActivationId, Assignment, Eligibility, GrantRequest, GrantRequestId, IncidentId, Review, ReviewDefinition,
+    ReviewDefinitionId, ReviewEntry, ReviewId, RoleName, Timestamp, Uid, Unavailable,
 };
 use crate::engine::ports::{
-    ActivationFilter, AuditFilter, GrantFilter, GrantRequestFilter, Listing, MAX_EXAMINED, Page, ReviewFilter, Sealed, subject_cursor,
+    ActivationFilter, AuditFilter, GrantFilter, GrantRequestFilter, IncidentFilter, Listing, MAX_EXAMINED, Page, ReviewFilter, Sealed,
+    subject_cursor,
 };
 
 /// Records in one page, in bytes: more than this ends it early.
@@ -226,6 +228,29 @@ impl Store {
         let rows = REVIEW_ENTRIES_BY_HOLDER.scan(&at, span, Order::Up)?;
         let rows = rows.map(|row| row.map(|((id, _, subject), ())| ((id, subject), ())));
         gather(rows, page, cursor, light, |key, ()| pointed(&at, &REVIEW_ENTRIES, key).map(|found| Some(Arc::new(found))))
+    }
+
+    pub(super) fn list_incidents(&self, filter: &IncidentFilter, page: &Page) -> Result<Listing<Arc<Incident>>, Unavailable> {
+        let at = At::pinned(&self.db);
+        let keep = |(_, id): &(Timestamp, IncidentId), ()| {
+            let incident = pointed(&at, &INCIDENTS, id)?;
+            Ok(filter.means(&incident).then(|| Arc::new(incident)))
+        };
+        let index = match filter.status {
+            Some(IncidentStatus::Open | IncidentStatus::Dismissed) => &INCIDENTS_LASTING,
+            Some(IncidentStatus::Cleared) | None => &INCIDENTS_BY_TIME,
+        };
+        let mut span = Span::all();
+        if let Some(from) = filter.from {
+            span = span.starting(&from);
+        }
+        if let Some(to) = filter.to {
+            span = span.before(&to);
+        }
+        if let Some(after) = page.after_request::<IncidentId>()? {
+            span = span.before(&after);
+        }
+        gather(index.scan(&at, span, Order::Down)?, page, cursor_of, light, keep)
     }
 
     pub(super) fn list_entities(&self, kind: Option<&str>, page: &Page) -> Result<Listing<(Uid, Arc<EntityRow>)>, Unavailable> {

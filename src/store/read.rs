@@ -5,27 +5,29 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::family::{
-    ACTIVATIONS, ASSIGNMENTS, At, BUNDLES, CASCADES, CHILDREN, DAY_USES, ELIGIBILITIES, FOLDS, Family, GRANT_REQUESTS,
-    GRANT_REQUESTS_PENDING, GRANTS_BY_ROLE, LAST_ACTIVATIONS, LAST_CHECKS, OPEN_BY_ELIGIBILITY, OPEN_BY_HOLDER, OPEN_BY_ROLE,
-    OPEN_BY_SCOPE, OPEN_BY_TIME, Order, PENDING, REMEMBERED, REVIEW_DEFINITIONS, REVIEW_ENTRIES, REVIEWS, ROLES, ROWS, Span, TEXTS, TIMERS,
-    raw_rows,
+    ACTIVATIONS, ALERT_TALLIES, ASSIGNMENTS, At, BUNDLES, CASCADES, CHILDREN, DAY_USES, ELIGIBILITIES, FOLDS, Family, GRANT_REQUESTS,
+    GRANT_REQUESTS_PENDING, GRANTS_BY_ROLE, INCIDENTS, LAST_ACTIVATIONS, LAST_CHECKS, LATEST_INCIDENTS, OPEN_BY_ELIGIBILITY,
+    OPEN_BY_HOLDER, OPEN_BY_ROLE, OPEN_BY_SCOPE, OPEN_BY_TIME, Order, PENDING, REMEMBERED, REVIEW_DEFINITIONS, REVIEW_ENTRIES, REVIEWS,
+    ROLES, ROWS, Span, TEXTS, TIMERS, raw_rows,
 };
 use super::image::Known;
 use super::key::{Key, Label, MetaKey};
 use super::value::{AnchorRow, Raw};
 use super::{Store, maybe_meta, meta};
+use crate::domain::alert::{AlertKind, AlertSubject, AlertTally, Incident, Severity};
 use crate::domain::command::Due;
 use crate::domain::event::Remembered;
 use crate::domain::grant::{Cause, DayUse, EntityRow, GrantRef, RoleRow};
-use crate::domain::id::{GrantRequestId, IdempotencyKey, fold};
+use crate::domain::id::{GrantRequestId, IdempotencyKey, IncidentId, fold};
 use crate::domain::overlay::is_timed;
 use crate::domain::review::Subject;
 use crate::domain::{
-    Activation, ActivationId, Assignment, AssignmentId, Day, Eligibility, EligibilityId, GrantRequest, Review, ReviewDefinition,
+    Activation, ActivationId, Assignment, AssignmentId, Day, Detectors, Eligibility, EligibilityId, GrantRequest, Review, ReviewDefinition,
     ReviewDefinitionId, ReviewEntry, ReviewId, Revision, RoleName, Rows, Tables, Text, TextDigest, Timestamp, Uid, Unavailable,
 };
 use crate::engine::ports::{
-    ActivationFilter, Anchor, AuditFilter, GrantFilter, GrantRequestFilter, Head, InnerRow, Listing, Page, Reader, ReviewFilter, Sealed,
+    ActivationFilter, Anchor, AuditFilter, GrantFilter, GrantRequestFilter, Head, IncidentFilter, InnerRow, Listing, Page, Reader,
+    ReviewFilter, Sealed,
 };
 
 impl Rows for Store {
@@ -231,6 +233,18 @@ impl Tables for Store {
         found.take(limit).map(|row| row.map(|(_, entry)| Arc::new(entry))).collect()
     }
 
+    fn incident(&self, id: &IncidentId) -> Result<Option<Arc<Incident>>, Unavailable> {
+        Ok(INCIDENTS.get(&self.at(), id)?.map(Arc::new))
+    }
+
+    fn latest_incident(&self, kind: AlertKind, subject: &AlertSubject) -> Result<Option<IncidentId>, Unavailable> {
+        LATEST_INCIDENTS.get(&self.at(), &(kind, subject.clone()))
+    }
+
+    fn alert_tally(&self, kind: AlertKind, severity: Severity) -> Result<AlertTally, Unavailable> {
+        Ok(ALERT_TALLIES.get(&self.at(), &(kind, severity))?.unwrap_or_default())
+    }
+
     fn remembered(&self, caller: &Uid, key: &IdempotencyKey) -> Result<Option<(Timestamp, Remembered)>, Unavailable> {
         REMEMBERED.get(&self.at(), &(caller.clone(), key.clone()))
     }
@@ -323,6 +337,18 @@ impl Reader for Store {
 
     fn review_items(&self, id: &ReviewId, holder: Option<&Uid>, page: &Page) -> Result<Listing<Arc<ReviewEntry>>, Unavailable> {
         self.list_review_items(id, holder, page)
+    }
+
+    fn incidents(&self, filter: &IncidentFilter, page: &Page) -> Result<Listing<Arc<Incident>>, Unavailable> {
+        self.list_incidents(filter, page)
+    }
+
+    fn detection(&self) -> Result<Option<Detectors>, Unavailable> {
+        self.kept_detection()
+    }
+
+    fn save_detection(&self, state: &Detectors) -> Result<(), Unavailable> {
+        self.keep_detection(state)
     }
 
     fn save_checks(&self, checks: &[(GrantRef, Timestamp)]) -> Result<(), Unavailable> {

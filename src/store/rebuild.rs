@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 use super::commit::forget_before;
 use super::family::{
-    ACTIVATIONS, ASSIGNMENTS, At, CASCADES, DAY_USES, DERIVED, ELIGIBILITIES, Entry, Family, GRANT_REQUESTS, JOURNAL, LAST_ACTIVATIONS,
-    Order, REMEMBERED, REMEMBERED_BY_TIME, REVIEW_DEFINITIONS, REVIEW_ENTRIES, REVIEWS, ROLES, ROWS, Span, hex, raw_rows,
+    ACTIVATIONS, ALERT_TALLIES, ASSIGNMENTS, At, CASCADES, DAY_USES, DERIVED, ELIGIBILITIES, Entry, Family, GRANT_REQUESTS, INCIDENTS,
+    JOURNAL, LAST_ACTIVATIONS, LATEST_INCIDENTS, Order, REMEMBERED, REMEMBERED_BY_TIME, REVIEW_DEFINITIONS, REVIEW_ENTRIES, REVIEWS, ROLES,
+    ROWS, Span, hex, raw_rows,
 };
 use super::key::{Key, MetaKey};
 use super::open::{OpenError, Purpose, open};
@@ -136,6 +137,9 @@ pub(super) fn projections(all: &Changes, at: Timestamp) -> Result<Vec<(&'static 
         (REVIEW_DEFINITIONS.name, expected(&REVIEW_DEFINITIONS, &all.review_definitions)?),
         (REVIEWS.name, expected(&REVIEWS, &all.reviews)?),
         (REVIEW_ENTRIES.name, expected(&REVIEW_ENTRIES, &reviewed)?),
+        (INCIDENTS.name, expected(&INCIDENTS, &all.incidents)?),
+        (LATEST_INCIDENTS.name, expected(&LATEST_INCIDENTS, &all.latest_incidents)?),
+        (ALERT_TALLIES.name, expected(&ALERT_TALLIES, &all.alert_tallies)?),
         (CASCADES.name, expected(&CASCADES, waiting())?),
         (REMEMBERED.name, expected(&REMEMBERED, remembered())?),
     ];

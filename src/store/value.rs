@@ -6,10 +6,14 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::alert::{AlertTally, Incident};
 use crate::domain::event::Remembered;
 use crate::domain::grant::{DayUse, EntityRow, RoleRow};
+use crate::domain::id::IncidentId;
 use crate::domain::text::Digest;
-use crate::domain::{Activation, Assignment, Eligibility, GrantRequest, Review, ReviewDefinition, ReviewEntry, Revision, Text, Timestamp};
+use crate::domain::{
+    Activation, Assignment, Detectors, Eligibility, GrantRequest, Review, ReviewDefinition, ReviewEntry, Revision, Text, Timestamp,
+};
 use crate::engine::ports::{Anchor, Head};
 
 /// A value of a family.
@@ -98,6 +102,10 @@ versioned! {
     ReviewDefinition = 1,
     Review = 1,
     ReviewEntry = 1,
+    Incident = 1,
+    IncidentId = 1,
+    AlertTally = 1,
+    Detectors = 1,
     Timestamp = 1,
     Text = 1,
     HeadRow = 1,

@@ -117,7 +117,7 @@ impl Edge {
         fs::write(policies.join("edge.cedar"), MORE).unwrap();
         let Opened { store, journal } = Store::open(&home.path().join("data"), Mode::Dev).unwrap();
         let metrics = Arc::new(Metrics::new());
-        let config = EngineConfig { observer: Arc::clone(&metrics) as Arc<dyn Observer>, timers: false, clock_desk: None };
+        let config = EngineConfig { observer: Arc::clone(&metrics) as Arc<dyn Observer>, timers: false, alerts: false, clock_desk: None };
         let proposed = Some(Bundle::load(&policies).unwrap());
         let parts = Parts { journal: Box::new(journal), reader: store, clock: Arc::new(SystemClock::new()), proposed, config };
         let engine = Engine::start(parts).unwrap();

@@ -108,6 +108,7 @@ impl Applying<'_, '_, '_> {
             | Event::BundleActivated { .. }
             | Event::CascadeContinues { .. }
             | Event::CascadeCompleted { .. }
+            | Event::Alert(_)
             | Event::CommandRefused { .. } => Ok(()),
         }
     }

@@ -4,6 +4,7 @@
 //! same decision as its cause, up to the bounds of [`cascade`]; a check never waits for it, for it compares windows and incarnations.
 
 mod activation;
+mod alerts;
 mod approval;
 mod begin;
 mod bundle;
@@ -26,6 +27,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 pub use activation::{MAX_PENDING, object};
+pub use alerts::MAX_NOTED;
 pub use approval::{asked_stage, may_vote_in, voted_hash, waited};
 pub use cascade::{MAX_CASCADE_BYTES, MAX_CASCADE_EVENTS, MAX_CONTINUED, MAX_LOOK};
 pub use people::{MAX_WALK, person};
@@ -37,7 +39,8 @@ use super::event::Event;
 use super::facts::{Action, Authority, Object, Permitted, Question, Records, Unavailable};
 use super::grant::Under;
 use super::id::{
-    ActivationId, AssignmentId, EligibilityId, GrantRequestId, Incarnation, ReviewDefinitionId, ReviewId, Revision, RoleName, Uid,
+    ActivationId, AssignmentId, EligibilityId, GrantRequestId, Incarnation, IncidentId, ReviewDefinitionId, ReviewId, Revision, RoleName,
+    Uid,
 };
 use super::rejection::Rejection;
 use super::standing::{Moment, Presence, presence};
@@ -88,6 +91,8 @@ pub enum Outcome {
     ReviewOpened(ReviewId),
     /// Something about a review was decided.
     ReviewChanged(ReviewId),
+    /// An incident was put aside, armed again or remedied.
+    AlertChanged(IncidentId),
     /// What time had done already, or how often a rule refused a caller, was recorded.
     Settled,
     /// Nothing had to change; nothing is journaled.
@@ -179,6 +184,10 @@ pub fn decide(facts: &dyn Records, authority: &dyn Authority, envelope: &Envelop
         Command::DecideReview { id, subjects, decided, reason } => reviews::decide_on(&case, id, subjects, *decided, reason),
         Command::CompleteReview { id, reason } => reviews::complete(&case, id, reason.as_ref()),
         Command::ApplyReview { id, confirm } => reviews::apply(&case, id, *confirm),
+        Command::NoteAlerts { changes } => alerts::note(&case, changes),
+        Command::DismissAlert { id, reason } => alerts::dismiss(&case, id, reason),
+        Command::RearmAlert { id } => alerts::rearm(&case, id),
+        Command::RemedyAlert { id, reason } => alerts::remedy(&case, id, reason.as_ref()),
         Command::Settle(due) => settle::settle(&case, due),
         Command::AcceptClock | Command::CoalesceRefusals { .. } => Ok(Decision::nothing(Outcome::Unchanged)),
     }

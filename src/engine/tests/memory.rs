@@ -5,22 +5,23 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, RwLock};
 use std::time::Duration;
 
+use crate::domain::alert::{AlertKind, AlertSubject, AlertTally, Incident, Severity};
 use crate::domain::command::Due;
 use crate::domain::event::{Record, Remembered, Timer};
 use crate::domain::grant::{Cause, DayUse, EntityRow, GrantRef, RoleRow};
-use crate::domain::id::{GrantRequestId, IdempotencyKey};
+use crate::domain::id::{GrantRequestId, IdempotencyKey, IncidentId};
 use crate::domain::overlay::{
     activation_timer, assignment_timer, eligibility_timer, grant_request_timer, review_definition_timer, review_timer,
 };
 use crate::domain::review::Subject;
 use crate::domain::{
-    Activation, ActivationId, Assignment, AssignmentId, Changes, Day, Definitions, Eligibility, EligibilityId, GrantRequest, MemoryRows,
-    Review, ReviewDefinition, ReviewDefinitionId, ReviewEntry, ReviewId, Revision, RoleName, Rows, Tables, Text, TextDigest, Timestamp,
-    Uid, Unavailable,
+    Activation, ActivationId, Assignment, AssignmentId, Changes, Day, Definitions, Detectors, Eligibility, EligibilityId, GrantRequest,
+    MemoryRows, Review, ReviewDefinition, ReviewDefinitionId, ReviewEntry, ReviewId, Revision, RoleName, Rows, Tables, Text, TextDigest,
+    Timestamp, Uid, Unavailable,
 };
 use crate::engine::ports::{
     ActivationFilter, Anchor, AuditFilter, Batch, ClockAnswer, ClockAsked, ClockDesk, Committed, GrantFilter, GrantRequestFilter, Head,
-    InnerRow, Journal, Listing, Page, Reader, ReviewFilter, Sealed,
+    IncidentFilter, InnerRow, Journal, Listing, Page, Reader, ReviewFilter, Sealed,
 };
 
 /// What the next commit does instead of committing.
@@ -94,6 +95,8 @@ pub(super) struct Memory {
     /// What somebody says of the clock, and what became of it.
     pub(super) word: Mutex<Option<ClockAsked>>,
     pub(super) answers: Mutex<Vec<ClockAnswer>>,
+    /// What detectors know, as it was saved.
+    pub(super) detection: Mutex<Option<Detectors>>,
     /// Between what is written and what is published.
     pub(super) after: Gate,
 }
@@ -119,6 +122,7 @@ impl Memory {
             never: Mutex::default(),
             word: Mutex::default(),
             answers: Mutex::default(),
+            detection: Mutex::default(),
         })
     }
 
@@ -324,6 +328,18 @@ impl Tables for Memory {
         self.read(|rows| rows.review_entries(id, after, limit))
     }
 
+    fn incident(&self, id: &IncidentId) -> Result<Option<Arc<Incident>>, Unavailable> {
+        self.read(|rows| rows.incident(id))
+    }
+
+    fn latest_incident(&self, kind: AlertKind, subject: &AlertSubject) -> Result<Option<IncidentId>, Unavailable> {
+        self.read(|rows| rows.latest_incident(kind, subject))
+    }
+
+    fn alert_tally(&self, kind: AlertKind, severity: Severity) -> Result<AlertTally, Unavailable> {
+        self.read(|rows| rows.alert_tally(kind, severity))
+    }
+
     fn remembered(&self, caller: &Uid, key: &IdempotencyKey) -> Result<Option<(Timestamp, Remembered)>, Unavailable> {
         self.read(|rows| rows.remembered(caller, key))
     }
@@ -424,6 +440,19 @@ impl Reader for Memory {
 
     fn review_items(&self, id: &ReviewId, _: Option<&Uid>, _: &Page) -> Result<Listing<Arc<ReviewEntry>>, Unavailable> {
         all(self.review_entries(id, None, usize::MAX)?)
+    }
+
+    fn incidents(&self, filter: &IncidentFilter, _: &Page) -> Result<Listing<Arc<Incident>>, Unavailable> {
+        all(self.read(|rows| rows.all.incidents.values().filter(|incident| filter.means(incident)).cloned().map(Arc::new).collect()))
+    }
+
+    fn detection(&self) -> Result<Option<Detectors>, Unavailable> {
+        Ok(self.detection.lock().unwrap().clone())
+    }
+
+    fn save_detection(&self, state: &Detectors) -> Result<(), Unavailable> {
+        *self.detection.lock().unwrap() = Some(state.clone());
+        Ok(())
     }
 
     fn save_checks(&self, checks: &[(GrantRef, Timestamp)]) -> Result<(), Unavailable> {

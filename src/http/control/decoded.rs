@@ -8,7 +8,7 @@ use crate::http::asker::Sent;
 use crate::http::data;
 use crate::http::problem::Problem;
 
-use super::{activations, endings, grant_requests, grants, reviews};
+use super::{activations, alerts, endings, grant_requests, grants, reviews};
 
 /// How many kinds of body these bytes are in order as.
 #[doc(hidden)]
@@ -24,6 +24,7 @@ pub fn decoded(bytes: &[u8]) -> usize {
         stored(&sent).is_ok(),
         reviews::definition(&sent).is_ok(),
         reviews::decision(&sent).is_ok(),
+        alerts::dismissal(&sent).is_ok(),
     ];
     taken.into_iter().filter(|taken| *taken).count()
 }

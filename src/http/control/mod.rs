@@ -4,6 +4,7 @@
 //! nothing else, so that the list is whole.
 
 mod activations;
+mod alerts;
 mod approvals;
 mod audit;
 mod bulk;
@@ -71,6 +72,7 @@ pub fn endpoints() -> Vec<Endpoint> {
     all.extend(activation_endpoints());
     all.extend(grant_endpoints());
     all.extend(review_endpoints());
+    all.extend(alert_endpoints());
     all.extend(other_endpoints());
     all
 }
@@ -159,6 +161,20 @@ fn review_endpoints() -> Vec<Endpoint> {
         row(Method::GET, "/v1/reviews/{id}/report", see, get(review_reports::json)),
         row(Method::GET, "/v1/reviews/{id}/report.csv", see, get(review_reports::csv)),
         row(Method::GET, "/v1/reviews/{id}/report.html", see, get(review_reports::html)),
+    ]
+}
+
+fn alert_endpoints() -> Vec<Endpoint> {
+    let see = "readAudit or manageAlerts on Sidecar";
+    let manage = "manageAlerts on Sidecar";
+    let remedy = "manageAlerts on Sidecar, and the right that the remedy itself needs";
+    vec![
+        row(Method::GET, "/v1/alerts", see, get(alerts::kinds)),
+        row(Method::GET, "/v1/alerts/incidents", see, get(alerts::list)),
+        row(Method::GET, "/v1/alerts/incidents/{id}", see, get(alerts::one)),
+        row(Method::POST, "/v1/alerts/incidents/{id}/dismiss", manage, post(alerts::dismiss)),
+        row(Method::POST, "/v1/alerts/incidents/{id}/rearm", manage, post(alerts::rearm)),
+        row(Method::POST, "/v1/alerts/incidents/{id}/remedy", remedy, post(alerts::remedy)),
     ]
 }
 

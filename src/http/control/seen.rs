@@ -88,6 +88,8 @@ fn about(event: &Event) -> About<'_> {
         | Event::ReviewCompleted { .. }
         | Event::ReviewApplying { .. }
         | Event::ReviewApplied { .. }
+        // that somebody is found odd is for those who look after alerts
+        | Event::Alert(_)
         | Event::CascadeContinues { .. }
         | Event::CascadeCompleted { .. }
         | Event::CommandRefused { .. } => About::Nobody,

@@ -22,6 +22,8 @@ pub(super) fn id_below(path: &str) -> &'static str {
         ASSIGNMENT
     } else if path.starts_with("/v1/grant-requests") {
         REQUEST
+    } else if path.starts_with("/v1/alerts") {
+        super::alerts::id_below()
     } else if path.starts_with("/v1/reviews") {
         super::reviews::id_below(path)
     } else {
@@ -77,7 +79,7 @@ pub(super) fn request(operation: &str) -> Option<Value> {
         "reloadPolicies" => json!({}),
         "validatePolicies" => json!({ "files": { "access.cedar": "permit(principal, action, resource);" } }),
         "moveClock" => json!({ "advance": "PT1H" }),
-        _ => return super::reviews::request(operation),
+        _ => return super::reviews::request(operation).or_else(|| super::alerts::request(operation)),
     })
 }
 
@@ -169,7 +171,7 @@ fn operating(operation: &str, status: u16) -> Option<Value> {
         }),
         ("moveClock", 200) => json!({ "now": TEN, "seq": 42 }),
         ("openapi", 200) => json!({ "openapi": "3.1.0", "paths": { "/healthz": schemas::described(json!({}), "and so on") } }),
-        _ => return super::reviews::answer(operation, status),
+        _ => return super::reviews::answer(operation, status).or_else(|| super::alerts::answer(operation, status)),
     })
 }
 

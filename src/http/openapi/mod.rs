@@ -4,6 +4,7 @@
 //! schema does not (`tests/api/openapi.rs`). Lost: a derive on handler types, for the handlers read members one by one and strictly, and
 //! there are no such types; and a file written by hand, which is right on the day it is written.
 
+mod alerts;
 mod examples;
 mod paths;
 mod problems;

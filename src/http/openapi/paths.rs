@@ -145,7 +145,7 @@ fn role() -> Value {
     parameter("role", reference("Name"), "of this role only")
 }
 
-fn from_to() -> [Value; 2] {
+pub(super) fn from_to() -> [Value; 2] {
     [parameter("from", reference("Time"), "not before"), parameter("to", reference("Time"), "before")]
 }
 
@@ -242,6 +242,7 @@ pub(super) fn operations() -> Vec<Operation> {
     all.extend(grants("/v1/assignments"));
     all.extend(grant_requests());
     all.extend(super::reviews::operations());
+    all.extend(super::alerts::operations());
     all.extend(entities());
     all.extend(running());
     all

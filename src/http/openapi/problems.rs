@@ -278,6 +278,13 @@ pub(super) const RULES: &[Rule] = &[
         &["id", "removals", "items"],
     ),
     rule(
+        ("no_remedy", 409, At::Own),
+        "there is no remedy by one change",
+        "no single change ends what the incident is about",
+        "do what `instead` says, or dismiss it",
+        &["id", "kind", "instead"],
+    ),
+    rule(
         ("grant_request_waits", 409, At::Own),
         "a request waits already",
         "a request about that grant waits to be decided",

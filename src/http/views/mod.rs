@@ -1,6 +1,7 @@
 //! How what is kept reads on the wire. One function a thing, so that a list, a single answer and `/v1/me` cannot differ.
 
 mod activation;
+mod alert;
 mod entity;
 mod grant;
 mod holding;
@@ -8,6 +9,7 @@ mod review;
 mod role;
 
 pub(super) use activation::{activation, not_held};
+pub(super) use alert::{alert, incident};
 pub(super) use entity::entity;
 pub(super) use grant::{assignment, eligibility, grant_request};
 pub(super) use holding::{holding, holding_at_home};

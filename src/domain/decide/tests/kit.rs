@@ -78,6 +78,7 @@ pub(super) fn role(name: &str, change: impl FnOnce(&mut RoleSettings)) -> RoleSe
         conditions: false,
         eligibility: GrantLimits { max_duration: Duration::from_days(1), allow_permanent: true },
         assignment: GrantLimits { max_duration: Duration::from_days(1), allow_permanent: false },
+        privileged: false,
         digest: Digest([0; 32]),
     };
     change(&mut settings);

@@ -7,7 +7,7 @@ mod commands;
 
 use serde_json::{Map, Value, json};
 
-use super::reviews;
+use super::{alerts, reviews};
 use crate::domain::grant::ActivationStatus;
 use crate::domain::id::{MAX_ID_BYTES, MAX_TYPE_BYTES};
 use crate::domain::text::MAX_TEXT_BYTES;
@@ -134,9 +134,8 @@ pub(in crate::http::openapi) fn grant_request_status() -> Value {
 /// All of them.
 pub(in crate::http::openapi) fn all() -> Map<String, Value> {
     let mut all = Map::new();
-    for (name, schema) in
-        basics().into_iter().chain(commands::all()).chain(answers::all()).chain(reviews::commands()).chain(reviews::answers())
-    {
+    let of_parts = [commands::all(), answers::all(), reviews::commands(), reviews::answers(), alerts::commands(), alerts::answers()];
+    for (name, schema) in basics().into_iter().chain(of_parts.into_iter().flatten()) {
         all.insert(name.to_owned(), schema);
     }
     all.insert("Problem".to_owned(), super::problems::schema());
