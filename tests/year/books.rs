@@ -50,6 +50,7 @@ pub struct Grant {
     pub given: At,
     /// When somebody, or a review, took it away, or its holder was deleted.
     pub gone: Option<At>,
+    pub first_activation: Option<At>,
     pub last_activation: Option<At>,
     pub last_check: Option<At>,
 }
@@ -92,8 +93,25 @@ pub enum Expected {
     Refused(u16, &'static str),
 }
 
+/// What happened, in order, for whoever watches.
+#[derive(Debug, Clone, Copy)]
+pub enum Noted {
+    Given(usize),
+    Gone(usize),
+    Asked {
+        person: usize,
+    },
+    Denied {
+        person: usize,
+    },
+    Began(usize),
+    /// Somebody joined, moved, left, or was deleted.
+    Changed(usize),
+}
+
 #[derive(Default)]
 pub struct Books {
+    pub noted: Vec<Noted>,
     pub roles: Vec<Role>,
     pub people: Vec<Person>,
     pub grants: Vec<Grant>,
@@ -123,6 +141,7 @@ impl Books {
             Holder::Group(group) => self.of_group[group].push(number),
         }
         self.grants.push(grant);
+        self.noted.push(Noted::Given(number));
         number
     }
 
@@ -194,6 +213,7 @@ impl Books {
     /// Takes a grant away, and ends what rests on it.
     pub fn remove(&mut self, grant: usize, now: At) {
         self.grants[grant].gone = Some(now);
+        self.noted.push(Noted::Gone(grant));
         match self.grants[grant].holder {
             Holder::Person(person) => self.of_person[person].retain(|other| *other != grant),
             Holder::Group(group) => self.of_group[group].retain(|other| *other != grant),
@@ -267,7 +287,9 @@ impl Books {
         self.acts[act].state = State::Active { start: now, end };
         self.acts[act].window = Some((now, end));
         let basis = self.acts[act].basis;
+        self.grants[basis].first_activation.get_or_insert(now);
         self.grants[basis].last_activation = Some(now);
+        self.noted.push(Noted::Began(act));
     }
 
     /// How many seconds of a role a person has had, or will have, on the day of an instant.
@@ -337,21 +359,25 @@ impl Books {
     /// Disables somebody: everything that is open ends.
     pub fn disable(&mut self, person: usize, now: At) {
         self.people[person].disabled = true;
+        self.noted.push(Noted::Changed(person));
         self.open[person].clone().into_iter().for_each(|act| self.cut(act, now));
     }
 
     /// Deletes somebody: grants go with the name.
     pub fn delete(&mut self, person: usize, now: At) {
         self.people[person].there = false;
+        self.noted.push(Noted::Changed(person));
         self.open[person].clone().into_iter().for_each(|act| self.cut(act, now));
         for grant in std::mem::take(&mut self.of_person[person]) {
             self.grants[grant].gone = Some(now);
+            self.noted.push(Noted::Gone(grant));
         }
     }
 
     /// Puts somebody into other groups: what rests on those that are left ends.
     pub fn regroup(&mut self, person: usize, groups: Vec<usize>, now: At) {
         self.people[person].groups = groups;
+        self.noted.push(Noted::Changed(person));
         for act in self.open[person].clone() {
             if !self.has(person, self.grants[self.acts[act].basis].holder) {
                 self.cut(act, now);

@@ -51,7 +51,9 @@ pub fn systems_below(scope: Option<usize>) -> Vec<usize> {
 
 pub const LEADS: usize = DEPARTMENTS.len() * (1 + TEAMS);
 pub const SECURITY_GROUP: usize = LEADS + DEPARTMENTS.len();
-pub const GROUPS: usize = SECURITY_GROUP + 1;
+/// Two who approve for one role.
+pub const PAIR: usize = SECURITY_GROUP + 1;
+pub const GROUPS: usize = PAIR + 1;
 
 pub fn team(department: usize, number: usize) -> usize {
     DEPARTMENTS.len() + department * TEAMS + number
@@ -64,7 +66,7 @@ pub fn leads(department: usize) -> usize {
 /// The group that a group is in.
 pub fn group_above(group: usize) -> Option<usize> {
     match group {
-        _ if group < DEPARTMENTS.len() || group == SECURITY_GROUP => None,
+        _ if group < DEPARTMENTS.len() || group >= SECURITY_GROUP => None,
         _ if group < LEADS => Some((group - DEPARTMENTS.len()) / TEAMS),
         _ => Some(group - LEADS),
     }
@@ -73,6 +75,7 @@ pub fn group_above(group: usize) -> Option<usize> {
 pub fn group_name(group: usize) -> String {
     match group {
         SECURITY_GROUP => "security".to_owned(),
+        PAIR => "pair".to_owned(),
         _ if group < DEPARTMENTS.len() => DEPARTMENTS[group].to_owned(),
         _ if group < LEADS => {
             format!("{}-team-{}", DEPARTMENTS[(group - DEPARTMENTS.len()) / TEAMS], (group - DEPARTMENTS.len()) % TEAMS + 1)
@@ -116,6 +119,13 @@ pub struct Role {
     pub scope_required: bool,
 }
 
+impl Role {
+    /// The group of those who approve.
+    pub fn approvers(&self) -> usize {
+        if self.kind == Kind::Rescue && self.department == 7 { PAIR } else { leads(self.department) }
+    }
+}
+
 pub fn roles() -> Vec<Role> {
     let all = DEPARTMENTS.iter().enumerate().flat_map(|(department, name)| KINDS.map(|kind| (department, name, kind)));
     all.map(|(department, name, kind)| {
@@ -138,7 +148,7 @@ pub fn roles() -> Vec<Role> {
             budget: (kind == Kind::Operate && even).then_some(3 * HOUR),
             emergency: (kind == Kind::Rescue).then_some((30 * MINUTE, 2, if even { 72 * HOUR } else { 24 * HOUR })),
             permanent: !(kind == Kind::Admin && !even),
-            assignable: kind == Kind::Use,
+            assignable: kind == Kind::Use || (kind == Kind::Rescue && department == 8),
             scope_required: matches!(kind, Kind::Admin | Kind::Rescue),
         }
     })
@@ -149,7 +159,7 @@ fn duration(seconds: i64) -> String {
     if seconds % DAY == 0 { format!("P{}D", seconds / DAY) } else { format!("PT{}M", seconds / MINUTE) }
 }
 
-fn role_text(role: &Role) -> String {
+fn role_text(role: &Role, weak: bool) -> String {
     let mut text = format!("[roles.\"{}\"]\nscopes = [\"Company\", \"Environment\", \"System\"]\n", role.name);
     let _ = writeln!(text, "max_duration = \"{}\"\ndefault_duration = \"{}\"", duration(role.most), duration(role.default));
     let _ = writeln!(text, "scope_required = {}", role.scope_required);
@@ -161,8 +171,18 @@ extendable_after = 50",
             role.extensions
         );
     }
-    let require = if role.kind == Kind::Operate { r#"["justification", "ticket", "mfa"]"# } else { r#"["justification", "mfa"]"# };
-    let _ = writeln!(text, "require = {require}\nmfa_max_age = \"PT12H\"");
+    let require = match role.kind {
+        _ if weak => r#"["justification"]"#,
+        Kind::Operate => r#"["justification", "ticket", "mfa"]"#,
+        Kind::Use | Kind::Admin | Kind::Rescue => r#"["justification", "mfa"]"#,
+    };
+    let _ = writeln!(text, "require = {require}");
+    if !weak {
+        text.push_str("mfa_max_age = \"PT12H\"\n");
+    }
+    if matches!(role.kind, Kind::Admin | Kind::Rescue) {
+        text.push_str("privileged = true\n");
+    }
     if role.kind == Kind::Operate {
         let _ = writeln!(text, "ticket_pattern = \"CHG-[0-9]+\"");
     }
@@ -178,7 +198,7 @@ extendable_after = 50",
         let _ = writeln!(text, "emergency = {{ max_duration = \"{most}\", max_per_day = {times}, review_within = \"{within}\" }}");
     }
     if role.quorum > 0 {
-        let approvers = group_name(leads(role.department));
+        let approvers = group_name(role.approvers());
         let _ = writeln!(text, "[[roles.\"{}\".approval.stages]]\napprovers = ['Group::\"{approvers}\"']", role.name);
         let _ = writeln!(text, "quorum = {}\ntimeout = \"{}\"", role.quorum, duration(role.timeout));
     }
@@ -226,6 +246,7 @@ permit (
      Elevon::Action::"revokeActivation",
      Elevon::Action::"readAudit",
      Elevon::Action::"checkAccess",
+     Elevon::Action::"manageAlerts",
      Elevon::Action::"manageBundle"],
   resource
 );
@@ -243,15 +264,24 @@ pub fn security_name(number: usize) -> String {
     format!("security-{}", number + 1)
 }
 
+/// Writes the roles, one of them without a second factor where that is said.
+pub fn write_roles(folder: &Path, roles: &[Role], weak: Option<usize>) {
+    let mut settings = "[elevon]\nprincipal_types = [\"User\"]\ngroup_types = [\"Group\"]\nrole_type = \"Role\"\n\n".to_owned();
+    for (number, role) in roles.iter().enumerate() {
+        settings.push_str(&role_text(role, weak == Some(number)));
+        settings.push('\n');
+    }
+    fs::write(folder.join("roles.toml.new"), settings).unwrap();
+    fs::rename(folder.join("roles.toml.new"), folder.join("roles.toml")).unwrap();
+}
+
 /// Writes the bundle.
-pub fn write(folder: &Path, roles: &[Role]) {
+pub fn write(folder: &Path, roles: &[Role], alerts: &str) {
     let _ = fs::remove_dir_all(folder);
     fs::create_dir_all(folder.join("tests")).unwrap();
-    let mut settings = "[elevon]\nprincipal_types = [\"User\"]\ngroup_types = [\"Group\"]\nrole_type = \"Role\"\n\n".to_owned();
+    write_roles(folder, roles, None);
     let (mut schema, mut policies) = (SCHEMA.to_owned(), String::new());
     for role in roles {
-        settings.push_str(&role_text(role));
-        settings.push('\n');
         let name = &role.name;
         let _ = writeln!(schema, "action \"{name}\" appliesTo {{ principal: [User], resource: [System], context: {{}} }};");
         let _ = writeln!(
@@ -275,7 +305,7 @@ pub fn write(folder: &Path, roles: &[Role]) {
         (0..SECURITY).map(|number| json!({"uid": {"type": "User", "id": security_name(number)}, "parents": [group(SECURITY_GROUP)]})),
     );
     for (name, text) in [
-        ("roles.toml", settings.as_str()),
+        ("alerts.toml", alerts),
         ("schema.cedarschema", schema.as_str()),
         ("access.cedar", policies.as_str()),
         ("elevon.cedar", ELEVON),

@@ -14,6 +14,7 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+mod alerts;
 mod books;
 mod calendar;
 #[path = "../common/mod.rs"]
@@ -21,6 +22,7 @@ mod common;
 mod company;
 mod definitions;
 mod journal;
+mod plants;
 mod reviews;
 mod rng;
 mod wire;
@@ -73,6 +75,7 @@ fn a_year_of_a_company_is_as_an_oracle_says() {
         figures.elevated,
         figures.evaluations
     );
+    println!("incidents: {:?}", figures.alerts);
     println!("refused, as expected: {:?}", figures.refused);
     assert!(year.faults.is_empty(), "differences (seed {seed}):\n{}", year.faults.join("\n"));
     assert!(figures.activations >= activations, "fewer activations than there should be: {}", figures.activations);

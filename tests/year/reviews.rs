@@ -246,7 +246,7 @@ impl Year {
 
     // ---- what time does to them --------------------------------------------------------------------------------------------------
 
-    fn next_due(&self) -> Option<At> {
+    pub fn next_due(&self) -> Option<At> {
         let opening = self.reviews.definitions.iter().filter_map(|definition| definition.next);
         let standing = self.reviews.instances.iter().filter_map(|instance| match instance.standing {
             Standing::Asking { ends, .. } => Some(ends),
@@ -281,7 +281,7 @@ impl Year {
     }
 
     /// Waits until the server shows something of a review.
-    fn until(&mut self, path: &str, what: &str, holds: impl Fn(&Value) -> bool) -> Option<Value> {
+    pub fn until(&mut self, path: &str, what: &str, holds: impl Fn(&Value) -> bool) -> Option<Value> {
         let began = Instant::now();
         loop {
             let ask = self.ask(0, "GET", path, Value::Null);
@@ -297,7 +297,7 @@ impl Year {
         }
     }
 
-    fn pages(&mut self, who: usize, path: &str) -> Vec<Value> {
+    pub fn pages(&mut self, who: usize, path: &str) -> Vec<Value> {
         let (mut found, mut cursor) = (Vec::new(), String::new());
         loop {
             let ask = self.ask(who, "GET", format!("{path}?limit=1000{cursor}"), Value::Null);
@@ -657,7 +657,8 @@ impl Year {
         let asked = self.reviews.definitions[instance.of].stages[stage].clone();
         let part_in = |year: &Self, item: &usize| part(&year.books, &asked, instance.items[*item].grant, answer.by);
         let parts: Vec<(usize, Part)> = answer.items.iter().map(|item| (*item, part_in(self, item))).collect();
-        for (item, part) in &parts {
+        // a few of those that are not theirs: many would be an alert
+        for (item, part) in parts.iter().filter(|(_, part)| *part != Part::Decides).take(2) {
             let rule = match part {
                 Part::Decides => continue,
                 Part::Own => "separation_of_duties",
@@ -765,6 +766,9 @@ impl Year {
             (true, true) => "removed",
             (true, false) => "gone",
         };
+        let subject = format!("activation {}", self.books.acts[emergency.act].id);
+        self.digest();
+        self.alerts.end("emergency_used", &subject, self.now);
         if result == "removed" {
             self.books.end(emergency.act, self.now, "revoked");
             self.figures.removed += 1;

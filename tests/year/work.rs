@@ -3,9 +3,9 @@
 
 use serde_json::{Value, json};
 
-use super::books::{Activation, Expected, State};
+use super::books::{Activation, Expected, Noted, State};
 use super::calendar::{At, DAY, HOUR, MINUTE, read, show};
-use super::company::{Kind, SCOPES, leads, scope_json, scope_name, systems_below};
+use super::company::{Kind, SCOPES, scope_json, scope_name, systems_below};
 use super::wire::{Ask, Reply};
 use super::year::{Plan, Year};
 
@@ -55,10 +55,18 @@ impl Year {
         let (joining, moving, leaving) = (due(&mut self.joiners), due(&mut self.movers), due(&mut self.leavers));
         let deleted = due(&mut self.deleted);
         self.join(&joining);
+        // who is in what is looked at when a record is, which may be later: nothing of before is to be left
+        let around = !(moving.is_empty() && leaving.is_empty() && deleted.is_empty());
+        if around {
+            self.detected();
+        }
         let moving: Vec<usize> = moving.into_iter().filter(|person| self.books.enabled(*person)).collect();
         self.move_on(&moving);
         self.leave(&leaving);
         self.delete(&deleted);
+        if around {
+            self.detected();
+        }
         self.provide(false);
         if self.rng.chance(60) {
             self.assign(2);
@@ -76,6 +84,10 @@ impl Year {
             return;
         }
         let grant = *self.rng.pick(&standing);
+        self.take(grant);
+    }
+
+    pub fn take(&mut self, grant: usize) {
         let kind = if self.books.grants[grant].eligibility { "eligibilities" } else { "assignments" };
         let path = format!("/v1/{kind}/{}?reason=enough", self.books.grants[grant].id);
         let by = self.someone_of_security();
@@ -93,7 +105,7 @@ impl Year {
         let hour = self.now.rem_euclid(DAY) / HOUR;
         let at_work = |shift: i64| (hour - shift).rem_euclid(24) < 9;
         let there: Vec<usize> = (0..self.books.people.len())
-            .filter(|person| self.books.enabled(*person) && at_work(self.books.people[*person].shift))
+            .filter(|person| self.books.enabled(*person) && !self.silent.contains(person) && at_work(self.books.people[*person].shift))
             .collect();
         let mut wishes: Vec<Wish> = Vec::new();
         for _ in 0..count * 20 {
@@ -110,7 +122,7 @@ impl Year {
         if self.rng.chance(30) {
             let person = super::company::SECURITY + self.rng.below(self.books.people.len() - super::company::SECURITY);
             let role = self.rng.below(self.books.roles.len());
-            if wishes.iter().all(|wish| wish.person != person) {
+            if wishes.iter().all(|wish| wish.person != person) && !self.silent.contains(&person) {
                 let duration = self.books.roles[role].default;
                 wishes.push(Wish { person, role, scope: Some(self.rng.below(SCOPES)), duration, emergency: false });
             }
@@ -207,6 +219,7 @@ impl Year {
             hash: reply.body["request_hash"].as_str().unwrap_or_default().to_owned(),
         });
         self.figures.activations += 1;
+        self.books.noted.push(Noted::Asked { person: wish.person });
         if !waits {
             self.books.begin(act, now);
             self.plan(act, extensions);
@@ -299,6 +312,7 @@ impl Year {
             return;
         }
         let waits = quorum > 0;
+        self.books.noted.push(Noted::Asked { person: found.person });
         let extension = self.books.add(Activation {
             id: reply.body["id"].as_str().unwrap().to_owned(),
             asked: now,
@@ -339,7 +353,7 @@ impl Year {
             for act in std::mem::take(&mut waiting) {
                 let found = self.books.acts[act].clone();
                 let who = &self.books.people;
-                let mut voters = self.books.members(leads(self.books.roles[found.role].department));
+                let mut voters = self.books.members(self.books.roles[found.role].approvers());
                 let human = |person: usize| who[person].human;
                 let voted = |person: &usize| found.votes.iter().any(|vote| human(*vote) == human(*person));
                 voters.retain(|voter| self.books.enabled(*voter) && human(*voter) != human(found.person) && !voted(voter));
@@ -367,11 +381,11 @@ impl Year {
     }
 
     /// What a word about a request comes to. Whether another one is needed.
-    fn voted(&mut self, act: usize, how: &'static str, by: usize, reply: &Reply) -> bool {
+    pub fn voted(&mut self, act: usize, how: &'static str, by: usize, reply: &Reply) -> bool {
         let now = self.now;
         let what = format!("{how} of {} by {}", self.books.acts[act].id, self.books.people[by].name);
         if how == "own" {
-            let lead = self.books.is_in(by, leads(self.books.roles[self.books.acts[act].role].department));
+            let lead = self.books.is_in(by, self.books.roles[self.books.acts[act].role].approvers());
             let rule = if lead { "separation_of_duties" } else { "not_an_approver" };
             let rule = if reply.rule() == "separation_of_duties" { "separation_of_duties" } else { rule };
             self.expect(|| what, reply, 403, rule);
@@ -382,7 +396,11 @@ impl Year {
         }
         match how {
             "cancel" => self.books.end(act, now, "cancelled"),
-            "deny" => self.books.end(act, now, "denied"),
+            "deny" => {
+                self.books.end(act, now, "denied");
+                let person = self.books.acts[act].person;
+                self.books.noted.push(Noted::Denied { person });
+            }
             _ => {
                 self.books.acts[act].votes.push(by);
                 let quorum = self.books.roles[self.books.acts[act].role].quorum;
@@ -507,6 +525,9 @@ impl Year {
         let mut of = Vec::new();
         for _ in 0..40 {
             let person = self.rng.below(self.books.people.len());
+            if self.silent.contains(&person) {
+                continue;
+            }
             let open = self.books.open[person].clone();
             let assigned = self.books.grants_of(person, false, self.now);
             let on = match (open.last(), assigned.last()) {

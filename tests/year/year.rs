@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, HashSet};
 
 use serde_json::{Value, json};
 
-use super::books::{Books, Grant, Holder, Need, Person};
+use super::alerts::Alerts;
+use super::books::{Books, Grant, Holder, Need, Noted, Person};
 use super::calendar::{At, DAY, HOUR, MINUTE, midnight, read, show};
 use super::common::{Home, Server};
 use super::company::{
     self, DEPARTMENTS, ENVIRONMENTS, GROUPS, Kind, SCOPES, SECURITY, SECURITY_GROUP, SYSTEMS, TEAMS, group_name, leads, scope_json,
     security_name, team,
 };
+use super::plants::{self, Plant};
 use super::reviews::Reviews;
 use super::rng::Rng;
 use super::wire::{Ask, Reply, Wire};
@@ -52,6 +54,7 @@ pub struct Figures {
     pub removed: usize,
     pub gone: usize,
     pub confirmed: usize,
+    pub alerts: BTreeMap<String, usize>,
 }
 
 pub struct Year {
@@ -75,6 +78,13 @@ pub struct Year {
     pub deleted: BTreeMap<At, Vec<usize>>,
     pub movers: BTreeMap<At, Vec<usize>>,
     pub group_needs: Vec<(usize, Need)>,
+    pub alerts: Alerts,
+    pub plants: BTreeMap<At, Vec<Plant>>,
+    /// People who do nothing any more, and one who does too much.
+    pub silent: HashSet<usize>,
+    pub busiest: Option<usize>,
+    /// How many people there are at first and later on.
+    pub size: usize,
     /// Steps of the clock since checks were asked that the server was seen to have followed: two of them, and its marks of use are kept.
     pub followed: usize,
     /// How long the journal was when the clock was moved last, and at the time of work before.
@@ -87,7 +97,7 @@ impl Year {
     pub fn new(seed: u64, people: usize) -> Self {
         let home = Home::new();
         let roles = company::roles();
-        company::write(&home.policies(), &roles);
+        company::write(&home.policies(), &roles, &super::alerts::file(people));
         let server = home.serve();
         let wire = Wire::new(server.port());
         let mut books = Books { roles, of_group: vec![Vec::new(); GROUPS], ..Books::default() };
@@ -123,6 +133,11 @@ impl Year {
             deleted: BTreeMap::new(),
             movers: BTreeMap::new(),
             group_needs: Vec::new(),
+            alerts: Alerts::default(),
+            plants: BTreeMap::new(),
+            silent: HashSet::new(),
+            busiest: None,
+            size: people,
             followed: 2,
             moved_at: 0,
             seq: 0,
@@ -180,6 +195,7 @@ impl Year {
 
     /// Moves the clock.
     pub fn go_to(&mut self, at: At) {
+        self.digest();
         assert!(at >= self.now, "time goes back from {} to {}", show(self.now), show(at));
         self.now = at;
         let ask = self.ask(0, "POST", "/dev/clock", json!({"set": show(at)}));
@@ -218,10 +234,10 @@ impl Year {
             let joins = if number + joining >= count { first + self.rng.between(1, 330) * DAY } else { midnight(FOUNDED) };
             self.joiners.entry(joins).or_default().push(person);
             if !lead && joins < first && self.rng.chance(100) {
-                let at = first + self.rng.between(20, 350) * DAY;
+                let at = first + self.rng.between(3, 50) * 7 * DAY;
                 self.leavers.entry(at).or_default().push(person);
             } else if !lead && joins < first && self.rng.chance(130) {
-                let at = first + self.rng.between(10, 350) * DAY;
+                let at = first + self.rng.between(2, 50) * 7 * DAY;
                 self.movers.entry(at).or_default().push(person);
             }
         }
@@ -229,7 +245,8 @@ impl Year {
         for number in 0..DEPARTMENTS.len() {
             let main = self.books.people[SECURITY + number].clone();
             let name = format!("{}-admin", main.name);
-            let person = Person { name, groups: Vec::new(), lead: false, busy: 0, needs: Vec::new(), ..main };
+            let groups = if number < 2 { vec![company::PAIR] } else { Vec::new() };
+            let person = Person { name, groups, lead: false, busy: 0, needs: Vec::new(), ..main };
             let person = self.books.add_person(person);
             self.joiners.entry(midnight(FOUNDED)).or_default().push(person);
         }
@@ -255,7 +272,8 @@ impl Year {
             let scope = if self.rng.chance(500) { system(&mut self.rng) } else { environment(&mut self.rng) };
             wanted.push((department * 4 + 2, scope, 120));
         }
-        if self.rng.chance(120) {
+        // of the last departments, this role is nobody's
+        if self.rng.chance(120) && department < 6 {
             wanted.push((department * 4 + 3, environment(&mut self.rng), 0));
         }
         if self.rng.chance(300) {
@@ -282,6 +300,7 @@ impl Year {
     pub fn join(&mut self, people: &[usize]) {
         for person in people {
             self.books.people[*person].there = true;
+            self.books.noted.push(Noted::Changed(*person));
         }
         let asks: Vec<Ask> = people.iter().map(|person| self.ask(person % SECURITY, "PUT", "/v1/entities", self.entity(*person))).collect();
         for (reply, person) in self.wire.all(&asks).into_iter().zip(people) {
@@ -390,6 +409,7 @@ impl Year {
             end: (!need.forever || !role.permanent).then_some(end),
             given: self.now,
             gone: None,
+            first_activation: None,
             last_activation: None,
             last_check: None,
         };
@@ -407,7 +427,7 @@ impl Year {
             };
             of.iter().any(|grant| {
                 let found = &books.grants[*grant];
-                found.eligibility && (found.role, found.scope) == (need.role, need.scope) && books.stands(*grant, now)
+                found.eligibility && (found.role, found.scope) == (need.role, need.scope) && books.stands(*grant, now - 8 * HOUR)
             })
         };
         for (group, need) in self.group_needs.clone() {
@@ -459,6 +479,7 @@ impl Year {
                 end,
                 given: self.now,
                 gone: None,
+                first_activation: None,
                 last_activation: None,
                 last_check: None,
             };
@@ -489,11 +510,15 @@ impl Year {
             let hours: &[i64] = if working { &[4, 6, 8, 10, 12, 14, 16, 18, 20] } else { &[9, 15] };
             for hour in hours {
                 let at = day + hour * HOUR + self.rng.between(0, 59) * MINUTE;
-                stops.insert(at, true);
+                stops.insert(at, working);
                 // people are done, or need longer, in between
                 stops.insert(at + self.rng.between(21, 29) * MINUTE, false);
                 stops.insert(at + self.rng.between(45, 59) * MINUTE, false);
             }
+        }
+        for (at, plant) in plants::all() {
+            self.plants.entry(at).or_default().push(plant);
+            stops.entry(at).or_insert(false);
         }
         let mut left = stops.values().filter(|work| **work).count();
         while let Some((stop, work)) = stops.pop_first() {
@@ -504,6 +529,7 @@ impl Year {
                 self.follow();
             }
             if !work {
+                self.plant();
                 self.go_on();
                 continue;
             }
@@ -512,6 +538,8 @@ impl Year {
             left -= 1;
         }
         self.end_reviews();
+        self.jump();
+        self.incidents();
     }
 
     /// Waits until the server has written down what ended since, where it has to be known.
