@@ -537,21 +537,40 @@ pub struct Finding {
     pub scope: Option<Uid>,
     /// The numbers that made it one, by name.
     pub numbers: BTreeMap<String, i64>,
-    /// Since when: one and the same for an episode.
+    /// Since when.
     pub began_at: Timestamp,
+    /// With which record of the journal; 0, where time alone made it so.
+    pub record: u64,
     /// The one change that ends it, where there is one.
     pub remedy: Option<Remedy>,
 }
 
 impl Finding {
+    /// Since when, and with which record: one and the same for an episode, and later for a later one. Two that begin at one instant are told
+    /// apart by their records.
+    #[must_use]
+    pub fn began(&self) -> Began {
+        Began { at: self.began_at, record: self.record }
+    }
+
     /// The id of its incident: another one for another kind, subject or episode, and the same for the same.
     #[must_use]
     pub fn incident_id(&self) -> Option<IncidentId> {
         let subject = serde_json::to_string(&self.subject).ok()?;
-        let began = self.began_at.millis().to_string();
-        let digest = Digest::of_fields([self.kind.as_str().as_bytes(), subject.as_bytes(), began.as_bytes()]).to_string();
+        let (began, record) = (self.began_at.millis().to_string(), self.record.to_string());
+        let fields = [self.kind.as_str(), &subject, &began, &record].map(str::as_bytes);
+        let digest = Digest::of_fields(fields).to_string();
         IncidentId::new(&format!("inc_{}", digest.get(..32)?)).ok()
     }
+}
+
+/// When an episode began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Began {
+    /// The instant.
+    pub at: Timestamp,
+    /// The record of the journal; 0, where time alone made it so.
+    pub record: u64,
 }
 
 /// What a detector wants to have recorded.
@@ -566,7 +585,7 @@ pub enum AlertChange {
         /// What it is about.
         subject: AlertSubject,
         /// Since when it was so.
-        began_at: Timestamp,
+        began: Began,
     },
 }
 

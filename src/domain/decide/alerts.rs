@@ -31,8 +31,8 @@ pub(super) fn note(case: &Case<'_>, changes: &[AlertChange]) -> Result<Decision,
     for change in changes.iter().take(MAX_NOTED) {
         match change {
             AlertChange::Raise(finding) => noting.raise(finding)?,
-            AlertChange::Clear { kind, subject, began_at } => {
-                let lasting = noting.latest(*kind, subject)?.filter(|latest| latest.lasts() && latest.finding.began_at <= *began_at);
+            AlertChange::Clear { kind, subject, began } => {
+                let lasting = noting.latest(*kind, subject)?.filter(|latest| latest.lasts() && latest.finding.began() <= *began);
                 if let Some(lasting) = lasting {
                     noting.clear(lasting);
                 }
@@ -61,7 +61,7 @@ impl Noting<'_> {
 
     fn raise(&mut self, finding: &Finding) -> Result<(), Unavailable> {
         let latest = self.latest(finding.kind, &finding.subject)?;
-        let known = |latest: &Incident| latest.lasts() || latest.finding.began_at >= finding.began_at;
+        let known = |latest: &Incident| latest.lasts() || latest.finding.began() >= finding.began();
         if latest.as_ref().is_some_and(known) {
             return Ok(());
         }

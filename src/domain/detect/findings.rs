@@ -96,9 +96,12 @@ impl Findings {
         let found = &incident.finding;
         match self.standing.get_mut(&(found.kind, found.subject.clone())) {
             // what it is about began, by what is recorded, later than it was found now
-            Some(standing) => standing.began_at = standing.began_at.max(found.began_at),
+            Some(standing) => {
+                let began = standing.began().max(found.began());
+                (standing.began_at, standing.record) = (began.at, began.record);
+            }
             None => {
-                let clear = AlertChange::Clear { kind: found.kind, subject: found.subject.clone(), began_at: found.began_at };
+                let clear = AlertChange::Clear { kind: found.kind, subject: found.subject.clone(), began: found.began() };
                 self.changes.push_back(clear);
             }
         }
@@ -130,6 +133,7 @@ impl Findings {
             scope: found.scope,
             numbers: found.numbers.into_iter().map(|(name, number)| (name.to_owned(), number)).collect(),
             began_at: look.at,
+            record: look.record,
             remedy: found.remedy,
         };
         self.changes.push_back(AlertChange::Raise(Box::new(finding.clone())));
@@ -140,8 +144,8 @@ impl Findings {
     /// It is not so any more.
     pub(super) fn end(&mut self, kind: AlertKind, subject: &AlertSubject) {
         if let Some(finding) = self.standing.remove(&(kind, subject.clone())) {
-            let Finding { kind, subject, began_at, .. } = finding;
-            self.changes.push_back(AlertChange::Clear { kind, subject, began_at });
+            let began = finding.began();
+            self.changes.push_back(AlertChange::Clear { kind, subject: finding.subject, began });
         }
     }
 

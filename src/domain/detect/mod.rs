@@ -38,6 +38,8 @@ struct Look<'a> {
     at: Timestamp,
     /// The instant up to which time has come.
     now: Timestamp,
+    /// The record with which it did; 0, where time alone made it so.
+    record: u64,
 }
 
 impl Look<'_> {
@@ -172,7 +174,7 @@ impl Detectors {
     /// The facts cannot be read; what is known here is then not to be relied on any more.
     pub fn advance(&mut self, facts: &dyn Records, now: Timestamp) -> Result<(), Unavailable> {
         while let Some((at, deadline)) = self.findings.due(now) {
-            let look = Look { facts, at, now };
+            let look = Look { facts, at, now, record: 0 };
             match deadline {
                 Deadline::Rate(kind, subject) => self.rates.due(&look, &mut self.findings, kind, &subject),
                 Deadline::Unused(id) => self.holdings.unused_due(&look, &mut self.findings, &id)?,
@@ -190,7 +192,7 @@ impl Detectors {
     /// # Errors
     /// The facts cannot be read; what is known here is then not to be relied on any more.
     pub fn feed(&mut self, facts: &dyn Records, record: &Record) -> Result<(), Unavailable> {
-        let look = Look { facts, at: record.at, now: record.at };
+        let look = Look { facts, at: record.at, now: record.at, record: record.seq };
         for event in &record.events {
             self.event(&look, record, event)?;
         }
@@ -203,7 +205,7 @@ impl Detectors {
 
     /// Takes in what no record says.
     pub fn observe(&mut self, facts: &dyn Records, at: Timestamp, seen: &Observed) {
-        let look = Look { facts, at, now: at };
+        let look = Look { facts, at, now: at, record: self.seq };
         let (kind, seq, numbers) = match seen {
             Observed::ClockDistrusted { seq, seconds, lead } => {
                 (AlertKind::ClockTrouble, *seq, vec![("distrusted_seconds", shown(*seconds)), ("lead_seconds", shown(*lead))])

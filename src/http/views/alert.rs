@@ -76,6 +76,7 @@ pub(in crate::http) fn incident(facts: &dyn Facts, incident: &Incident) -> Resul
         "scope": found.scope,
         "numbers": found.numbers,
         "began_at": found.began_at,
+        "record": (found.record > 0).then_some(found.record),
         "raised_at": incident.raised_at,
         "means": found.kind.meaning(),
         "advice": found.kind.advice(),

@@ -1,5 +1,7 @@
 //! The rules, by rows; and all of them together against a naive model.
 
+mod alerts;
+mod detecting;
 mod edges;
 mod ending;
 mod entities;
