@@ -112,6 +112,8 @@ pub enum Noted {
 #[derive(Default)]
 pub struct Books {
     pub noted: Vec<Noted>,
+    /// Whom checks allowed something by a grant of their own, and when.
+    pub checks: Vec<(usize, At, usize)>,
     pub roles: Vec<Role>,
     pub people: Vec<Person>,
     pub grants: Vec<Grant>,
@@ -424,6 +426,9 @@ impl Books {
         grants.extend(assigned.filter(|grant| self.grants[*grant].role == role && covers(self.grants[*grant].scope)));
         for grant in grants {
             self.grants[grant].last_check = Some(now);
+            if self.grants[grant].holder == Holder::Person(person) {
+                self.checks.push((person, now, grant));
+            }
         }
     }
 

@@ -465,7 +465,7 @@ impl Year {
             let same =
                 |grant: &Grant| !grant.eligibility && (grant.holder, grant.role, grant.scope) == (Holder::Person(person), role, scope);
             let there = self.books.of_person[person].iter().any(|grant| same(&self.books.grants[*grant]));
-            if there || wanted.iter().any(|(grant, _)| same(grant)) || !self.books.enabled(person) {
+            if there || wanted.iter().any(|(grant, _)| same(grant)) || !self.books.enabled(person) || self.books.people[person].busy == 0 {
                 continue;
             }
             let end = self.rng.chance(500).then(|| self.now + self.rng.between(30, 200) * DAY);

@@ -489,7 +489,9 @@ impl Holdings {
         if since.plus(days) > look.at {
             return Ok(());
         }
-        let Some(kept) = self.grants.get(&GrantRef::Eligibility(id.clone())) else { return Ok(()) };
+        // one that ended before is no longer unused, whether or not its end is recorded
+        let kept = self.grants.get(&GrantRef::Eligibility(id.clone())).filter(|kept| !kept.window.ended(look.at));
+        let Some(kept) = kept else { return Ok(()) };
         let numbers = vec![("days", shown(look.at.since(since).secs() / 86_400)), ("limit_days", shown(days.secs() / 86_400))];
         let found = Found {
             principal: Some(kept.holder.clone()),
@@ -510,7 +512,11 @@ impl Holdings {
         let days = look.time(kind, Limit::Days);
         if reach.sign.plus(days) <= look.at {
             for grant in &reach.grants {
-                reach.sign = reach.sign.max(look.facts.last_check(grant)?.unwrap_or_default());
+                // that an eligibility of a group was of use may be said of any of its members, and whoever it was activated by it
+                let shared = self.grants.get(grant).is_some_and(|kept| kept.holder != *uid);
+                if !(shared && matches!(grant, GrantRef::Eligibility(_))) {
+                    reach.sign = reach.sign.max(look.facts.last_check(grant)?.unwrap_or_default());
+                }
             }
         }
         let subject = AlertSubject::Principal(uid.clone());
