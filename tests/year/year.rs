@@ -122,7 +122,8 @@ impl Year {
             home,
             server,
             wire,
-            now: midnight(FOUNDED),
+            // the machine's own time, as far as anybody here knows it
+            now: 0,
             faults: Vec::new(),
             figures: Figures::default(),
             plans: BTreeMap::new(),
@@ -492,6 +493,7 @@ impl Year {
 
     /// Founds the company.
     pub fn found(&mut self) {
+        self.jump();
         self.go_to(midnight(FOUNDED));
         let people = self.joiners.remove(&self.now).unwrap_or_default();
         self.join(&people);
@@ -538,7 +540,6 @@ impl Year {
             left -= 1;
         }
         self.end_reviews();
-        self.jump();
         self.incidents();
     }
 
