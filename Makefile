@@ -54,7 +54,7 @@ corpus: tools ## Cedar's recorded answers, those of the archive CEDAR_CORPUS=FIL
 bench: tools ## What a check costs, in process and over HTTP beside bare hyper; commands, swaps, memory, start. Rows go into FIGURES
 	@mkdir -p $(dir $(FIGURES))
 	scripts/figures --machine | tee $(FIGURES)
-	$(CARGO) bench --profile release --locked $(FEATURES) --bench check --bench scale --bench memberships --bench revoke --bench http | tee -a $(FIGURES)
+	$(CARGO) bench --profile release --locked $(FEATURES) --bench check --bench scale --bench alerts --bench memberships --bench revoke --bench http | tee -a $(FIGURES)
 
 figures: ## The table and the plot of docs/performance.md, from what `make bench` and `make bench-gateway` wrote into FIGURES
 	scripts/figures $(FIGURES)

@@ -2,6 +2,7 @@
 //!
 //! Exit codes are a promise to scripts: 0 done or allowed, 1 refused or denied, 2 wrong usage or no server.
 
+mod alerts;
 mod args;
 mod audit;
 mod check;
@@ -92,6 +93,7 @@ fn dispatch(shared: &Shared, command: &Command, out: &Output) -> Outcome {
         Command::Assignment(what) => grants::grants(&client()?, out, Kind::Assignment, what),
         Command::GrantRequests { what } => grants::requests(&client()?, out, what.as_ref()),
         Command::Review(what) => reviews::reviews(&client()?, out, what),
+        Command::Alerts { what } => alerts::alerts(&client()?, out, what.as_ref()),
         Command::Audit(Audit::List(filter)) => audit::listed(&client()?, out, filter),
         Command::Events(asked) => watch::events(&client()?, out, asked),
         Command::Completion { shell } => completion(*shell, out),

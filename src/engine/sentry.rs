@@ -86,7 +86,11 @@ impl Sentry {
 
     /// How long nothing has to be looked at, unless a record comes.
     fn rest(&self) -> Duration {
-        let now = self.shared.moment().now;
+        let moment = self.shared.moment();
+        if !moment.trusted {
+            return TIMER_SLEEP;
+        }
+        let now = moment.now;
         let until = |due: Timestamp| u64::try_from(due.millis().saturating_sub(now.millis()).max(1)).unwrap_or(1);
         self.detectors.next_due().map_or(TIMER_SLEEP, |due| TIMER_SLEEP.min(Duration::from_millis(until(due))))
     }
@@ -99,7 +103,10 @@ impl Sentry {
         let kept = self.shared.reader.detection()?.filter(|kept| kept.seq() <= head);
         let first = kept.is_none();
         self.detectors = kept.unwrap_or_default();
-        self.tip = None;
+        // what comes next has to belong to the last one that was looked at
+        let before = self.detectors.seq().checked_sub(1);
+        let last = before.map(|before| self.shared.reader.journal(&AuditFilter::default(), &Page::after_seq(before, 1))).transpose()?;
+        self.tip = last.and_then(|found| found.items.first().map(|sealed| sealed.hash));
         self.saved.0 = self.detectors.seq();
         self.definitions = match self.detectors.revision().cloned() {
             Some(revision) => self.definitions_of(&revision)?,
@@ -161,11 +168,16 @@ impl Sentry {
     }
 
     fn look_at(&mut self, sealed: &Sealed) -> Result<(), Unavailable> {
-        let record: Record = serde_json::from_slice(&sealed.bytes)
-            .map_err(|error| Unavailable(format!("record {} of the journal cannot be read: {error}", sealed.seq)))?;
+        let shared = Arc::clone(&self.shared);
+        let Ok(record) = serde_json::from_slice::<Record>(&sealed.bytes) else {
+            tracing::error!(seq = sealed.seq, "THE JOURNAL DOES NOT HOLD TOGETHER: this record cannot be read");
+            let facts = Overlay::new(&*shared.reader, Arc::clone(&self.definitions));
+            self.detectors.pass_over(sealed.seq);
+            self.detectors.observe(&facts, sealed.at, &Observed::JournalBroken { seq: sealed.seq });
+            return Ok(());
+        };
         let belongs = self.tip.is_none_or(|tip| tip == record.prev);
         self.tip = Some(sealed.hash);
-        let shared = Arc::clone(&self.shared);
         self.detectors.advance(&Overlay::new(&*shared.reader, Arc::clone(&self.definitions)), record.at)?;
         for event in &record.events {
             if let Event::BundleActivated { revision, .. } = event {

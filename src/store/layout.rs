@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::family::{self, Family, hex};
 use super::key::{Key, Label, MetaKey, Seq};
 use super::value::{AnchorRow, HeadRow, Raw, Value};
+use crate::domain::alert::{AlertKind, AlertSubject, AlertTally, Dismissal, Finding, Incident, IncidentEnd, Remedy, Severity};
 use crate::domain::calendar::{Date, Every, Schedule, TimeOfDay, Zone};
 use crate::domain::command::Due;
 use crate::domain::event::Remembered;
@@ -22,9 +23,9 @@ use crate::domain::review::{
 use crate::domain::settings::{EdgeSource, JsonObject, ParentEdge};
 use crate::domain::text::Digest;
 use crate::domain::{
-    Activation, ActivationId, Actor, Assignment, AssignmentId, Caller, CredentialKind, Day, Duration, Eligibility, EligibilityId,
-    EntityDef, GrantRequest, GrantRequestId, Incarnation, Outcome, Rejection, Review, ReviewDefinition, ReviewDefinitionId, ReviewEntry,
-    ReviewId, Revision, RoleName, Text, TextDigest, Timestamp, Uid, Window,
+    Activation, ActivationId, Actor, Assignment, AssignmentId, Caller, CredentialKind, Day, Detectors, Duration, Eligibility,
+    EligibilityId, EntityDef, GrantRequest, GrantRequestId, Incarnation, IncidentId, Outcome, Rejection, Review, ReviewDefinition,
+    ReviewDefinitionId, ReviewEntry, ReviewId, Revision, RoleName, Text, TextDigest, Timestamp, Uid, Window,
 };
 use crate::engine::ports::{Anchor, Head};
 
@@ -381,6 +382,7 @@ fn sheet() -> String {
     meta(&mut sheet);
     indexes(&mut sheet);
     reviews(&mut sheet);
+    alerts(&mut sheet);
     sheet.0
 }
 
@@ -422,6 +424,50 @@ fn reviews(sheet: &mut Sheet) {
         sheet.row(&family::REVIEW_ENTRIES_BY_HOLDER, &(rev(), alice(), subject), &());
     }
     sheet.row(&family::REVIEWS_BY_TIME, &(at(1), rev()), &());
+}
+
+fn inc() -> IncidentId {
+    IncidentId::new("inc_1").unwrap()
+}
+
+fn alert_subjects() -> [AlertSubject; 7] {
+    [
+        AlertSubject::Principal(alice()),
+        AlertSubject::Role(dba()),
+        AlertSubject::Holding { principal: alice(), role: dba() },
+        AlertSubject::Eligibility(elg()),
+        AlertSubject::Assignment(asg()),
+        AlertSubject::Activation(act()),
+        AlertSubject::Record(300),
+    ]
+}
+
+fn incident(kind: AlertKind, severity: Severity, subject: AlertSubject, remedy: Option<Remedy>) -> Incident {
+    let numbers = [("n".to_owned(), 300)].into();
+    let (principal, role, scope, began_at) = (Some(alice()), Some(dba()), Some(prod()), at(300));
+    let finding = Finding { kind, severity, subject, principal, role, scope, numbers, began_at, record: 301, remedy };
+    let dismissed = Some(Dismissal { by: actor(), at: at(302), reason: digest(9) });
+    Incident { id: inc(), finding, raised_at: at(303), dismissed, cleared: Some(IncidentEnd { at: at(304), by: Some(actor()) }) }
+}
+
+fn alerts(sheet: &mut Sheet) {
+    let remedies = [
+        Remedy::RemoveEligibility(elg()),
+        Remedy::RemoveAssignment(asg()),
+        Remedy::RevokeActivation(act()),
+        Remedy::RevokePrincipal(alice()),
+        Remedy::DisablePrincipal(alice()),
+    ];
+    let mut remedies = remedies.into_iter();
+    let places = alert_subjects().into_iter().cycle().zip(Severity::ALL.into_iter().cycle());
+    for (kind, (subject, severity)) in AlertKind::ALL.into_iter().zip(places) {
+        sheet.row(&family::INCIDENTS, &inc(), &incident(kind, severity, subject.clone(), remedies.next()));
+        sheet.row(&family::LATEST_INCIDENTS, &(kind, subject), &inc());
+        sheet.row(&family::ALERT_TALLIES, &(kind, severity), &AlertTally { open: 300, dismissed: 301 });
+    }
+    sheet.row(&family::INCIDENTS_BY_TIME, &(at(1), inc()), &());
+    sheet.row(&family::INCIDENTS_LASTING, &(at(1), inc()), &());
+    sheet.row(&family::DETECTION, &Label("state".to_owned()), &Detectors::default());
 }
 
 fn indexes(sheet: &mut Sheet) {

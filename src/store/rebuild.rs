@@ -157,6 +157,7 @@ pub(super) fn projections(all: &Changes, at: Timestamp) -> Result<Vec<(&'static 
     all.review_definitions.values().map(entries::of_review_definition).for_each(&mut take);
     all.reviews.values().map(entries::of_review).for_each(&mut take);
     reviewed.values().map(entries::of_review_entry).for_each(&mut take);
+    all.incidents.values().map(entries::of_incident).for_each(&mut take);
     waiting().map(|(cause, since)| entries::of_cascade(cause, *since)).for_each(&mut take);
     remembered().map(|((caller, key), (when, _))| entries::of_remembered(caller, key, *when)).for_each(&mut take);
     families.extend(derived);

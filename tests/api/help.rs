@@ -198,6 +198,19 @@ impl Api {
         self.post("carol", "/v1/eligibilities", &grant, 201)
     }
 
+    /// Waits until there is an incident of a kind, and gives the newest.
+    pub(crate) fn incident(&self, kind: &str) -> Value {
+        let began = std::time::Instant::now();
+        loop {
+            let shown = self.get("carol", &format!("/v1/alerts/incidents?kind={kind}"));
+            if let Some(first) = shown["items"].as_array().unwrap().first() {
+                return first.clone();
+            }
+            assert!(began.elapsed() < std::time::Duration::from_secs(20), "no {kind} within 20 seconds");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    }
+
     /// Opens a review of a definition, and waits until its items are taken.
     pub(crate) fn begun_review(&self, definition: &str) -> Value {
         let opened = self.post("carol", &format!("/v1/reviews/definitions/{definition}/start"), &json!({}), 201);

@@ -44,12 +44,18 @@ struct Scene {
     request: String,
     definition: String,
     review: String,
+    incident: String,
     hash: Value,
 }
 
 impl Scene {
     fn set(administers: Administers) -> Self {
-        let api = Api::start();
+        // so that the assignment below is one that alerts are about
+        let api = Api::with(|policies| {
+            let (file, role) = (policies.join("roles.toml"), "[roles.\"auditor\"]\n");
+            let text = fs::read_to_string(&file).unwrap();
+            fs::write(file, text.replace(role, &format!("{role}privileged = true\n"))).unwrap();
+        });
         if administers != Administers::Not {
             let grant = json!({ "principal": user("dave"), "role": "elevon-admin", "justification": "administers" });
             api.post("erin", "/v1/eligibilities", &grant, 201);
@@ -75,6 +81,7 @@ impl Scene {
         let review = api.begun_review(&definition);
         Self {
             definition,
+            incident: api.incident("role_held_outside")["id"].as_str().unwrap().to_owned(),
             review: review["id"].as_str().unwrap().to_owned(),
             activation: asked["id"].as_str().unwrap().to_owned(),
             hash: asked["request_hash"].clone(),
@@ -92,6 +99,7 @@ impl Scene {
             path if path.starts_with("/v1/grant-requests") => &self.request,
             path if path.starts_with("/v1/reviews/definitions") => &self.definition,
             path if path.starts_with("/v1/reviews") => &self.review,
+            path if path.starts_with("/v1/alerts") => &self.incident,
             _ => &self.activation,
         };
         let mut path = template.replace("{id}", id).replace("{role}", "db-admin");
@@ -133,6 +141,7 @@ impl Scene {
                 let item = json!({ "kind": "eligibility", "id": self.eligibility });
                 Some(json!({ "items": [item], "decision": "approve", "reason": "x" }))
             }
+            ("POST", "/v1/alerts/incidents/{id}/dismiss") => Some(json!({ "reason": "x" })),
             ("POST", "/v1/policies/validate") => Some(json!({ "files": {} })),
             _ => None,
         };

@@ -1,5 +1,6 @@
 //! What can be typed, and what it means; the help texts are part of the teaching.
 
+mod alerts;
 mod grants;
 mod people;
 mod read;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub(super) use alerts::Alerts;
 pub(super) use grants::{GrantAdd, GrantList, GrantProlong, GrantRequests, Grants};
 pub(super) use people::{Activate, Approve, Check, Ending, Events, Extend, Revoke, Status, Vote};
 pub(super) use reviews::{ReportFormat, ReviewDecide, ReviewPlan, ReviewReport, Reviews};
@@ -122,6 +124,13 @@ pub(super) enum Command {
     /// Who still needs what: access reviews
     #[command(subcommand, after_help = reviews::EXAMPLES)]
     Review(Reviews),
+    /// What is odd: incidents that wait for somebody, and what to do about them
+    #[command(after_help = alerts::EXAMPLES)]
+    Alerts {
+        /// What to do; list those that wait, if nothing is said
+        #[command(subcommand)]
+        what: Option<Alerts>,
+    },
     /// Look at a policy folder, without a server
     #[command(subcommand)]
     Policy(Policy),
@@ -365,6 +374,12 @@ mod tests {
             (&["grant-requests", "approve", "grq_1", "--until", "2030-01-01T00:00:00Z", "--reason", "x"], true),
             (&["grant-requests", "approve"], false),
             (&["grant-requests", "cancel", "grq_1"], true),
+            (&["alerts"], true),
+            (&["alerts", "list", "--kind", "never_used", "--principal", "User::\"a\"", "--status", "all"], true),
+            (&["alerts", "list", "--principal", "alice"], false),
+            (&["alerts", "dismiss", "inc_1"], false),
+            (&["alerts", "dismiss", "inc_1", "--reason", "x"], true),
+            (&["alerts", "remedy", "inc_1", "--dry-run"], true),
             (&["status", "--watch"], true),
             (&["events", "--after", "17"], true),
             (&["events", "--after", "-1"], false),

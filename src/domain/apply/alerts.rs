@@ -14,6 +14,9 @@ impl Applying<'_, '_, '_> {
             AlertEvent::Raised { incident } => {
                 let key = (incident.finding.kind, incident.finding.subject.clone());
                 self.state.changes.latest_incidents.insert(key, incident.id.clone());
+                if let Some(before) = self.state.incident(&incident.id)? {
+                    self.tally(&before, false)?;
+                }
                 self.tally(incident, true)?;
                 self.state.changes.incidents.insert(incident.id.clone(), (**incident).clone());
                 Ok(())

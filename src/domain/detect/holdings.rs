@@ -75,6 +75,8 @@ pub(super) struct Holdings {
     unused: BTreeMap<EligibilityId, Timestamp>,
     /// Principals for whom something may have changed since the last record was settled.
     touched: BTreeSet<Uid>,
+    /// Of those, principals that are there, or enabled, anew: what they did before is no sign of life.
+    woken: BTreeSet<Uid>,
     /// Roles of which the numbers of holders may have.
     recount: BTreeSet<RoleName>,
 }
@@ -137,6 +139,7 @@ impl Holdings {
         let definitions = look.facts.definitions();
         if definitions.is_principal(uid) {
             if self.stored.insert(uid.clone()) && !definitions.entities.contains_key(uid) {
+                self.woken.insert(uid.clone());
                 self.principals = self.principals.saturating_add(1);
                 self.recount_all();
             }
@@ -146,13 +149,19 @@ impl Holdings {
         if definitions.is_group(uid) { self.touch(look, uid) } else { self.moved(look, uid) }
     }
 
-    /// A name was deleted: what was given to it, or on it, is void.
+    /// A stored name was deleted.
     pub(super) fn deleted(&mut self, look: &Look<'_>, findings: &mut Findings, uid: &Uid) -> Result<(), Unavailable> {
         let definitions = look.facts.definitions();
         if self.stored.remove(uid) && !definitions.entities.contains_key(uid) {
             self.principals = self.principals.saturating_sub(1);
             self.recount_all();
         }
+        self.voided(look, findings, uid)
+    }
+
+    /// A name went, by whoever defined it: what was given to it, or on it, is void.
+    pub(super) fn voided(&mut self, look: &Look<'_>, findings: &mut Findings, uid: &Uid) -> Result<(), Unavailable> {
+        let definitions = look.facts.definitions();
         let of = self.by_holder.get(uid).into_iter().chain(self.by_scope.get(uid)).flatten().cloned().collect::<BTreeSet<_>>();
         for grant in of {
             self.ended(look, findings, &grant)?;
@@ -161,8 +170,11 @@ impl Holdings {
         if definitions.is_principal(uid) || definitions.is_group(uid) { Ok(()) } else { self.moved(look, uid) }
     }
 
-    pub(super) fn toggled(&mut self, uid: &Uid) {
+    pub(super) fn toggled(&mut self, uid: &Uid, enabled: bool) {
         self.touched.insert(uid.clone());
+        if enabled {
+            self.woken.insert(uid.clone());
+        }
     }
 
     pub(super) fn role_gone(&mut self, look: &Look<'_>, findings: &mut Findings, role: &RoleName) -> Result<(), Unavailable> {
@@ -302,6 +314,7 @@ impl Holdings {
         for uid in std::mem::take(&mut self.touched) {
             self.reached(look, findings, &uid)?;
         }
+        self.woken.clear();
         for role in std::mem::take(&mut self.recount) {
             self.too_many(look, findings, &role);
         }
@@ -341,7 +354,7 @@ impl Holdings {
         let (since, was_enabled) = before.as_ref().map_or((look.at, false), |before| (before.since, before.enabled));
         let (sign, due) = before.map_or((look.at, None), |before| (before.sign, before.due));
         let mut reach = Reach { grants, roles, enabled, since, sign, due };
-        if enabled && !was_enabled {
+        if enabled && (!was_enabled || self.woken.contains(uid)) {
             reach.sign = look.at;
             watch(look, findings, uid, &mut reach);
         }

@@ -203,6 +203,11 @@ impl Detectors {
         Ok(())
     }
 
+    /// Leaves a record out that cannot be read.
+    pub fn pass_over(&mut self, seq: u64) {
+        self.seq = seq;
+    }
+
     /// Takes in what no record says.
     pub fn observe(&mut self, facts: &dyn Records, at: Timestamp, seen: &Observed) {
         let look = Look { facts, at, now: at, record: self.seq };
@@ -272,7 +277,7 @@ impl Detectors {
                 self.circles.changed(look, uid)?;
             }
             Event::EntityDisabled { uid, .. } | Event::EntityEnabled { uid, .. } => {
-                holdings.toggled(uid);
+                holdings.toggled(uid, matches!(event, Event::EntityEnabled { .. }));
                 self.circles.changed(look, uid)?;
             }
             Event::BundleActivated { revision, roles_removed, entities_removed, .. } => {
@@ -281,7 +286,7 @@ impl Detectors {
                     holdings.role_gone(look, findings, role)?;
                 }
                 for uid in entities_removed {
-                    holdings.deleted(look, findings, uid)?;
+                    holdings.voided(look, findings, uid)?;
                 }
                 self.rules_changed(look)?;
             }

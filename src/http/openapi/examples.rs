@@ -259,7 +259,7 @@ fn role() -> Value {
         "approval": { "stages": [{ "quorum": 1, "approvers": [{ "type": "Group", "id": "dba-leads" }], "timeout": "PT8H",
                                    "fallback": { "approvers": [{ "type": "Group", "id": "platform-leads" }], "after": "PT2H" } }] },
         "max_extensions": 1, "extendable_after": 50, "max_active_per_day": null, "activate_within": "P1D", "emergency": null,
-        "conditions": false, "eligibility": { "max_duration": "P365D", "allow_permanent": true },
+        "conditions": false, "privileged": true, "eligibility": { "max_duration": "P365D", "allow_permanent": true },
         "assignment": { "max_duration": "P180D", "allow_permanent": false }, "digest": HASH,
     })
 }

@@ -53,6 +53,7 @@ pub(in crate::http) fn role(settings: &RoleSettings) -> Value {
         "activate_within": settings.activate_within,
         "emergency": settings.emergency.as_ref().map(emergency),
         "conditions": settings.conditions,
+        "privileged": settings.privileged,
         "eligibility": limits(&settings.eligibility),
         "assignment": limits(&settings.assignment),
         "digest": settings.digest,

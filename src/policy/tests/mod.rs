@@ -1,5 +1,6 @@
 //! Bundles, good and bad, as rows.
 
+mod alerts;
 mod checks;
 mod conditions;
 mod corpus;

@@ -123,7 +123,7 @@ fn a_takeover_that_was_cut_short_begins_again() {
 fn a_look_at_a_folder_of_format_1_says_what_to_do_and_changes_nothing() {
     let dir = left();
     let error = rebuild(dir.path()).unwrap_err();
-    assert!(matches!(error, OpenError::Older { found: 1, known: 3, .. }), "{error}");
+    assert!(matches!(error, OpenError::Older { found: 1, known: 4, .. }), "{error}");
     assert!(error.to_string().contains("start `elevon serve` on it once"), "{error}");
     assert!(matches!(Store::open(dir.path(), Mode::Dev), Err(OpenError::WrongMode { .. })));
     is_taken_over(dir.path());

@@ -1,5 +1,6 @@
 //! The store by behaviour, on folders of its own. Everything is written as the engine writes it: records through `apply`, in batches.
 
+mod alerts;
 mod format1;
 mod lists;
 mod model;

@@ -27,13 +27,8 @@ struct Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    (0_u8..33 + reviews::KINDS, 0_usize..64, 0_usize..64, 0_usize..64, any::<bool>()).prop_map(|(what, a, b, c, joins)| Step {
-        what,
-        a,
-        b,
-        c,
-        joins,
-    })
+    (0_u8..33 + reviews::KINDS + alerts::KINDS, 0_usize..64, 0_usize..64, 0_usize..64, any::<bool>())
+        .prop_map(|(what, a, b, c, joins)| Step { what, a, b, c, joins })
 }
 
 fn pick<'a>(from: &[&'a str], number: usize) -> &'a str {
@@ -137,6 +132,7 @@ fn event(step: &Step) -> Event {
         30 => Event::GrantRequestApproved { id: grant_request_id(a), grant: grant_ref(b), reason: None },
         31 => Event::GrantRequestDenied { id: grant_request_id(a), reason: Some(text("no").digest()) },
         32 if c.is_multiple_of(2) => Event::GrantRequestCancelled { id: grant_request_id(a), reason: None },
+        what if what >= 33 + reviews::KINDS => alerts::event(what - 33 - reviews::KINDS, a, pick(&PEOPLE, b), moment),
         33.. => reviews::event(what - 33, (a, b, c), [pick(&PEOPLE, a), pick(&GROUPS, b)], moment),
         _ => Event::GrantRequestTimedOut { id: grant_request_id(a) },
     }
@@ -194,6 +190,7 @@ fn compare(desk: &Desk) -> Result<(), TestCaseError> {
     }
     let holders: Vec<&str> = PEOPLE.into_iter().chain(GROUPS).collect();
     reviews::compare(store, memory, &holders, &ROLES)?;
+    alerts::compare(store, memory, &PEOPLE)?;
     compare_lists(store, memory)
 }
 

@@ -87,8 +87,8 @@ fn a_newer_format_is_refused_and_names_both() {
     furnish(&mut desk);
     desk.tamper(|db, batch| poke(db, batch, &META, &MetaKey::Format, &7_u32.to_be_bytes()));
     let (error, text) = refusal(desk.path(), Mode::Normal);
-    assert!(matches!(error, OpenError::Newer { found: 7, known: 3, .. }), "{text}");
-    assert!(text.contains("format 7") && text.contains("up to 3") && text.contains("run the Elevon that wrote it"), "{text}");
+    assert!(matches!(error, OpenError::Newer { found: 7, known: 4, .. }), "{text}");
+    assert!(text.contains("format 7") && text.contains("up to 4") && text.contains("run the Elevon that wrote it"), "{text}");
     assert!(matches!(crate::store::rebuild(desk.path()), Err(OpenError::Newer { .. })));
 }
 

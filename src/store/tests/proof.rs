@@ -20,7 +20,7 @@ fn what_was_written_is_what_the_journal_gives() {
     let head = desk.store().head();
     let report = rebuilt(&mut desk);
     assert_eq!((report.records, &report.head, report.equal), (9, &head, true), "{:?}", report.differences);
-    assert_eq!(report.families.len(), 13 + 19 + 1);
+    assert_eq!(report.families.len(), 16 + 21 + 1);
     assert!(report.families.iter().all(|(_, _, same)| *same));
     let rows = |name: &str| report.families.iter().find(|(family, ..)| *family == name).map(|(_, rows, _)| *rows);
     assert_eq!([rows("rows"), rows("activations"), rows("pending"), rows("timers"), rows("remembered")], [4, 2, 1, 4, 1].map(Some));

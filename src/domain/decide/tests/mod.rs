@@ -18,3 +18,4 @@ mod reviews;
 mod steering;
 mod upkeep;
 mod votes;
+mod watching;

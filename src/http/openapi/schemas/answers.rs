@@ -363,6 +363,7 @@ fn role(more: &[(&str, Value)]) -> Value {
         ("mfa_max_age", nullable(duration())),
         ("approval", whole(&[("stages", list(stage))])),
         ("extendable_after", described(count(), "percent")),
+        ("privileged", described(boolean(), "whether alerts look at it as one that can do much")),
         ("eligibility", limits.clone()),
         ("assignment", limits),
         ("digest", reference("Digest")),

@@ -1,0 +1,194 @@
+//! Alerts: what is looked for, what was found, and what to do about it.
+
+use serde_json::{Map, Value, json};
+
+use super::args::Alerts;
+use super::client::{Client, encode};
+use super::describe::flag;
+use super::ending::because;
+use super::output::{Cell, Look, Output, looking, plain};
+use super::reply::{at, entity, list, scope, text};
+use super::{Done, Outcome};
+
+/// Incidents of one page.
+const PAGE: &str = "1000";
+
+fn path(id: &str, what: &str) -> String {
+    format!("/v1/alerts/incidents/{}{what}", encode(id))
+}
+
+/// Everything about alerts.
+pub(super) fn alerts(client: &Client, out: &Output, what: Option<&Alerts>) -> Outcome {
+    match what {
+        None => incidents(client, out, vec![("status", "open".to_owned())]),
+        Some(Alerts::List { kind, severity, status, principal, role }) => {
+            let mut query: Vec<(&str, String)> = Vec::new();
+            let given = [("kind", kind.clone()), ("severity", severity.clone()), ("role", role.as_ref().map(ToString::to_string))];
+            query.extend(given.into_iter().filter_map(|(name, value)| Some((name, value?))));
+            if status != "all" {
+                query.push(("status", status.clone()));
+            }
+            if let Some(principal) = principal {
+                query.push(("principal_type", principal.kind().to_owned()));
+                query.push(("principal_id", principal.id().to_owned()));
+            }
+            incidents(client, out, query)
+        }
+        Some(Alerts::Kinds) => kinds(client, out),
+        Some(Alerts::Show { id }) => show(out, &client.get(&path(id, ""), &[])?),
+        Some(Alerts::Dismiss { id, reason }) => show(out, &client.post(&path(id, "/dismiss"), &json!({ "reason": reason }))?),
+        Some(Alerts::Rearm { id }) => show(out, &client.post(&path(id, "/rearm"), &json!({}))?),
+        Some(Alerts::Remedy { id, reason, dry_run }) => {
+            let mut body = because(reason.as_deref());
+            if let Some(body) = body.as_object_mut().filter(|_| *dry_run) {
+                body.insert("dry_run".to_owned(), true.into());
+            }
+            show(out, &client.post(&path(id, "/remedy"), &body)?)
+        }
+    }
+}
+
+fn severity(of: &Value) -> Cell {
+    let word = text(of, "/severity");
+    let look = match word.as_str() {
+        "high" => Look::Bad,
+        "medium" => Look::Waiting,
+        _ => Look::Plain,
+    };
+    looking(look, word)
+}
+
+fn standing(of: &Value) -> Cell {
+    let word = text(of, "/status");
+    let look = if word == "open" { Look::Waiting } else { Look::Quiet };
+    looking(look, word)
+}
+
+/// The numbers of a rule or of an incident, in a line.
+fn numbers(of: &Value, pointer: &str) -> String {
+    let none = Map::new();
+    let all = at(of, pointer).and_then(Value::as_object).unwrap_or(&none);
+    let shown = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    all.iter().map(|(name, value)| format!("{name} {}", shown(value))).collect::<Vec<_>>().join(", ")
+}
+
+/// What an incident is about, in a few words.
+fn about(incident: &Value) -> String {
+    let (who, role, id) = (entity(incident, "/principal"), text(incident, "/role"), text(incident, "/subject/id"));
+    let kind = text(incident, "/subject/kind");
+    match (who.is_empty(), role.is_empty()) {
+        (false, false) => format!("{who} as {role}"),
+        (false, true) => who,
+        (true, false) => format!("role {role}"),
+        (true, true) => format!("{kind} {id}"),
+    }
+}
+
+fn incidents(client: &Client, out: &Output, filter: Vec<(&str, String)>) -> Outcome {
+    let (mut items, mut cursor): (Vec<Value>, Option<String>) = (Vec::new(), None);
+    let mut seq;
+    loop {
+        let mut query = filter.clone();
+        query.push(("limit", PAGE.to_owned()));
+        query.extend(cursor.take().map(|cursor| ("cursor", cursor)));
+        let reply = client.get("/v1/alerts/incidents", &query)?;
+        items.extend(list(&reply, "/items").iter().cloned());
+        seq = reply.get("seq").cloned();
+        let next = text(&reply, "/next");
+        if next.is_empty() {
+            break;
+        }
+        cursor = Some(next);
+    }
+    if out.json {
+        out.value(&json!({ "items": items, "seq": seq }))?;
+        return Ok(Done::Yes);
+    }
+    let row = |one: &Value| -> Vec<Cell> {
+        vec![
+            severity(one),
+            plain(text(one, "/kind")),
+            standing(one),
+            plain(about(one)),
+            scope(one),
+            plain(text(one, "/raised_at")),
+            plain(text(one, "/id")),
+        ]
+    };
+    let rows: Vec<Vec<Cell>> = items.iter().map(row).collect();
+    let some = !rows.is_empty();
+    out.table(&["severity", "kind", "status", "about", "scope", "raised", "id"], rows, "No incident stands there.")?;
+    if some {
+        out.remark("`elevon alerts show ID` says what made it one and what to do about it.")?;
+    }
+    Ok(Done::Yes)
+}
+
+fn kinds(client: &Client, out: &Output) -> Outcome {
+    let reply = client.get("/v1/alerts", &[])?;
+    if out.json {
+        out.value(&reply)?;
+        return Ok(Done::Yes);
+    }
+    let row = |one: &Value| -> Vec<Cell> {
+        let enabled = flag(one, "/enabled");
+        vec![
+            plain(text(one, "/kind")),
+            if enabled { severity(one) } else { looking(Look::Quiet, "off") },
+            plain(text(one, "/open")),
+            plain(text(one, "/dismissed")),
+            plain(numbers(one, "/thresholds")),
+        ]
+    };
+    let rows = list(&reply, "/items").iter().map(row).collect();
+    out.table(&["kind", "severity", "open", "dismissed", "rule"], rows, "There are no alerts.")?;
+    for (pointer, what) in [
+        ("/trouble/clock", "The clock is not believed: until it is, nothing is found and nothing is recorded."),
+        ("/trouble/journal", "The journal takes nothing: until it does, nothing is recorded."),
+    ] {
+        if flag(&reply, pointer) {
+            out.remark(what)?;
+        }
+    }
+    Ok(Done::Yes)
+}
+
+fn show(out: &Output, incident: &Value) -> Outcome {
+    if out.json {
+        out.value(incident)?;
+        return Ok(Done::Yes);
+    }
+    let id = text(incident, "/id");
+    out.cells(&[plain(id.clone()), plain("  "), severity(incident), plain("  "), standing(incident)])?;
+    let mut rows = vec![("kind", plain(text(incident, "/kind"))), ("about", plain(about(incident)))];
+    let mut put = |name: &'static str, text: String| {
+        if !text.is_empty() {
+            rows.push((name, plain(text)));
+        }
+    };
+    put("scope", scope(incident).text().to_owned());
+    put("since", text(incident, "/began_at"));
+    put("numbers", numbers(incident, "/numbers"));
+    put("means", text(incident, "/means"));
+    put("do", text(incident, "/advice"));
+    if at(incident, "/dismissed").is_some() {
+        let (by, when) = (entity(incident, "/dismissed/by"), text(incident, "/dismissed/at"));
+        put("dismissed", format!("by {by} {when}: {}", text(incident, "/dismissed/reason")));
+    }
+    if at(incident, "/cleared").is_some() {
+        let by = entity(incident, "/cleared/by");
+        let how = if by.is_empty() { String::new() } else { format!(", remedied by {by}") };
+        put("cleared", format!("{}{how}", text(incident, "/cleared/at")));
+    }
+    out.fields(&rows)?;
+    if flag(incident, "/dry_run") {
+        out.remark("This is what would become of it; nothing was changed.")?;
+        return Ok(Done::Yes);
+    }
+    let lasts = at(incident, "/cleared").is_none();
+    let action = text(incident, "/remedy/action").replace('_', " ");
+    if lasts && !action.is_empty() {
+        out.remark(&format!("`elevon alerts remedy {id}` would {action}."))?;
+    }
+    Ok(Done::Yes)
+}
