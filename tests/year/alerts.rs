@@ -363,10 +363,15 @@ impl Year {
                 found.push(Expected { kind: "never_used", subject: format!("eligibility {}", grant.id), began, over });
             }
         }
-        for person in self.alerts.reached.keys().copied() {
-            self.stale(person, &mut found);
-        }
+        let people = self.alerts.reached.keys().copied().filter(|person| self.is_known_silent(*person));
+        people.for_each(|person| self.stale(person, &mut found));
         found
+    }
+
+    /// Whether it can be told from the books when somebody was silent for long. Marks of checks are no truth: they go with their grants, and are
+    /// looked up once a day. Where they are all there is, it is not told here; of those whose silence is planted it is.
+    fn is_known_silent(&self, person: usize) -> bool {
+        self.silent.contains(&person) || self.books.checks.iter().all(|(of, _, _)| *of != person)
     }
 
     /// When somebody showed no sign of life for so long: nothing activated, and no check allowed by a grant of their own that is still there.
@@ -456,6 +461,10 @@ impl Year {
                 *self.figures.alerts.entry(kind.clone()).or_default() += 1;
                 self.same(|| format!("how {kind} of {subject} at {at} stands"), &"cleared".to_owned(), &status);
                 early.insert(if kind == "clock_trouble" { (kind, at) } else { (kind, subject) });
+                continue;
+            }
+            let person = self.books.people.iter().position(|person| Some(person.name.as_str()) == incident["principal"]["id"].as_str());
+            if kind == "stale_principal" && person.is_some_and(|person| !self.is_known_silent(person)) {
                 continue;
             }
             let began = read(&at);

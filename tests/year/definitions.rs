@@ -29,12 +29,15 @@ fn lead(department: usize) -> Holder {
     Holder::Group(leads(department))
 }
 
+/// The second account of one who leads.
+pub fn second_account(books: &Books, department: usize) -> usize {
+    let name = format!("p{department:03}-admin");
+    books.people.iter().position(|person| person.name == name).unwrap()
+}
+
 /// All of them.
 pub fn all(books: &Books) -> Vec<Definition> {
-    let second = |department: usize| {
-        let name = format!("p{department:03}-admin");
-        Holder::Person(books.people.iter().position(|person| person.name == name).unwrap())
-    };
+    let second = |department: usize| Holder::Person(second_account(books, department));
     let mut found = Vec::new();
     let mut add = |name: &str, every: Every, (first, at, zone): (Date, i64, Zone), rule: Rule, roles: Vec<usize>, stages: Vec<Stage>| {
         let minute = i64::try_from(found.len()).unwrap();

@@ -12,8 +12,8 @@ const PAGES: u64 = 16;
 
 impl Year {
     /// Reads the whole journal: each record has the hash of the one before, and its own hash is that of its canonical text. How many there
-    /// are, and how long they are together.
-    pub fn journal(&mut self) -> (u64, usize) {
+    /// are, and about how long they are together. Of so many records the hash of one is reckoned.
+    pub fn journal(&mut self, every: u64) -> (u64, usize) {
         let (mut next, mut bytes, mut before) = (0, 0, None::<String>);
         loop {
             let path = |page: u64| format!("/v1/audit/events?limit={PAGE}&cursor={}", next + page * PAGE);
@@ -26,11 +26,14 @@ impl Year {
                 for item in items {
                     next += 1;
                     let record = &item["record"];
-                    let text = serde_json_canonicalizer::to_vec(record).unwrap();
-                    bytes += text.len();
-                    let hash: String = Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
+                    let hash = item["hash"].as_str().unwrap_or_default().to_owned();
+                    if next % every == 0 {
+                        let text = serde_json_canonicalizer::to_vec(record).unwrap();
+                        bytes += text.len() * usize::try_from(every).unwrap();
+                        let reckoned: String = Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
+                        self.same(|| format!("the hash of record {next}"), &reckoned, &hash);
+                    }
                     self.same(|| format!("the place of record {next}"), &Some(next), &item["seq"].as_u64());
-                    self.same(|| format!("the hash of record {next}"), &hash, &item["hash"].as_str().unwrap_or_default().to_owned());
                     let prev = record["prev"].as_str().unwrap_or_default().to_owned();
                     self.same(|| format!("what record {next} says of the one before"), before.as_ref().unwrap_or(&prev), &prev);
                     before = Some(hash);

@@ -53,11 +53,12 @@ fn a_year_of_a_company_is_as_an_oracle_says() {
 
     let figures = &year.figures;
     println!(
-        "{} commands and {} reads in {:.1} s, {:.1} s of them for answers: {} activations, {} grants; {} joined, {} moved, {} left",
+        "{} commands and {} reads in {:.1} s, {:.1} s of them for answers in {} rounds: {} activations, {} grants; {} joined, {} moved, {} left",
         year.wire.commands,
         year.wire.reads,
         lived.as_secs_f64(),
         year.wire.waited.as_secs_f64(),
+        year.wire.rounds,
         figures.activations,
         figures.grants,
         figures.joined,
@@ -81,9 +82,9 @@ fn a_year_of_a_company_is_as_an_oracle_says() {
     assert!(figures.activations >= activations, "fewer activations than there should be: {}", figures.activations);
 
     let began = Instant::now();
-    let (records, bytes) = year.journal();
+    let (records, bytes) = year.journal(if std::env::var_os("ELEVON_LONG").is_some() { 1 } else { 8 });
     println!(
-        "the journal: {records} records of {} KiB, each with the hash of the one before; read in {:.1} s",
+        "the journal: {records} records of about {} KiB, each with the hash of the one before; read in {:.1} s",
         bytes / 1024,
         began.elapsed().as_secs_f64()
     );

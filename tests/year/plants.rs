@@ -31,6 +31,9 @@ pub enum Plant {
     /// One of two approvers is away, and comes back.
     Away,
     Back,
+    /// The only reviewer of some reviews is away, and comes back.
+    ReviewerAway,
+    ReviewerBack,
     /// A role asks for no second factor, and does again.
     Weak,
     Strong,
@@ -53,7 +56,8 @@ pub enum Plant {
 /// What is planted, and on which day at which hour.
 pub fn all() -> Vec<(At, Plant)> {
     use Plant::{
-        Activations, Assigned, Away, Back, Crowded, Denied, Often, Refused, Remedied, Requests, Silence, Strong, Sunday, Uncrowded, Weak,
+        Activations, Assigned, Away, Back, Crowded, Denied, Often, Refused, Remedied, Requests, ReviewerAway, ReviewerBack, Silence,
+        Strong, Sunday, Uncrowded, Weak,
     };
     // days are counted from the first of July, and 300 is a Sunday
     let days = [
@@ -63,9 +67,11 @@ pub fn all() -> Vec<(At, Plant)> {
         (53, Uncrowded),
         (71, Away),
         (73, Back),
+        (74, ReviewerAway),
         (78, Weak),
         (79, Strong),
         (85, Requests),
+        (88, ReviewerBack),
         (92, Activations),
         (99, Refused),
         (106, Denied),
@@ -106,8 +112,21 @@ impl Year {
                 Plant::Remedied => self.remedied(),
                 Plant::Crowded => (0..2).for_each(|group| self.give_one(Holder::Group(group), CROWDED, ENVIRONMENTS + 1, true)),
                 Plant::Uncrowded => self.take_all(CROWDED),
-                Plant::Away => self.away(true),
-                Plant::Back => self.away(false),
+                Plant::Away | Plant::Back => {
+                    let person = self.books.members(PAIR)[0];
+                    let away = matches!(plant, Plant::Away);
+                    self.away(person, away);
+                    let subject = format!("role {}", self.books.roles[CIRCLE].name);
+                    if away {
+                        self.alerts.begin("small_circle", subject, self.now);
+                    } else {
+                        self.alerts.end("small_circle", &subject, self.now);
+                    }
+                }
+                Plant::ReviewerAway | Plant::ReviewerBack => {
+                    let person = super::definitions::second_account(&self.books, 9);
+                    self.away(person, matches!(plant, Plant::ReviewerAway));
+                }
                 Plant::Weak => self.weaken(true),
                 Plant::Strong => self.weaken(false),
                 Plant::Requests => self.ask_for_much(),
@@ -198,22 +217,20 @@ impl Year {
         self.take_all(ASSIGNED);
     }
 
-    fn away(&mut self, away: bool) {
+    fn away(&mut self, person: usize, away: bool) {
+        self.digest();
         self.detected();
-        let person = self.books.members(PAIR)[0];
         let name = self.books.people[person].name.clone();
         let verb = if away { "disable" } else { "enable" };
         let ask = self.ask(0, "POST", format!("/v1/entities/{verb}"), json!({"type": "User", "id": name}));
         let reply = self.wire.one(ask);
         self.expect(|| format!("{verb} {name}"), &reply, 200, "");
-        let subject = format!("role {}", self.books.roles[CIRCLE].name);
         if away {
             self.books.disable(person, self.now);
-            self.alerts.begin("small_circle", subject, self.now);
         } else {
             self.books.people[person].disabled = false;
-            self.alerts.end("small_circle", &subject, self.now);
         }
+        self.digest();
         self.detected();
     }
 

@@ -45,13 +45,15 @@ pub struct Wire {
     /// Commands that were sent, and reads.
     pub commands: usize,
     pub reads: usize,
+    /// How often was waited for answers.
+    pub rounds: usize,
     /// How long was waited for answers.
     pub waited: Duration,
 }
 
 impl Wire {
     pub fn new(port: u16) -> Self {
-        Self { port, open: Vec::new(), commands: 0, reads: 0, waited: Duration::ZERO }
+        Self { port, open: Vec::new(), commands: 0, reads: 0, rounds: 0, waited: Duration::ZERO }
     }
 
     /// Sends all of them, and gives what was answered, in their order. In which order they are done is the server's affair.
@@ -74,6 +76,7 @@ impl Wire {
             replies.extend(self.open.iter_mut().zip(some).map(|(open, _)| open.receive()));
         }
         self.waited += began.elapsed();
+        self.rounds += asks.len().div_ceil(CONNECTIONS);
         replies
     }
 

@@ -225,9 +225,14 @@ impl Year {
             self.plan(act, extensions);
         } else if self.rng.chance(800) {
             self.plans.entry(now).or_default().push(Plan::Answer(act));
-        } else if self.rng.chance(750) {
-            let later = now + self.rng.between(1, timeout / MINUTE - 1) * MINUTE;
-            self.plans.entry(later).or_default().push(Plan::Answer(act));
+        } else {
+            // later, while those who asked are still at work, or never
+            let home = now - now.rem_euclid(DAY) + (self.books.people[wish.person].shift + 9) * HOUR;
+            let latest = (timeout - MINUTE).min(home - now) / MINUTE;
+            if latest > 1 && self.rng.chance(750) {
+                let later = now + self.rng.between(1, latest) * MINUTE;
+                self.plans.entry(later).or_default().push(Plan::Answer(act));
+            }
         }
         self.shown(what, act, reply);
         if wish.emergency {
