@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::books::{Books, Grant, Holder, Noted};
 use super::calendar::{At, DAY, HOUR, midnight, read, show};
@@ -117,10 +117,10 @@ impl Alerts {
         // what had been too often may have been over before
         while rate.times.front().is_some_and(|(first, _)| first + length <= at) {
             let over = rate.times.pop_front().map(|(first, _)| first + length).unwrap_or(at);
-            if rate.times.iter().map(|(_, times)| times).sum::<usize>() < limit {
-                if let Some(place) = self.standing.remove(&(kind, subject.clone())) {
-                    self.all[place].over = Some(over);
-                }
+            if rate.times.iter().map(|(_, times)| times).sum::<usize>() < limit
+                && let Some(place) = self.standing.remove(&(kind, subject.clone()))
+            {
+                self.all[place].over = Some(over);
             }
         }
         rate.times.push_back((at, times));

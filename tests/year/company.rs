@@ -147,7 +147,7 @@ pub fn roles() -> Vec<Role> {
             extensions,
             budget: (kind == Kind::Operate && even).then_some(3 * HOUR),
             emergency: (kind == Kind::Rescue).then_some((30 * MINUTE, 2, if even { 72 * HOUR } else { 24 * HOUR })),
-            permanent: !(kind == Kind::Admin && !even),
+            permanent: kind != Kind::Admin || even,
             assignable: kind == Kind::Use || (kind == Kind::Rescue && department == 8),
             scope_required: matches!(kind, Kind::Admin | Kind::Rescue),
         }

@@ -353,7 +353,7 @@ impl Year {
         let id = shown["id"].as_str().unwrap().to_owned();
         self.figures.reviews += 1;
         self.figures.items += items.len();
-        self.same(|| format!("{what}: when it opened"), &Some(self.now.clone()), &instant(&shown["opened_at"]));
+        self.same(|| format!("{what}: when it opened"), &Some(self.now), &instant(&shown["opened_at"]));
         self.same(|| format!("{what}: how many items"), &json!(items.len()), &shown["items"]["total"]);
         let path = format!("/v1/reviews/definitions/{}", definition.id);
         let ask = self.ask(0, "GET", path, Value::Null);
@@ -443,7 +443,7 @@ impl Year {
         let told = format!("{what} is complete");
         let path = format!("/v1/reviews/{}", instance.id);
         let Some(shown) = self.until(&path, &told, |shown| shown["status"] == "completed") else { return };
-        self.same(|| format!("{told}: since when"), &Some(self.now.clone()), &instant(&shown["completed_at"]));
+        self.same(|| format!("{told}: since when"), &Some(self.now), &instant(&shown["completed_at"]));
         let confirm = if mass { json!(removals) } else { Value::Null };
         self.same(|| format!("{told}: what has to be confirmed"), &confirm, &shown["confirm"]);
         // at half a minute, when nothing else happens to reviews
@@ -483,7 +483,7 @@ impl Year {
         let path = format!("/v1/reviews/{}", instance.id);
         let told = format!("{what} is carried out");
         let Some(shown) = self.until(&path, &told, |shown| shown["status"] == "applied") else { return };
-        self.same(|| format!("{told}: when"), &Some(self.now.clone()), &instant(&shown["applied_at"]));
+        self.same(|| format!("{told}: when"), &Some(self.now), &instant(&shown["applied_at"]));
         let shown = self.pages(0, &format!("{path}/items"));
         let shown: BTreeMap<&str, &Value> = shown.iter().map(|item| (item["subject"]["id"].as_str().unwrap_or_default(), item)).collect();
         for item in &instance.items {

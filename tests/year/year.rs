@@ -40,7 +40,6 @@ pub enum Plan {
 #[derive(Default)]
 pub struct Figures {
     pub activations: usize,
-    pub by_ending: BTreeMap<&'static str, usize>,
     pub refused: BTreeMap<String, usize>,
     pub grants: usize,
     pub joined: usize,
@@ -384,7 +383,7 @@ impl Year {
             if self.expect(|| what, &reply, 201, "") {
                 self.figures.grants += 1;
                 let given = read(reply.body["granted_at"].as_str().unwrap());
-                self.same(|| "when a grant was given".to_owned(), &self.now.clone(), &given);
+                self.same(|| "when a grant was given".to_owned(), &self.now, &given);
                 let id = reply.body["id"].as_str().unwrap().to_owned();
                 let number = self.books.add_grant(Grant { id, ..grant });
                 if dormant {
