@@ -383,7 +383,8 @@ impl Year {
             if self.expect(|| what, &reply, 201, "") {
                 self.figures.grants += 1;
                 let given = read(reply.body["granted_at"].as_str().unwrap());
-                self.same(|| "when a grant was given".to_owned(), &self.now, &given);
+                let now = self.now;
+                self.same(|| "when a grant was given".to_owned(), &now, &given);
                 let id = reply.body["id"].as_str().unwrap().to_owned();
                 let number = self.books.add_grant(Grant { id, ..grant });
                 if dormant {
