@@ -103,8 +103,8 @@ fn main() {
 
 /// Starts attackers, and waits until all of their connections are there. They stop when their standard input is closed.
 fn begin(address: SocketAddr, slow: usize, floods: usize) -> Child {
-    let mut command = Command::new("nice");
-    command.args(["-n", "19"]).arg(std::env::current_exe().unwrap()).arg("--attack").arg(address.to_string());
+    let mut command = Command::new("chrt");
+    command.args(["--idle", "0"]).arg(std::env::current_exe().unwrap()).arg("--attack").arg(address.to_string());
     let mut child = command.args([slow.to_string(), floods.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut there = [0];
     child.stdout.as_mut().unwrap().read_exact(&mut there).unwrap();

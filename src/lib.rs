@@ -12,6 +12,7 @@ pub mod domain;
 pub mod engine;
 pub mod http;
 pub mod identity;
+pub mod notify;
 pub mod policy;
 #[cfg(feature = "store")]
 pub mod store;

@@ -168,3 +168,37 @@ fn incidents_without_number_are_raised_once_each_over_kills_at_any_moment() {
     assert!(metrics.as_str().unwrap().lines().any(|told| told == line), "{line} is not in {metrics}");
     rebuilt(server, &home);
 }
+
+#[test]
+fn the_command_line_tells_what_waits_and_what_can_be_done() {
+    let home = home();
+    let server = home.serve();
+    let held = ["alerts", "list", "--kind", "role_held_outside"];
+    let none = server.cli(CAROL, &held);
+    assert_eq!(none.code, 0, "{none:?}");
+    assert!(none.stdout.contains("No incident stands there."), "{none:?}");
+    let grant = json!({ "principal": uid(("User", "dave")), "role": "reader", "justification": "x" });
+    server.post(CAROL, "/v1/assignments", grant, 201);
+    looked(&server);
+    let (code, found) = server.cli_json(CAROL, &held);
+    let id = found["items"][0]["id"].as_str().unwrap().to_owned();
+    assert_eq!((code, found["items"].as_array().unwrap().len()), (0, 1), "{found}");
+    let shown = server.cli(CAROL, &["alerts", "show", &id]);
+    for said in ["medium", "open", "User::\"dave\" as reader", "permanent 1", "remove assignment"] {
+        assert!(shown.stdout.contains(said) || shown.stderr.contains(said), "{said} is not in {shown:?}");
+    }
+    let told = server.cli(CAROL, &["alerts"]);
+    assert!(told.stdout.contains("role_held_outside") && told.stdout.contains(&id), "{told:?}");
+    assert!(server.cli(CAROL, &["alerts", "kinds"]).stdout.contains("days 30"));
+    // tried, refused to who may not, put aside, armed again, done
+    let tried = server.cli(CAROL, &["alerts", "remedy", &id, "--dry-run"]);
+    assert!(tried.code == 0 && tried.stdout.contains("cleared"), "{tried:?}");
+    let refused = server.cli("alice", &["alerts", "dismiss", &id, "--reason", "mine"]);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    let aside = server.cli(CAROL, &["alerts", "dismiss", &id, "--reason", "he is meant to"]);
+    assert!(aside.stdout.contains("he is meant to"), "{aside:?}");
+    assert!(server.cli(CAROL, &["alerts", "list", "--status", "dismissed"]).stdout.contains(&id));
+    assert_eq!(server.cli(CAROL, &["alerts", "rearm", &id]).code, 0);
+    let (code, done) = server.cli_json(CAROL, &["alerts", "remedy", &id, "--reason", "no longer"]);
+    assert_eq!((code, &done["status"], &done["cleared"]["by"]["id"]), (0, &json!("cleared"), &json!("carol")), "{done}");
+}

@@ -45,7 +45,7 @@ const ROOMS: [Room; 12] = [
 ];
 
 /// Crates that are named in some rooms only.
-const CRATES: [(&str, &[&str]); 18] = [
+const CRATES: [(&str, &[&str]); 19] = [
     ("chrono_tz", &["domain"]),
     ("cedar_policy", &["policy"]),
     ("cedar_policy_core", &["policy"]),
@@ -59,9 +59,10 @@ const CRATES: [(&str, &[&str]); 18] = [
     ("mimalloc", &["command line"]),
     ("rustls", &["http", "running"]),
     ("tokio_rustls", &["http"]),
-    ("ureq", &["running", "command line"]),
+    ("ureq", &["notify", "running", "command line"]),
     ("x509_cert", &["identity"]),
-    ("aws_lc_rs", &["identity", "running"]),
+    ("lettre", &["notify"]),
+    ("aws_lc_rs", &["identity", "notify", "running"]),
     ("clap", &["command line"]),
     ("comfy_table", &["command line"]),
 ];

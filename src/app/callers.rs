@@ -10,11 +10,13 @@ use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
 
 use super::keys::KeyRing;
+use super::notices::Desk;
 use super::outbound::bounded;
 use crate::config::{BadFile, ClientCertificate, Credentials, ListenerSettings, Settings, TlsSettings};
 use crate::domain::CredentialKind;
 use crate::http::{self, Fetching, Upkeep};
 use crate::identity::{Accepted, Accepts, BadSettings, Certificates, Dev, Issuer, Oidc, Peers, Tokens};
+use crate::notify::Opened;
 
 /// Why credentials cannot be taken as the settings say.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +58,8 @@ pub(super) struct Callers {
     started: Started,
     doors: Vec<Door>,
     rings: ArcSwap<Rings>,
+    /// Who is told of what happens.
+    pub(super) desk: Arc<Desk>,
     stale: AtomicBool,
     reloading: Mutex<()>,
 }
@@ -76,12 +80,15 @@ struct Started {
 struct Read {
     doors: Vec<(Accepts, Option<rustls::ServerConfig>)>,
     rings: Rings,
+    told: Opened,
 }
 
 impl Callers {
     pub(super) fn new(settings: &Settings) -> Result<Self, BadCallers> {
-        let read = take(&settings.listeners, &settings.credentials, &Rings::new())?;
+        let desk = Arc::new(Desk::default());
+        let read = take(&settings.listeners, settings, &Rings::new(), &desk)?;
         Ok(Self {
+            desk,
             started: Started { file: settings.file.clone(), settings: settings.clone() },
             doors: read
                 .doors
@@ -117,8 +124,8 @@ impl Callers {
     pub(super) async fn reload(&self) {
         let Some(file) = self.started.file.clone() else { return };
         let _turn = self.reloading.lock().await;
-        let (started, before) = (self.started.settings.clone(), self.rings.load_full());
-        let read = tokio::task::spawn_blocking(move || again(&file, &started, &before)).await;
+        let (started, before, desk) = (self.started.settings.clone(), self.rings.load_full(), Arc::clone(&self.desk));
+        let read = tokio::task::spawn_blocking(move || again(&file, &started, &before, &desk)).await;
         let read = match read {
             Ok(Ok(read)) => read,
             Ok(Err(bad)) => return self.not_taken(&bad.summary()),
@@ -131,6 +138,7 @@ impl Callers {
             }
         }
         self.rings.store(Arc::new(read.rings));
+        self.desk.take(read.told);
         for (door, (accepts, tls)) in self.doors.iter().zip(read.doors) {
             if let (Some(shown), Some(tls)) = (&door.tls, tls) {
                 shown.store(Arc::new(tls));
@@ -138,7 +146,7 @@ impl Callers {
             door.accepts.store(Arc::new(accepts));
         }
         self.stale.store(false, Ordering::Relaxed);
-        tracing::info!("the configuration was read again: tokens, issuers, keys, certificates and peers are as it says");
+        tracing::info!("the configuration was read again: tokens, issuers, keys, certificates, peers and destinations are as it says");
     }
 
     fn not_taken(&self, problem: &str) {
@@ -147,7 +155,7 @@ impl Callers {
     }
 }
 
-fn again(file: &Path, started: &Settings, before: &Rings) -> Result<Read, BadCallers> {
+fn again(file: &Path, started: &Settings, before: &Rings, desk: &Desk) -> Result<Read, BadCallers> {
     let settings = Settings::load(file)?;
     for what in needs_restart(started, &settings) {
         tracing::warn!(what, "the configuration has changed in a way that takes effect only when the server is started again");
@@ -164,7 +172,7 @@ fn again(file: &Path, started: &Settings, before: &Rings) -> Result<Read, BadCal
             ListenerSettings { accept: now.accept.clone(), tls, ..served.clone() }
         })
         .collect();
-    take(&listeners, &settings.credentials, before)
+    take(&listeners, &settings, before, desk)
 }
 
 /// What is different and cannot change while the server runs.
@@ -184,7 +192,8 @@ fn needs_restart(started: &Settings, now: &Settings) -> Vec<&'static str> {
     rows.into_iter().filter(|(_, differs)| *differs).map(|(what, _)| what).collect()
 }
 
-fn take(listeners: &[ListenerSettings], credentials: &Credentials, before: &Rings) -> Result<Read, BadCallers> {
+fn take(listeners: &[ListenerSettings], settings: &Settings, before: &Rings, desk: &Desk) -> Result<Read, BadCallers> {
+    let credentials = &settings.credentials;
     let mut rings = Rings::new();
     for config in &credentials.issuers {
         let known = before.get(&config.settings.issuer);
@@ -201,7 +210,8 @@ fn take(listeners: &[ListenerSettings], credentials: &Credentials, before: &Ring
         let tls = listener.tls.as_ref().map(|files| tls(listener, files)).transpose()?;
         Ok::<_, BadCallers>((accepts(listener, credentials, &rings)?, tls))
     });
-    Ok(Read { doors: doors.collect::<Result<_, _>>()?, rings })
+    let doors = doors.collect::<Result<_, _>>()?;
+    Ok(Read { doors, rings, told: desk.read(settings).map_err(BadCallers::Named)? })
 }
 
 fn tls(listener: &ListenerSettings, files: &TlsSettings) -> Result<rustls::ServerConfig, BadCallers> {

@@ -4,7 +4,9 @@ mod callers;
 mod first;
 mod folder;
 mod keys;
+mod links;
 mod listening;
+mod notices;
 mod outbound;
 
 use std::io;
@@ -17,15 +19,18 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, Semaphore};
 
 use crate::config::{Place, Settings};
+use crate::engine::outbox::Outbox;
 use crate::engine::ports::Clock;
 use crate::engine::{Engine, EngineConfig, Observer, Parts, StartError, SystemClock};
 use crate::http::{Metrics, Server, limits};
+use crate::notify::{Office, Sources};
 use crate::policy::{Bundle, BundleError, Watcher, digest_of};
 use crate::store::{FolderDesk, Mode, OpenError, Opened, Store};
 use crate::telemetry::{self, TelemetryError};
 
 use callers::Callers;
 use folder::Folder;
+use notices::Notices;
 
 pub use crate::config::{BadConfig, ServeConfig};
 pub use crate::telemetry::{LogConfig, LogFormat};
@@ -135,9 +140,12 @@ pub fn check(settings: &Settings) -> Result<(), AppError> {
 /// A server that runs in this process, on threads of its own. It stops when it is dropped.
 pub struct Running {
     runtime: Runtime,
+    /// Threads of connections that have settled on asking checks.
+    _checkers: Runtime,
     address: Option<SocketAddr>,
     engine: Arc<Engine>,
     metrics: Arc<Metrics>,
+    office: Arc<Office>,
     serving: Option<tokio::task::JoinHandle<()>>,
     stop: Arc<Notify>,
     watcher: Option<Watcher>,
@@ -197,6 +205,7 @@ impl Running {
         if let Err(error) = ended {
             tracing::error!(%error, "serving broke off");
         }
+        self.office.stop();
         self.engine.stop();
         tracing::info!("stopped");
     }
@@ -206,6 +215,12 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.shut(std::future::pending());
     }
+}
+
+/// As many threads as there are processors.
+fn threads(name: &str) -> Result<Runtime, AppError> {
+    let threads = tokio::runtime::Builder::new_multi_thread().thread_name(name).enable_all().build();
+    threads.map_err(system("threads cannot be started"))
 }
 
 /// Starts a server and returns at once.
@@ -221,11 +236,9 @@ pub fn start(config: ServeConfig) -> Result<Running, AppError> {
 /// # Errors
 /// It cannot start: see [`AppError`].
 pub fn start_with(settings: Settings) -> Result<Running, AppError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .thread_name("elevon")
-        .enable_all()
-        .build()
-        .map_err(system("threads cannot be started"))?;
+    let runtime = threads("elevon")?;
+    // What asks checks and nothing else waits apart from all that is new, slow or long (see `http::conn`).
+    let checkers = threads("elevon-check")?;
     // From here on a SIGHUP ends nothing, however long the start takes; one that comes before the server serves is heeded then.
     let hangup = runtime.block_on(async { signal(SignalKind::hangup()) }).map_err(system("SIGHUP cannot be listened for"))?;
     let callers = Arc::new(Callers::new(&settings)?);
@@ -235,14 +248,21 @@ pub fn start_with(settings: Settings) -> Result<Running, AppError> {
     let metrics = Arc::new(Metrics::new());
     let clock = Clocks::of(&settings);
     let known = digest_of(&settings.policies).ok();
-    let (engine, folder_error) = engine(&settings, clock.shown(), Arc::clone(&metrics))?;
+    let (engine, outbox, folder_error) = engine(&settings, clock.shown(), Arc::clone(&metrics))?;
     if let Some(error) = folder_error {
         tracing::error!(problem = %error.summary(), "the policy folder holds no valid bundle; the last one that was live serves on");
         engine.set_bundle_error(Some(error.summary()));
     }
+    let key = links::key(&settings.data).map_err(system("the key of links in messages cannot be used"))?;
+    let key = Arc::new(key);
     let folder = Arc::new(Folder::new(settings.policies.clone(), Arc::clone(&engine)));
     let watcher = runtime.block_on(async { folder::watch(&folder, &callers, known, hangup) })?;
     runtime.block_on(callers.first_keys());
+    let office = Office::new(Sources { engine: Arc::clone(&engine), outbox });
+    callers.desk.open(Arc::clone(&office), links::Maker { key: Arc::clone(&key), engine: Arc::clone(&engine) });
+    // read again, for what messages link to is known only now
+    callers.desk.take(callers.desk.read(&settings).map_err(BadCallers::Named)?);
+    runtime.spawn(Office::follow(Arc::downgrade(&office)));
     let stop = Arc::new(Notify::new());
     let told = Arc::clone(&stop);
     let listens = listening::listens(&settings.listeners, bound, &callers, &settings.limits);
@@ -250,7 +270,10 @@ pub fn start_with(settings: Settings) -> Result<Running, AppError> {
         engine: Arc::clone(&engine),
         upkeep: callers,
         metrics: Arc::clone(&metrics),
+        checkers: checkers.handle().clone(),
+        links: key,
         policies: folder,
+        notifications: Arc::new(Notices(Arc::clone(&office))),
         open_metrics: settings.open_metrics,
         #[cfg(feature = "test-clock")]
         clock: clock.test.clone(),
@@ -266,9 +289,11 @@ pub fn start_with(settings: Settings) -> Result<Running, AppError> {
     announce(&settings, address, &engine);
     let running = Running {
         runtime,
+        _checkers: checkers,
         address,
         engine,
         metrics,
+        office,
         serving: Some(serving),
         stop,
         watcher: Some(watcher),
@@ -342,9 +367,12 @@ impl Clocks {
     }
 }
 
+/// An engine, where positions of destinations are kept, and what is wrong with the policy folder.
+type Started = (Arc<Engine>, Arc<dyn Outbox>, Option<BundleError>);
+
 /// Opens the data folder, reads the policy folder and starts the engine. What is wrong with the policy folder, where the engine
 /// started without it.
-fn engine(settings: &Settings, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Result<(Arc<Engine>, Option<BundleError>), AppError> {
+fn engine(settings: &Settings, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Result<Started, AppError> {
     let Opened { store, journal } = Store::open(&settings.data, if settings.dev { Mode::Dev } else { Mode::Normal })?;
     let (proposed, error) = match Bundle::load(&settings.policies) {
         Ok(bundle) => (Some(bundle), None),
@@ -356,9 +384,10 @@ fn engine(settings: &Settings, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> 
         alerts: true,
         clock_desk: Some(Arc::new(FolderDesk::new(&settings.data))),
     };
+    let outbox: Arc<dyn Outbox> = Arc::clone(&store) as _;
     let parts = Parts { journal: Box::new(journal), reader: store, clock, proposed, config: config_of_engine };
     match (Engine::start(parts), error) {
-        (Ok(engine), error) => Ok((engine, error)),
+        (Ok(engine), error) => Ok((engine, outbox, error)),
         (Err(StartError::NoBundle), Some(error)) => Err(AppError::NoBundle { folder: settings.policies.clone(), error }),
         (Err(error), _) => Err(error.into()),
     }

@@ -13,6 +13,7 @@ mod ending;
 mod feed;
 mod grants;
 mod local;
+mod notifications;
 mod output;
 mod people;
 mod reply;
@@ -94,6 +95,7 @@ fn dispatch(shared: &Shared, command: &Command, out: &Output) -> Outcome {
         Command::GrantRequests { what } => grants::requests(&client()?, out, what.as_ref()),
         Command::Review(what) => reviews::reviews(&client()?, out, what),
         Command::Alerts { what } => alerts::alerts(&client()?, out, what.as_ref()),
+        Command::Notifications { what } => notifications::notifications(&client()?, out, what.as_ref()),
         Command::Audit(Audit::List(filter)) => audit::listed(&client()?, out, filter),
         Command::Events(asked) => watch::events(&client()?, out, asked),
         Command::Completion { shell } => completion(*shell, out),

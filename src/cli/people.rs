@@ -205,15 +205,37 @@ pub(super) fn deny(client: &Client, out: &Output, asked: &Vote) -> Outcome {
     vote(client, out, "deny", asked, Map::new())
 }
 
+/// Votes by a link from a message, after showing what it was made for.
+fn by_link(client: &Client, out: &Output, verb: &str, link: &str, reason: Option<&str>) -> Outcome {
+    // of an address, what stands behind the `#`, up to what the page's button was
+    let link = link.rsplit_once('#').map_or(link, |(_, link)| link);
+    let link = link.split_once('&').map_or(link, |(link, _)| link);
+    let opened = client.post("/v1/approval-links/open", &json!({ "link": link }))?;
+    if !out.json {
+        in_full(out, opened.get("activation").unwrap_or(&Value::Null))?;
+        out.line("")?;
+    }
+    let mut body = json!({ "link": link, "decision": verb });
+    if let (Some(reason), Value::Object(body)) = (reason, &mut body) {
+        body.insert("justification".to_owned(), json!(reason));
+    }
+    let reply = client.post("/v1/approval-links/use", &body)?;
+    show(out, &reply)
+}
+
 /// Votes on a request, after showing it.
 fn vote(client: &Client, out: &Output, verb: &str, vote: &Vote, mut body: Map<String, Value>) -> Outcome {
-    let path = format!("/v1/activations/{}", encode(vote.id.as_str()));
+    if let Some(link) = &vote.link {
+        return by_link(client, out, verb, link, vote.reason.as_deref());
+    }
+    let Some(id) = &vote.id else { return Err(Failure::Local("name the request, or give its link".to_owned())) };
+    let path = format!("/v1/activations/{}", encode(id.as_str()));
     let request = client.get(&path, &[])?;
     let shown = text(&request, "/request_hash");
     let hash = match &vote.hash {
         Some(pinned) => pinned.to_string(),
         None if shown.is_empty() => {
-            return Err(Failure::Local(format!("`{}` is {}; only what is pending can be voted on", vote.id, text(&request, "/status"))));
+            return Err(Failure::Local(format!("`{id}` is {}; only what is pending can be voted on", text(&request, "/status"))));
         }
         None => shown,
     };

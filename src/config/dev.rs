@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::{Credentials, ListenerSettings, Place, Settings};
 use crate::domain::CredentialKind;
 use crate::http::EdgeLimits;
+use crate::notify::NotifySettings;
 use crate::telemetry::LogConfig;
 
 /// How to run a server without a configuration file.
@@ -96,6 +97,7 @@ impl ServeConfig {
             credentials: Credentials::default(),
             limits: EdgeLimits::dev(),
             open_metrics: true,
+            notify: NotifySettings::default(),
             test_clock: self.test_clock,
             port_file: self.port_file,
         })

@@ -35,12 +35,16 @@ pub(super) fn text(path: &Path) -> Result<String, String> {
 pub(super) fn read(path: &Path, text: &str) -> Result<Settings, BundleError> {
     let name = path.display().to_string();
     // what is wrong is shown with its line, and a token that was put there by mistake is shown to nobody
-    let tokens = token_texts(text);
-    let text = without(text, &tokens);
+    let (tokens, secrets) = (token_texts(text), super::notify::secret_texts(text));
+    let text = without(text, &[tokens.as_slice(), secrets.as_slice()].concat());
     let reader = Reader::new(&name, &text);
     for token in tokens {
         let help = "take it out, make another one with `elevon token`, and put that one's `sha256` here";
         reader.report(token, "a token stands here, and whoever reads this file could be whom it shows", Some(help.to_owned()));
+    }
+    for secret in secrets {
+        let help = "put it into a file of its own, and name that in `secret_files`; make another one, for this one may have been read";
+        reader.report(secret, "a webhook's secret stands here, and whoever reads this file could sign with it", Some(help.to_owned()));
     }
     let table = reader.parse();
     let root = reader.root(&table);
@@ -77,6 +81,7 @@ impl File<'_> {
             dev: false,
             limits: super::limits::read(self),
             open_metrics: self.metrics(&listeners),
+            notify: super::notify::read(self),
             listeners,
             credentials,
             test_clock: false,
@@ -299,12 +304,12 @@ fn known<T: Copy>(section: &Section<'_>, key: &str, text: &At<&str>, known: &[(&
 }
 
 /// One of the words that a key takes.
-fn word<T: Copy>(section: &Section<'_>, key: &str, words: &[(&str, T)]) -> Option<T> {
+pub(super) fn word<T: Copy>(section: &Section<'_>, key: &str, words: &[(&str, T)]) -> Option<T> {
     known(section, key, &section.string(key)?, words)
 }
 
 /// A list of the words that a key takes, each once.
-fn words<T: Copy>(section: &Section<'_>, key: &str, words: &[(&str, T)]) -> Option<Vec<T>> {
+pub(super) fn words<T: Copy>(section: &Section<'_>, key: &str, words: &[(&str, T)]) -> Option<Vec<T>> {
     let listed = section.strings(key)?;
     let mut seen = BTreeSet::new();
     for text in listed.iter().filter(|text| !seen.insert(text.value)) {

@@ -2,7 +2,8 @@
 //! `elevon.example.toml`.
 
 /// Keys at the top.
-pub(super) const TOP: [&str; 10] = ["policies", "data", "log", "listeners", "tokens", "oidc", "mtls", "unix", "limits", "metrics"];
+pub(super) const TOP: [&str; 11] =
+    ["policies", "data", "log", "listeners", "tokens", "oidc", "mtls", "unix", "limits", "metrics", "notify"];
 /// Keys of `[log]`.
 pub(super) const LOG: [&str; 2] = ["format", "filter"];
 /// Keys of `[[listeners]]`.
@@ -70,11 +71,52 @@ pub(super) const LIMITS: [&str; 24] = [
 ];
 /// Keys of `[metrics]`.
 pub(super) const METRICS: [&str; 1] = ["open"];
+/// Keys of `[notify]`.
+pub(super) const NOTIFY: [&str; 2] = ["public_url", "link_good_for"];
+/// Keys of `[notify.destinations.NAME]` of every kind.
+pub(super) const DESTINATION: [&str; 12] = [
+    "kind",
+    "events",
+    "alerts",
+    "texts",
+    "allow_private",
+    "ca",
+    "timeout",
+    "max_attempts",
+    "give_up_after",
+    "first_pause",
+    "longest_pause",
+    "dead_letters",
+];
+/// Those of a webhook.
+pub(super) const WEBHOOK: [&str; 2] = ["url", "secret_files"];
+/// Those of a channel.
+pub(super) const SLACK: [&str; 2] = ["url_file", "principal"];
+/// Those of e-mail.
+pub(super) const EMAIL: [&str; 8] = ["host", "port", "tls", "username", "password_file", "from", "to", "address_attribute"];
+/// Those of a receiver of security events.
+pub(super) const SET: [&str; 11] = [
+    "url",
+    "issuer",
+    "audience",
+    "key_file",
+    "kid",
+    "retired_key_files",
+    "authorization_file",
+    "subject",
+    "subject_issuer",
+    "address_attribute",
+    "claim",
+];
+/// Keys of `[notify.digest]`.
+pub(super) const DIGEST: [&str; 4] = ["weekday", "at", "zone", "destinations"];
+/// Keys of `[notify.templates.EVENT]`.
+pub(super) const TEMPLATE: [&str; 2] = ["subject", "text"];
 
 /// Every key that has a value of its own, spelt out from the top.
 #[must_use]
 pub fn all() -> Vec<String> {
-    let tables: [(&str, &[&str]); 14] = [
+    let tables: [(&str, &[&str]); 22] = [
         ("log", &LOG),
         ("listeners", &LISTENER),
         ("listeners.tls", &TLS),
@@ -89,6 +131,14 @@ pub fn all() -> Vec<String> {
         ("unix", &UNIX),
         ("limits", &LIMITS),
         ("metrics", &METRICS),
+        ("notify", &NOTIFY),
+        ("notify.destinations.NAME", &DESTINATION),
+        ("notify.destinations.NAME", &WEBHOOK),
+        ("notify.destinations.NAME", &SLACK),
+        ("notify.destinations.NAME", &EMAIL),
+        ("notify.destinations.NAME", &SET),
+        ("notify.digest", &DIGEST),
+        ("notify.templates.EVENT", &TEMPLATE),
     ];
     let below = tables.into_iter().flat_map(|(table, keys)| keys.iter().map(move |key| format!("{table}.{key}")));
     let every: Vec<String> = TOP.iter().map(|key| (*key).to_owned()).chain(below).collect();

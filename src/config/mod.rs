@@ -9,6 +9,7 @@ mod dev;
 mod file;
 mod keys;
 mod limits;
+mod notify;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use crate::domain::{CredentialKind, Duration};
 use crate::http::EdgeLimits;
 use crate::identity::{CertificateSettings, IssuerSettings, PeerEntry, TokenEntry};
+use crate::notify::NotifySettings;
 use crate::policy::{BundleError, Problem};
 use crate::telemetry::LogConfig;
 
@@ -49,6 +51,8 @@ pub struct Settings {
     pub limits: EdgeLimits,
     /// Whether `/metrics` is open to callers without a credential.
     pub open_metrics: bool,
+    /// Who is told of what happened.
+    pub notify: NotifySettings,
     /// Whether tests may move the clock.
     pub test_clock: bool,
     /// Where to write the port of the first TCP listener once the server listens.

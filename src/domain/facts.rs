@@ -308,11 +308,13 @@ pub enum Action {
     ManageReviews,
     /// Read incidents of alerts, put them aside, and remedy them.
     ManageAlerts,
+    /// See how destinations of notifications fare, try them, and what could not be delivered.
+    ManageNotifications,
 }
 
 impl Action {
     /// Every action, in the order of the generated schema.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::ActivateRole,
         Self::ActivateRoleFor,
         Self::ActivateInEmergency,
@@ -337,6 +339,7 @@ impl Action {
         Self::ReviewAccess,
         Self::ManageReviews,
         Self::ManageAlerts,
+        Self::ManageNotifications,
     ];
 
     /// The id in `Elevon::Action::"…"`.
@@ -367,6 +370,7 @@ impl Action {
             Self::ReviewAccess => "reviewAccess",
             Self::ManageReviews => "manageReviews",
             Self::ManageAlerts => "manageAlerts",
+            Self::ManageNotifications => "manageNotifications",
         }
     }
 }

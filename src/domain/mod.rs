@@ -14,6 +14,7 @@ pub mod event;
 pub mod facts;
 pub mod grant;
 pub mod id;
+pub mod notice;
 pub mod overlay;
 pub mod rejection;
 pub mod review;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::alert::AlertRules;
 use super::id::{Incarnation, Revision, RoleName, Uid};
+use super::notice::Hearers;
 use super::text::Digest;
 use super::time::Duration;
 
@@ -160,6 +161,8 @@ pub struct RoleSettings {
     pub digest: Digest,
     /// Whether alerts look at it as one that can do much. It changes nothing of what is given, so that no vote rests on it.
     pub privileged: bool,
+    /// Who hears of what. It is no part of the digest: whom a message goes to changes nothing of what is voted on.
+    pub notify: Hearers,
 }
 
 /// What to do about an entity of a type that nobody stored.

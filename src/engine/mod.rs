@@ -9,6 +9,7 @@ pub mod clock;
 pub mod handle;
 mod kept;
 pub mod observe;
+pub mod outbox;
 pub mod ports;
 pub mod view;
 

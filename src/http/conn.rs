@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
@@ -15,8 +16,8 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio_rustls::TlsAcceptor;
 
@@ -29,20 +30,15 @@ use super::ids::RequestIds;
 use super::lane::{Lane, Leaves};
 use super::limits::{EdgeLimits, PARTING_TIMEOUT};
 use super::listen::{Gate, Taken};
+use super::metrics::OpenConnection;
 use super::pulse::{Pulse, Running, Slow, Watched};
 use super::server::handle;
 use super::shed::Newcomer;
+use super::socket::{Moves, Socket};
 use super::tls::H2;
 
 /// What an HTTP/2 connection begins with where it is not agreed on in TLS.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-/// A connection as it was accepted.
-pub(super) enum Arrived {
-    Tcp(TcpStream),
-    /// With who is at the other end, where the kernel tells.
-    Unix(UnixStream, Option<UnixPeer>),
-}
 
 /// What a request has to know of the connection that it came on.
 pub(super) struct Door {
@@ -59,6 +55,9 @@ pub(super) struct Door {
     pub(super) ids: RequestIds,
     /// Of whoever asks checks on it, where hyper reads them.
     pub(super) kept: Mutex<Kept>,
+    /// Its place, until nobody has to know of it any more.
+    _taken: Taken,
+    _open: OpenConnection,
 }
 
 impl Door {
@@ -102,54 +101,57 @@ struct Ready<S> {
 }
 
 /// What all connections are given.
-struct Host {
-    gate: Arc<Gate>,
+#[derive(Clone)]
+struct Given {
     server: Arc<Server>,
     router: Router,
     stopping: watch::Receiver<bool>,
-    newcomer: Arc<Newcomer>,
+    /// The threads of connections that have not settled: those that are new or slow, HTTP/2, and all that is not a plain check.
+    threads: Handle,
 }
 
-/// Serves a connection to its end.
+/// A connection that has come and asked nothing yet.
+struct Host {
+    gate: Arc<Gate>,
+    given: Given,
+    taken: Taken,
+    open: OpenConnection,
+}
+
+/// Serves a connection: to its end, or until it has settled and goes on with the others that have.
 pub(super) async fn connection(
-    arrived: Arrived,
+    socket: Socket,
+    peer: Option<UnixPeer>,
     gate: Arc<Gate>,
     server: Arc<Server>,
     router: Router,
     stopping: watch::Receiver<bool>,
     taken: Taken,
 ) {
-    let _open = server.metrics.connection();
-    let metrics = Arc::clone(&server.metrics);
-    let host = Host { gate, server, router, stopping, newcomer: Arc::clone(&taken.newcomer) };
-    let served = async {
-        match arrived {
-            Arrived::Tcp(stream) => host.secured(stream, None).await,
-            Arrived::Unix(stream, peer) => host.secured(stream, peer).await,
-        }
-    };
-    if first(served, taken.newcomer.is_sent_away()).await.is_err() {
+    let (metrics, newcomer) = (Arc::clone(&server.metrics), Arc::clone(&taken.newcomer));
+    let open = server.metrics.connection();
+    let host = Host { gate, given: Given { server, router, stopping, threads: Handle::current() }, taken, open };
+    if first(host.secured(socket, peer), newcomer.is_sent_away()).await.is_err() {
         metrics.cut("made_room");
     }
 }
 
 impl Host {
-    async fn secured<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(self, stream: S, peer: Option<UnixPeer>) {
-        let mut stopping = self.stopping.clone();
+    async fn secured(self, mut socket: Socket, peer: Option<UnixPeer>) {
+        let (mut stopping, metrics) = (self.given.stopping.clone(), Arc::clone(&self.given.server.metrics));
         let limits = self.gate.limits.clone();
         let Some(tls) = &self.gate.tls else {
-            let mut stream = stream;
             let begun = tokio::select! {
-                begun = begin(&mut stream, &limits) => begun,
+                begun = begin(&mut socket, &limits) => begun,
                 _ = stopping.wait_for(|stop| *stop) => return,
             };
             match begun {
-                Ok((version, before)) => self.serve(Ready { stream, before, version, certificate: None, peer }).await,
-                Err(why) => self.server.metrics.cut(why),
+                Ok((version, before)) => self.serve(Ready { stream: socket, before, version, certificate: None, peer }).await,
+                Err(why) => metrics.cut(why),
             }
             return;
         };
-        let handshake = TlsAcceptor::from(tls.load_full()).accept(stream);
+        let handshake = TlsAcceptor::from(tls.load_full()).accept(socket);
         let shaken = tokio::select! {
             shaken = tokio::time::timeout(limits.handshake_timeout, handshake) => shaken,
             _ = stopping.wait_for(|stop| *stop) => return,
@@ -158,9 +160,9 @@ impl Host {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => {
                 tracing::debug!(%error, listener = self.gate.name, "a TLS handshake failed");
-                return self.server.metrics.refused("handshake");
+                return metrics.refused("handshake");
             }
-            Err(_) => return self.server.metrics.refused("slow_handshake"),
+            Err(_) => return metrics.refused("slow_handshake"),
         };
         let (_, session) = stream.get_ref();
         let version = if session.alpn_protocol() == Some(H2) { Version::Two } else { Version::One };
@@ -168,63 +170,72 @@ impl Host {
         self.serve(Ready { stream, before: Bytes::new(), version, certificate, peer }).await;
     }
 
-    async fn serve<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(self, ready: Ready<S>) {
-        let Self { gate, server, router, mut stopping, newcomer } = self;
-        let limits = &gate.limits;
+    async fn serve<S: Moves>(self, ready: Ready<S>) {
+        let Self { gate, given, taken, open } = self;
         let cut = Arc::new(Notify::new());
         let pulse = Pulse::new(ready.version == Version::One, Arc::clone(&cut));
-        let link = Link { stopping: stopping.clone(), until: Instant::now() + limits.lifetime, cut: Arc::clone(&cut) };
+        let link = Link { stopping: given.stopping.clone(), until: Instant::now() + gate.limits.lifetime, cut };
         let door = Arc::new(Door {
-            gate: Arc::clone(&gate),
+            gate,
             certificate: ready.certificate,
             peer: ready.peer,
             link,
-            pulse: Arc::clone(&pulse),
-            newcomer,
+            pulse,
+            newcomer: Arc::clone(&taken.newcomer),
             ids: RequestIds::new(),
             kept: Mutex::default(),
+            _taken: taken,
+            _open: open,
         });
-        let metrics = Arc::clone(&server.metrics);
         let Ready { stream, before, version, .. } = ready;
-        let mut serving: Pin<Box<dyn Serving>> = match version {
-            Version::One => Box::pin(One::new(stream, before, server, router, door)),
+        let serving: Pin<Box<dyn Serving>> = match version {
+            Version::One => Box::pin(One::new(stream, before, given.clone(), Arc::clone(&door))),
             Version::Two => {
-                let io = TokioIo::new(Watched::new(stream, before, pulse.clone()));
-                Box::pin(two(limits).serve_connection(io, answers(server, router, door)))
+                let io = TokioIo::new(Watched::new(stream, before, Arc::clone(&door.pulse)));
+                Box::pin(
+                    two(&door.gate.limits).serve_connection(io, answers(given.server.clone(), given.router.clone(), Arc::clone(&door))),
+                )
             }
         };
-        let aside = async {
-            tokio::select! {
-                _ = stopping.wait_for(|stop| *stop) => Ok(limits.request_timeout),
-                () = tokio::time::sleep(limits.lifetime) => Ok(limits.request_timeout),
-                slow = pulse.watch(limits) => {
-                    metrics.cut(slow.as_str());
-                    match slow {
-                        Slow::Idle => Ok(PARTING_TIMEOUT),
-                        Slow::Head | Slow::Unread => Err(()),
-                    }
-                }
-                () = cut.notified() => {
-                    metrics.cut("hung_up");
-                    Err(())
-                }
-            }
-        };
-        let ended = match first(end_of(serving.as_mut()), aside).await {
-            Ok(ended) => ended,
-            Err(Err(())) => return,
-            Err(Ok(grace)) => {
-                serving.as_mut().let_go();
-                tokio::select! {
-                    ended = end_of(serving.as_mut()) => ended,
-                    () = tokio::time::sleep(grace) => return,
-                    () = cut.notified() => return,
+        attend(serving, &door, given).await;
+    }
+}
+
+/// Serves, and looks at how that goes.
+async fn attend(mut serving: Pin<Box<dyn Serving>>, door: &Door, given: Given) {
+    let (limits, link) = (&door.gate.limits, &door.link);
+    let Given { server, mut stopping, .. } = given;
+    let aside = async {
+        tokio::select! {
+            _ = stopping.wait_for(|stop| *stop) => Ok(limits.request_timeout),
+            () = tokio::time::sleep_until(link.until.into()) => Ok(limits.request_timeout),
+            slow = door.pulse.watch(limits) => {
+                server.metrics.cut(slow.as_str());
+                match slow {
+                    Slow::Idle => Ok(PARTING_TIMEOUT),
+                    Slow::Head | Slow::Unread => Err(()),
                 }
             }
-        };
-        if let Err(error) = ended {
-            tracing::debug!(%error, "a connection ended early");
+            () = link.cut.notified() => {
+                server.metrics.cut("hung_up");
+                Err(())
+            }
         }
+    };
+    let ended = match first(end_of(serving.as_mut()), aside).await {
+        Ok(ended) => ended,
+        Err(Err(())) => return,
+        Err(Ok(grace)) => {
+            serving.as_mut().let_go();
+            tokio::select! {
+                ended = end_of(serving.as_mut()) => ended,
+                () = tokio::time::sleep(grace) => return,
+                () = link.cut.notified() => return,
+            }
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
     }
 }
 
@@ -290,11 +301,16 @@ fn answers(
 }
 
 /// A connection over HTTP/1.1: in the lane of plain checks, until something else is asked on it.
+///
+/// Those in the lane that have settled wait on threads of their own, so that no burst of what others do (heads that come byte by byte,
+/// streams that are opened and given up, a full control plane) stands before a check. One that leaves the lane goes back.
 struct One<S> {
     at: At<S>,
     /// For hyper, once it is asked.
-    given: Option<(Arc<Server>, Router, Arc<Door>)>,
+    given: Option<(Given, Arc<Door>)>,
     leaving: bool,
+    /// Whether it waits on the threads of those that have settled.
+    settled: bool,
 }
 
 enum At<S> {
@@ -303,10 +319,10 @@ enum At<S> {
     Over,
 }
 
-impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> One<S> {
-    fn new(stream: S, before: Bytes, server: Arc<Server>, router: Router, door: Arc<Door>) -> Self {
-        let lane = Lane::new(stream, &before, Arc::clone(&server), Arc::clone(&door));
-        let mut one = Self { at: At::Over, given: Some((server, router, door)), leaving: false };
+impl<S: Moves> One<S> {
+    fn new(stream: S, before: Bytes, given: Given, door: Arc<Door>) -> Self {
+        let lane = Lane::new(stream, &before, Arc::clone(&given.server), Arc::clone(&door));
+        let mut one = Self { at: At::Over, given: Some((given, door)), leaving: false, settled: false };
         match lane {
             Ok(lane) => one.at = At::Lane(Box::new(lane)),
             Err(stream) => one.give(stream, before),
@@ -316,22 +332,65 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> One<S> {
 
     /// Hands the connection to hyper.
     fn give(&mut self, stream: S, before: Bytes) {
-        self.at = match self.given.take() {
-            Some((server, router, door)) => {
-                let io = TokioIo::new(Watched::new(stream, before, Arc::clone(&door.pulse)));
-                let mut serving: Pin<Box<dyn Serving>> =
-                    Box::pin(one(&door.gate.limits).serve_connection(io, answers(server, router, Arc::clone(&door))));
-                if self.leaving {
-                    serving.as_mut().let_go();
-                }
-                At::Hyper(serving)
-            }
-            None => At::Over,
-        };
+        let Some((given, door)) = self.given.take() else { return };
+        if self.settled && !self.leaving {
+            let threads = given.threads.clone();
+            drop(threads.spawn(moved(stream, Moves::move_here, given, door, move |stream, given, door| Self {
+                at: At::Hyper(by_hyper(stream, before, given, door)),
+                given: None,
+                leaving: false,
+                settled: false,
+            })));
+            return;
+        }
+        let mut serving = by_hyper(stream, before, &given, &door);
+        if self.leaving {
+            serving.as_mut().let_go();
+        }
+        self.at = At::Hyper(serving);
+    }
+
+    /// Goes on where nobody is but those that have settled.
+    fn settle(&mut self, lane: Box<Lane<S>>) {
+        let Some((given, door)) = self.given.take() else { return };
+        let checkers = given.server.checkers.clone();
+        drop(checkers.spawn(moved(
+            lane,
+            |lane| lane.move_here(),
+            given,
+            door,
+            |lane, given, door| Self { at: At::Lane(lane), given: Some((given.clone(), Arc::clone(door))), leaving: false, settled: true },
+        )));
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Future for One<S> {
+/// Goes on with a connection on the threads where this runs.
+async fn moved<T, S: Moves>(
+    mut what: T,
+    move_here: impl FnOnce(&mut T) -> io::Result<()>,
+    given: Given,
+    door: Arc<Door>,
+    made: impl FnOnce(T, &Given, &Arc<Door>) -> One<S>,
+) {
+    match move_here(&mut what) {
+        Ok(()) => {
+            let one = made(what, &given, &door);
+            attend(Box::pin(one), &door, given).await;
+        }
+        Err(error) => {
+            tracing::warn!(%error, listener = door.gate.name, "a connection could not change threads and is lost");
+            given.server.metrics.cut("lost");
+        }
+    }
+}
+
+fn by_hyper<S: Moves>(stream: S, before: Bytes, given: &Given, door: &Arc<Door>) -> Pin<Box<dyn Serving>> {
+    let io = TokioIo::new(Watched::new(stream, before, Arc::clone(&door.pulse)));
+    let answers = answers(Arc::clone(&given.server), given.router.clone(), Arc::clone(door));
+    Box::pin(one(&door.gate.limits).serve_connection(io, answers))
+}
+
+impl<S: Moves> Future for One<S> {
     type Output = hyper::Result<()>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<hyper::Result<()>> {
@@ -341,15 +400,17 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Future for One<S> {
                 At::Hyper(serving) => return serving.as_mut().poll(context),
                 At::Over => return Poll::Ready(Ok(())),
             };
-            match left {
-                Leaves::Over => self.at = At::Over,
-                Leaves::ForHyper(stream, before) => self.give(stream, before),
+            let at = std::mem::replace(&mut self.at, At::Over);
+            match (left, at) {
+                (Leaves::ForHyper(stream, before), _) => self.give(stream, before),
+                (Leaves::Settled, At::Lane(lane)) => self.settle(lane),
+                (Leaves::Over | Leaves::Settled, _) => {}
             }
         }
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Serving for One<S> {
+impl<S: Moves> Serving for One<S> {
     fn let_go(mut self: Pin<&mut Self>) {
         self.leaving = true;
         match &mut self.at {

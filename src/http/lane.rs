@@ -15,7 +15,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::ReadBuf;
 use tokio::time::Sleep;
 
 use crate::engine::Checked;
@@ -24,6 +24,7 @@ use super::access::Kept;
 use super::conn::Door;
 use super::limits::{MAX_BODY_BYTES, MAX_REQUEST_ID_BYTES};
 use super::plain::{self, Date};
+use super::socket::Moves;
 use super::{Server, data, smuggling};
 
 /// The one request line that is taken.
@@ -34,6 +35,8 @@ const ROOM: usize = 8 * 1024;
 const HEADERS: usize = 32;
 /// Longest wait for the rest of a request: a body often comes after its head.
 const REST: Duration = Duration::from_millis(50);
+/// Answers after which a connection has settled: whoever asks once and goes is not worth the move.
+const SETTLED: u32 = 4;
 /// Most bytes of answers that are kept ready for the next ones.
 const KEPT_OUT: usize = 4 * 1024;
 
@@ -52,6 +55,8 @@ pub(super) enum Leaves<S> {
     Over,
     /// Something else is asked, beginning with these bytes.
     ForHyper(S, Bytes),
+    /// It goes on, and may do so where nobody but callers of checks is. Said once, between two requests.
+    Settled,
 }
 
 /// A connection in the lane.
@@ -72,6 +77,8 @@ pub(super) struct Lane<S> {
     waiting: Option<Pin<Box<Sleep>>>,
     unread: bool,
     leaving: bool,
+    /// How often something was answered, until it has settled.
+    answers: u32,
 }
 
 /// A request as far as it is there.
@@ -92,7 +99,15 @@ struct Plain<'a> {
     body: &'a [u8],
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Lane<S> {
+impl<S: Moves> Lane<S> {
+    /// Waits on the threads of whoever calls from now on.
+    ///
+    /// # Errors
+    /// As of [`Moves::move_here`].
+    pub(super) fn move_here(&mut self) -> io::Result<()> {
+        self.stream.as_mut().map_or(Ok(()), Moves::move_here)
+    }
+
     /// Takes a connection of which these bytes were read, where checks are served on it.
     pub(super) fn new(stream: S, before: &[u8], server: Arc<Server>, door: Arc<Door>) -> Result<Self, S> {
         if !door.gate.planes.check || before.len() > ROOM {
@@ -117,6 +132,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Lane<S> {
             waiting: None,
             unread: false,
             leaving: false,
+            answers: 0,
         })
     }
 
@@ -143,6 +159,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Lane<S> {
                 let Some(stream) = &mut self.stream else { return Poll::Ready(Leaves::Over) };
                 let _ = ready!(Pin::new(stream).poll_shutdown(context));
                 return Poll::Ready(Leaves::Over);
+            }
+            if self.filled == 0 && self.answers == SETTLED {
+                self.answers += 1;
+                return Poll::Ready(Leaves::Settled);
             }
             match self.poll_read(context) {
                 Poll::Ready(Ok(1..)) => {}
@@ -211,6 +231,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Lane<S> {
         self.out.clear();
         self.out.shrink_to(KEPT_OUT);
         self.written = 0;
+        // from then on it is counted no further
+        if self.answers < SETTLED {
+            self.answers += 1;
+        }
         self.door.pulse.answered();
         Poll::Ready(Ok(()))
     }

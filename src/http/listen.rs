@@ -7,15 +7,16 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use axum::Router;
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::identity::{self, UnixPeer};
 
-use super::conn::{self, Arrived};
+use super::conn;
 use super::limits::{ACCEPT_PAUSE, BACKLOG, EdgeLimits, MAX_COUNTED_CALLERS, MIN_HEADER_BYTES, ROOM_TIMEOUT};
 use super::rate::Rates;
 use super::shed::{Kind, Newcomer, Newcomers, Peer, PeerPlace, Peers, Places};
+use super::socket::Socket;
 use super::{Server, control};
 
 /// A listener: where it is, whom it takes, and what it serves.
@@ -217,29 +218,21 @@ impl Doors {
         }
     }
 
-    async fn next(&self) -> io::Result<(Arrived, Peer)> {
+    /// The next connection, whom it is counted for, and who is at its other end, where the kernel tells.
+    async fn next(&self) -> io::Result<(Socket, Peer, Option<UnixPeer>)> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, address) = listener.accept().await?;
-                Ok(tcp(stream, Peer::from(address)))
+                let _ = stream.set_nodelay(true);
+                Ok((Socket::Tcp(stream), Peer::from(address), None))
             }
             Self::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
-                Ok(unix(stream))
+                let user = stream.peer_cred().ok().map(|user| UnixPeer { uid: user.uid(), gid: user.gid() });
+                Ok((Socket::Unix(stream), user.map_or(Peer::Unknown, |user| Peer::User(user.uid)), user))
             }
         }
     }
-}
-
-fn tcp(stream: TcpStream, peer: Peer) -> (Arrived, Peer) {
-    let _ = stream.set_nodelay(true);
-    (Arrived::Tcp(stream), peer)
-}
-
-fn unix(stream: UnixStream) -> (Arrived, Peer) {
-    let user = stream.peer_cred().ok().map(|user| UnixPeer { uid: user.uid(), gid: user.gid() });
-    let peer = user.map_or(Peer::Unknown, |user| Peer::User(user.uid));
-    (Arrived::Unix(stream, user), peer)
 }
 
 /// Takes connections until the server is to stop. One that finds no place is closed at once: whoever opened it can go elsewhere, and those
@@ -251,7 +244,7 @@ async fn accept(doors: Doors, gate: Arc<Gate>, server: Arc<Server>, router: Rout
             _ = stop.wait_for(|stop| *stop) => return,
             arrived = doors.next() => arrived,
         };
-        let (arrived, peer) = match arrived {
+        let (socket, peer, user) = match arrived {
             Ok(arrived) => arrived,
             Err(error) => {
                 tracing::warn!(%error, listener = gate.name, "a connection could not be accepted");
@@ -266,6 +259,7 @@ async fn accept(doors: Doors, gate: Arc<Gate>, server: Arc<Server>, router: Rout
                 continue;
             }
         };
-        tokio::spawn(conn::connection(arrived, Arc::clone(&gate), Arc::clone(&server), router.clone(), stopping.clone(), taken));
+        let (gate, server) = (Arc::clone(&gate), Arc::clone(&server));
+        tokio::spawn(conn::connection(socket, user, gate, server, router.clone(), stopping.clone(), taken));
     }
 }

@@ -4,8 +4,8 @@
 //! histogram, which takes a lock for every observation on the path that all threads share.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::{Method, StatusCode};
@@ -17,6 +17,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::domain::alert::{AlertKind, AlertTally, Severity};
+use crate::engine::outbox::DestinationStatus;
 use crate::engine::{CheckOutcome, CommandResult, Engine, Observer};
 use crate::policy::Reason;
 
@@ -114,6 +115,11 @@ struct AlertLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DestinationLabels {
+    destination: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RevisionLabels {
     revision: String,
 }
@@ -147,6 +153,14 @@ pub struct Metrics {
     time_trusted: Gauge,
     ready: Gauge,
     degraded: Gauge,
+    telling: Mutex<()>,
+    notified: Family<DestinationLabels, Counter>,
+    notify_failures: Family<DestinationLabels, Counter>,
+    given_up: Family<DestinationLabels, Counter>,
+    forgotten: Family<DestinationLabels, Counter>,
+    notify_lag: Family<DestinationLabels, Gauge>,
+    notify_failing: Family<DestinationLabels, Gauge>,
+    dead_letters: Family<DestinationLabels, Gauge>,
 }
 
 impl Default for Metrics {
@@ -195,6 +209,14 @@ impl Metrics {
             time_trusted: Gauge::default(),
             ready: Gauge::default(),
             degraded: Gauge::default(),
+            telling: Mutex::new(()),
+            notified: Family::default(),
+            notify_failures: Family::default(),
+            given_up: Family::default(),
+            forgotten: Family::default(),
+            notify_lag: Family::default(),
+            notify_failing: Family::default(),
+            dead_letters: Family::default(),
             registry: Registry::default(),
         };
         registry.register("checks", "Checks by outcome and reason", checks);
@@ -219,7 +241,35 @@ impl Metrics {
         registry.register("time_trusted", "Whether the clock is believed", metrics.time_trusted.clone());
         registry.register("ready", "Whether commands and checks are served in full", metrics.ready.clone());
         registry.register("bundle_degraded", "Whether the folder holds a bundle that cannot go live", metrics.degraded.clone());
+        registry.register("notifications_delivered", "Notifications that were taken, by destination", metrics.notified.clone());
+        registry.register("notifications_failed", "Attempts in vain to deliver one, by destination", metrics.notify_failures.clone());
+        registry.register("notifications_given_up", "Notifications that were given up, by destination", metrics.given_up.clone());
+        registry.register("notifications_forgotten", "Of those, how many are no longer kept", metrics.forgotten.clone());
+        registry.register("notifications_lag", "Records that a destination has not been told of yet", metrics.notify_lag.clone());
+        registry.register("notifications_failing", "Whether what is next for a destination was not taken", metrics.notify_failing.clone());
+        registry.register("notifications_dead_letters", "Notifications that were given up and are kept", metrics.dead_letters.clone());
         Self { registry, ..metrics }
+    }
+
+    /// Everything as text, with how destinations of notifications fare; one that is gone is not shown any more.
+    pub(super) fn text_with(&self, engine: &Engine, all: &[DestinationStatus]) -> String {
+        // one at a time: what is counted elsewhere is written anew for each reader
+        let _turn = self.telling.lock().unwrap_or_else(PoisonError::into_inner);
+        let counters = [&self.notified, &self.notify_failures, &self.given_up, &self.forgotten];
+        counters.iter().for_each(|family| family.clear());
+        [&self.notify_lag, &self.notify_failing, &self.dead_letters].iter().for_each(|family| family.clear());
+        let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        for status in all {
+            let labels = DestinationLabels { destination: status.name.clone() };
+            let counts = [status.counts.delivered, status.counts.failed, status.counts.given_up, status.counts.dropped];
+            for (family, count) in counters.iter().zip(counts) {
+                family.get_or_create(&labels).inc_by(count);
+            }
+            self.notify_lag.get_or_create(&labels).set(number(status.lag));
+            self.notify_failing.get_or_create(&labels).set((status.attempts > 0).into());
+            self.dead_letters.get_or_create(&labels).set(number(status.dead_letters));
+        }
+        self.text(engine)
     }
 
     /// A connection was opened; it counts as open until what is returned is dropped.

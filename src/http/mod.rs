@@ -26,6 +26,7 @@ mod reply;
 mod server;
 mod shed;
 mod smuggling;
+mod socket;
 mod tls;
 mod views;
 
@@ -36,7 +37,9 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use crate::domain::Actor;
+use crate::domain::{Actor, Unavailable};
+use crate::engine::outbox::{DestinationStatus, Letter, LetterId};
+use crate::engine::ports::{Listing, Page};
 use crate::engine::{Engine, Reply, SubmitError};
 use crate::policy::BundleError;
 
@@ -84,6 +87,40 @@ pub trait Upkeep: Send + Sync {
     fn degraded(&self) -> bool;
 }
 
+/// Those who are told of what happened, as whoever wires the server keeps them.
+pub trait Notifications: Send + Sync {
+    /// How each destination fares.
+    ///
+    /// # Errors
+    /// What is stored cannot be read.
+    fn destinations(&self) -> Result<Vec<DestinationStatus>, Unavailable>;
+
+    /// Tells a destination that nothing happened, and waits for what comes of it; it may take as long as an attempt may. Nothing where there is no
+    /// such destination.
+    fn test(&self, destination: &str) -> Option<Result<(), String>>;
+
+    /// What could not be delivered, of one destination or of all.
+    ///
+    /// # Errors
+    /// It cannot be read, or the cursor is not one of this list's.
+    fn letters(&self, destination: Option<&str>, page: &Page) -> Result<Listing<(LetterId, Letter)>, Unavailable>;
+
+    /// Has something tried again. Nothing where it is not there, or its destination is not.
+    ///
+    /// # Errors
+    /// It cannot be read or written.
+    fn retry(&self, id: &LetterId) -> Result<Option<Letter>, Unavailable>;
+
+    /// Takes something away. Whether it was there.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    fn discard(&self, id: &LetterId) -> Result<bool, Unavailable>;
+
+    /// The keys by which Security Event Tokens are verified (RFC 7517).
+    fn public_keys(&self) -> Vec<serde_json::Value>;
+}
+
 /// Everything that answering takes.
 pub struct Server {
     /// Decides.
@@ -92,8 +129,14 @@ pub struct Server {
     pub upkeep: Arc<dyn Upkeep>,
     /// Counts.
     pub metrics: Arc<Metrics>,
+    /// Signs and reads the links by which approvers answer from a message.
+    pub links: Arc<crate::identity::LinkKey>,
+    /// The threads of connections that have settled on asking checks.
+    pub checkers: tokio::runtime::Handle,
     /// Where policies come from.
     pub policies: Arc<dyn PolicyFolder>,
+    /// Who is told of what happened.
+    pub notifications: Arc<dyn Notifications>,
     /// Whether `/metrics` is open to callers without a credential: on loopback in development.
     pub open_metrics: bool,
     /// The clock that tests can move, in a server that was started with one.

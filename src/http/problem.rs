@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::domain::{Rejection, Unavailable};
 use crate::engine::SubmitError;
-use crate::identity::BadCredential;
+use crate::identity::{BadCredential, BadLink};
 
 /// What every problem's `type` begins with; the rule's word follows.
 pub const TYPE_PREFIX: &str = "urn:elevon:problem:";
@@ -314,6 +314,38 @@ pub fn rate_limited(wait: std::time::Duration) -> Problem {
 #[must_use]
 pub fn ambiguous(why: impl Into<String>) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "ambiguous_request", "the request can be read in two ways", why)
+}
+
+/// A link that opens nothing.
+#[must_use]
+pub fn bad_link(bad: &BadLink) -> Problem {
+    let instead = "vote with `elevon approvals` and `elevon approve`, or `elevon deny`";
+    match bad {
+        BadLink::NotOurs => Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "bad_link",
+            "the link opens nothing",
+            format!("{bad}; open it whole, or {instead}"),
+        ),
+        BadLink::Expired { at } => {
+            let detail = format!("{bad}; {instead}");
+            Problem::new(StatusCode::GONE, "link_expired", "the link's time is over", detail).with("expired_at", at)
+        }
+    }
+}
+
+/// A link that was made for somebody else.
+#[must_use]
+pub fn link_of_another() -> Problem {
+    let detail = "the link was made for another approver, and opens nothing for you; what waits for your own vote is in `elevon approvals`";
+    Problem::new(StatusCode::FORBIDDEN, "link_of_another", "the link is somebody else's", detail)
+}
+
+/// A link by which a vote was given already.
+#[must_use]
+pub fn link_used() -> Problem {
+    let detail = "a vote was given by this link, and a link is good for one; nothing changed now";
+    Problem::new(StatusCode::CONFLICT, "link_used", "the link was used", detail)
 }
 
 /// A bundle that is refused, with each thing that is wrong with it.

@@ -12,6 +12,7 @@ mod bad;
 mod certificate;
 mod dev;
 mod host;
+mod link;
 mod oidc;
 mod peer;
 mod remembered;
@@ -27,6 +28,7 @@ pub use bad::{BadCertificate, BadCredential, BadJwt, BadPeer, BadSettings, BadTo
 pub use certificate::{CertificateSettings, Certificates, NameKind, SubjectEntry};
 pub use dev::Dev;
 pub use host::is_loopback_host;
+pub use link::{BadLink, LINK_ID_BYTES, LINK_KEY_BYTES, Link, LinkKey, MAX_LINK_BYTES};
 pub use oidc::{Algorithm, Issuer, IssuerSettings, KeySet, KeySource, Keys, Oidc, SkippedKey};
 pub use peer::{PeerEntry, Peers};
 pub use remembered::Remembered;

@@ -137,7 +137,8 @@ fn resource_of(action: Action) -> Resource {
         | Action::ReadMetrics
         | Action::SubscribeEvents
         | Action::ManageReviews
-        | Action::ManageAlerts => Resource::Own("Sidecar"),
+        | Action::ManageAlerts
+        | Action::ManageNotifications => Resource::Own("Sidecar"),
     }
 }
 

@@ -17,6 +17,7 @@ mod entities;
 mod evaluate;
 mod files;
 mod generated;
+mod hearers;
 mod instant;
 mod judge;
 mod policies;
@@ -35,6 +36,7 @@ mod watch;
 pub use ask::{Ask, Effect, PolicyError, Reason, Verdict};
 pub use bundle::Bundle;
 pub use files::{FileInfo, MAX_BUNDLE_BYTES, MAX_DEPTH, MAX_FILE_BYTES, MAX_FILES, digest_of};
+pub(crate) use hearers::is_destination_name;
 pub(crate) use problem::nearest;
 pub use problem::{BundleError, MAX_PROBLEMS, Problem};
 pub use routes::{

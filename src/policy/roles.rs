@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+use super::hearers;
 use super::problem::Problems;
 use super::settings_file::{At, Reader, Section};
+use crate::domain::notice::Hearers;
 use crate::domain::settings::{Emergency, Fallback, GrantLimits, MAX_STAGES, Requirement, RoleSettings, Stage, TicketPattern, UnknownRule};
 use crate::domain::text::Digest;
 use crate::domain::{Duration, RoleName, Uid};
@@ -20,9 +22,6 @@ const MAX_EXTENSIONS: u32 = 100;
 /// Most emergency activations of a role on one day.
 const MAX_EMERGENCIES: u32 = 1_000;
 
-/// Settings that a role cannot have yet.
-const LATER_ROLE_KEYS: [&str; 1] = ["notify"];
-
 /// What `[elevon.types.X]` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct TypeRules {
@@ -36,6 +35,8 @@ pub(super) struct RoleDraft {
     pub(super) settings: RoleSettings,
     pub(super) scopes: Vec<At<String>>,
     pub(super) approvers: Vec<At<Uid>>,
+    /// Whom `notify` names.
+    pub(super) named: Vec<At<Uid>>,
     pub(super) quorums: Vec<Range<usize>>,
     /// Where `conditions` stands.
     pub(super) conditions: Range<usize>,
@@ -140,8 +141,9 @@ fn read_role(name: &RoleName, section: &Section<'_>) -> RoleDraft {
         "privileged",
         "eligibility",
         "assignment",
+        "notify",
     ];
-    section.only(&known, &LATER_ROLE_KEYS);
+    section.only(&known, &[]);
     let (max_duration, default_duration) = read_durations(section);
     let (max_extensions, extendable_after) = read_extensions(section);
     let scopes = section.strings("scopes");
@@ -154,6 +156,7 @@ fn read_role(name: &RoleName, section: &Section<'_>) -> RoleDraft {
     let mut draft = RoleDraft {
         scopes: scopes.clone().map(owned).unwrap_or_default(),
         approvers: Vec::new(),
+        named: Vec::new(),
         quorums: Vec::new(),
         conditions: section.span_of("conditions"),
         settings: RoleSettings {
@@ -177,9 +180,11 @@ fn read_role(name: &RoleName, section: &Section<'_>) -> RoleDraft {
             assignment: read_limits(section, "assignment", GrantLimits { max_duration: Duration::from_days(180), allow_permanent: false }),
             digest: Digest::of_bytes(b""),
             privileged: section.bool("privileged").unwrap_or(false),
+            notify: Hearers::new(),
         },
     };
     read_stages(section, &mut draft);
+    draft.settings.notify = hearers::read(section, !draft.settings.stages.is_empty(), &mut draft.named);
     draft.settings.digest = settings_digest(&draft.settings);
     draft
 }

@@ -313,6 +313,10 @@ fn check_roles(
                 problems.push(Problem::at(roles_at.file, roles_at.text, approver.span.clone(), message));
             }
         }
+        for named in draft.named.iter().filter(|named| !principals.contains(named.value.kind()) && !groups.contains(named.value.kind())) {
+            let message = format!("{} hears nothing: `{}` is neither a principal type nor a group type", named.value, named.value.kind());
+            problems.push(Problem::at(roles_at.file, roles_at.text, named.span.clone(), message));
+        }
         for (stage, at) in draft.settings.stages.iter().zip(&draft.quorums) {
             let stand_in = stage.fallback.as_ref().map(|fallback| fallback.approvers.as_slice()).unwrap_or_default();
             let mut voters = stage.approvers.iter().chain(stand_in);

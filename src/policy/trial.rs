@@ -323,7 +323,8 @@ fn read_own(ask: &Section<'_>, definitions: &Definitions, principal: Uid, action
         | Action::ReadMetrics
         | Action::SubscribeEvents
         | Action::ManageReviews
-        | Action::ManageAlerts => {
+        | Action::ManageAlerts
+        | Action::ManageNotifications => {
             only(&["resource"]);
             Object::Sidecar
         }

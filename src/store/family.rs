@@ -20,6 +20,7 @@ use crate::domain::{
     Activation, ActivationId, Assignment, AssignmentId, Day, Detectors, Eligibility, EligibilityId, GrantRequest, Review, ReviewDefinition,
     ReviewDefinitionId, ReviewEntry, ReviewId, Revision, RoleName, Text, TextDigest, Timestamp, Uid, Unavailable,
 };
+use crate::engine::outbox::{Letter, Position};
 
 /// The truth: canonical records by sequence.
 pub(super) const JOURNAL: Family<Seq, Raw> = Family::new("journal");
@@ -65,6 +66,10 @@ pub(super) const TEXTS: Family<TextDigest, Text> = Family::new("texts");
 pub(super) const BUNDLES: Family<Revision, Raw> = Family::new("bundles");
 /// What time will do, by when.
 pub(super) const TIMERS: Family<(Timestamp, Due), ()> = Family::new("timers");
+/// How far destinations of notifications have got. Not truth: it follows from no record.
+pub(super) const POSITIONS: Family<Label, Position> = Family::new("notify_positions");
+/// What could not be delivered to them. Not truth, either.
+pub(super) const LETTERS: Family<(Label, Seq), Letter> = Family::new("notify_letters");
 /// What this folder is, and where the journal ends.
 pub(super) const META: Family<MetaKey, Raw> = Family::new("meta");
 
@@ -119,7 +124,7 @@ pub(super) enum Use {
 }
 
 /// Every family, and how it is read.
-pub(super) const ALL: [(&str, Use); 43] = [
+pub(super) const ALL: [(&str, Use); 45] = [
     (JOURNAL.name, Use::Ranges),
     (ROWS.name, Use::Points),
     (ROLES.name, Use::Points),
@@ -142,6 +147,8 @@ pub(super) const ALL: [(&str, Use); 43] = [
     (TEXTS.name, Use::Points),
     (BUNDLES.name, Use::Ranges),
     (TIMERS.name, Use::Ranges),
+    (POSITIONS.name, Use::Points),
+    (LETTERS.name, Use::Ranges),
     (META.name, Use::Ranges),
     (OPEN_BY_ELIGIBILITY.name, Use::Ranges),
     (OPEN_BY_ROLE.name, Use::Ranges),

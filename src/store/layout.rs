@@ -27,6 +27,7 @@ use crate::domain::{
     EligibilityId, EntityDef, GrantRequest, GrantRequestId, Incarnation, IncidentId, Outcome, Rejection, Review, ReviewDefinition,
     ReviewDefinitionId, ReviewEntry, ReviewId, Revision, RoleName, Text, TextDigest, Timestamp, Uid, Window,
 };
+use crate::engine::outbox::{Letter, Matter, Position};
 use crate::engine::ports::{Anchor, Head};
 
 fn at(millis: i64) -> Timestamp {
@@ -383,7 +384,20 @@ fn sheet() -> String {
     indexes(&mut sheet);
     reviews(&mut sheet);
     alerts(&mut sheet);
+    notifications(&mut sheet);
     sheet.0
+}
+
+fn notifications(sheet: &mut Sheet) {
+    let position = Position { after: 300, events: 2, told: Some(alice()), attempts: 3, failing_since: Some(at(9)), digest: at(8) };
+    let label = || Label("ops".to_owned());
+    sheet.row(&family::POSITIONS, &label(), &position);
+    let matters = [Matter::Event { seq: 301, event: 1, person: Some(alice()) }, Matter::Digest { until: at(7) }];
+    for matter in matters {
+        let (kind, error) = ("activation_started".to_owned(), "it answered 500".to_owned());
+        let letter = Letter { matter, kind, at: at(6), given_up: at(9), attempts: 20, error, again: true };
+        sheet.row(&family::LETTERS, &(label(), Seq(258)), &letter);
+    }
 }
 
 fn meta(sheet: &mut Sheet) {

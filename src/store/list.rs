@@ -29,7 +29,7 @@ use crate::engine::ports::{
 const PAGE_BYTES: usize = 8 << 20;
 
 /// One page: walks rows in order, keeps those that are wanted, and stops at its bounds.
-fn gather<P, V, T>(
+pub(super) fn gather<P, V, T>(
     rows: impl Iterator<Item = Result<(P, V), Unavailable>>,
     page: &Page,
     cursor: impl Fn(&P) -> String,

@@ -20,6 +20,7 @@ mod layout;
 mod list;
 mod open;
 mod options;
+mod outbox;
 mod read;
 mod rebuild;
 mod takeover;
@@ -52,6 +53,8 @@ pub struct Store {
     /// Held while the mark is written, so that it never falls.
     mark: Mutex<()>,
     mark_millis: AtomicI64,
+    /// Held while letters are written, so that none comes back that was taken away.
+    letters: Mutex<()>,
     active: AtomicU64,
     rows: kept::KeptRows,
     image: image::Image,
@@ -94,6 +97,7 @@ impl Store {
             head: ArcSwap::from_pointee(head.into()),
             mark: Mutex::new(()),
             mark_millis: AtomicI64::new(mark.millis()),
+            letters: Mutex::new(()),
             active: AtomicU64::new(active),
             rows: kept::KeptRows::default(),
             image: image::Image::default(),

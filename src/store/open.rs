@@ -21,7 +21,8 @@ use crate::engine::ports::Head;
 /// 2. Activations with starts, ends, emergencies and extensions; requests to extend or renew grants; time used by day; marks up to which
 ///    holdings are void. Records are still of version 1: what is new in them may be missing.
 /// 3. Access reviews; grants that stand by role; when an eligibility was last activated. Records are still of version 1.
-/// 4. Incidents of alerts, and what detectors know. Records are still of version 1.
+/// 4. Incidents of alerts, and what detectors know; how far destinations of notifications have got, and what could not be delivered to them.
+///    Records are still of version 1.
 pub const FORMAT: u32 = 4;
 /// The oldest format that is taken over.
 const OLDEST: u32 = 1;

@@ -14,6 +14,7 @@ use crate::domain::text::Digest;
 use crate::domain::{
     Activation, Assignment, Detectors, Eligibility, GrantRequest, Review, ReviewDefinition, ReviewEntry, Revision, Text, Timestamp,
 };
+use crate::engine::outbox::{Letter, Position};
 use crate::engine::ports::{Anchor, Head};
 
 /// A value of a family.
@@ -111,6 +112,8 @@ versioned! {
     HeadRow = 1,
     AnchorRow = 1,
     u64 = 1,
+    Position = 1,
+    Letter = 1,
 }
 
 /// The version of remembered results. Their body is JSON, as in the journal: what a caller was told has many forms, and none of them is

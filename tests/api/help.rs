@@ -4,8 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use elevon::app::{self, LogConfig, Running, ServeConfig};
-use elevon::domain::{Duration, Timestamp};
+use elevon::domain::text::Digest;
+use elevon::domain::{ActivationId, Duration, Timestamp, Uid};
 use elevon::engine::ports::Clock as _;
+use elevon::identity::{LINK_ID_BYTES, Link, LinkKey};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -85,6 +87,12 @@ impl Call {
         self.body = Some(body.to_vec());
         self
     }
+}
+
+/// A byte that is another one each time, as far as a test can tell.
+fn rand_byte() -> u8 {
+    use std::hash::{BuildHasher as _, RandomState};
+    RandomState::new().hash_one(0_u8) as u8
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -238,6 +246,20 @@ impl Api {
     /// What the clock shows.
     pub(crate) fn now(&self) -> Timestamp {
         self.running().clock().unwrap().now()
+    }
+
+    /// A link for an approver to a request as it was shown, as a message has it.
+    pub(crate) fn link(&self, approver: &str, asked: &Value, good_for: Duration) -> String {
+        let secret = fs::read(self.home.path().join("data/link.key")).unwrap();
+        let random: [u8; LINK_ID_BYTES] = std::array::from_fn(|_| rand_byte());
+        let link = Link {
+            id: LinkKey::id(&random),
+            approver: Uid::parse(&format!("User::\"{approver}\"")).unwrap(),
+            activation: ActivationId::new(id(asked)).unwrap(),
+            request_hash: Digest::parse(asked["request_hash"].as_str().unwrap()).unwrap(),
+            expires_at: self.now().plus(good_for),
+        };
+        LinkKey::new(&secret.try_into().unwrap()).sign(&link).unwrap()
     }
 
     /// bob approves, with more members in the vote.

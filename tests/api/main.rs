@@ -14,6 +14,7 @@ mod alerts;
 mod authzen;
 mod help;
 mod life;
+mod links;
 mod lists;
 mod matrix;
 mod openapi;

@@ -46,6 +46,8 @@ struct Scene {
     review: String,
     incident: String,
     hash: Value,
+    /// bob's.
+    link: String,
 }
 
 impl Scene {
@@ -85,6 +87,7 @@ impl Scene {
             review: review["id"].as_str().unwrap().to_owned(),
             activation: asked["id"].as_str().unwrap().to_owned(),
             hash: asked["request_hash"].clone(),
+            link: api.link("bob", &asked, elevon::domain::Duration::from_mins(15)),
             api,
             eligibility,
             assignment,
@@ -119,6 +122,8 @@ impl Scene {
             ("POST", path) if path.ends_with("/extend") && !path.starts_with("/v1/activations") => Some(json!({ "duration": "P1D" })),
             ("POST", path) if path.ends_with("/renew") => Some(json!({ "duration": "P1D" })),
             ("POST", "/v1/activations/{id}/approve" | "/v1/activations/{id}/deny") => Some(json!({ "request_hash": self.hash })),
+            ("POST", "/v1/approval-links/open") => Some(json!({ "link": self.link })),
+            ("POST", "/v1/approval-links/use") => Some(json!({ "link": self.link, "decision": "approve" })),
             ("POST", "/v1/eligibilities") => Some(grant),
             ("POST", "/v1/assignments") => {
                 let end = chrono_free_tomorrow(&self.api.get("alice", "/v1/me")["now"]);

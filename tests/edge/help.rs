@@ -9,9 +9,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use elevon::domain::Actor;
+use elevon::domain::{Actor, Unavailable};
+use elevon::engine::outbox::{DestinationStatus, Letter, LetterId};
+use elevon::engine::ports::{Listing, Page};
 use elevon::engine::{Engine, EngineConfig, Observer, Parts, SystemClock};
-use elevon::http::{self, Bind, EdgeLimits, Fetching, Listen, Metrics, Planes, PolicyFolder, Reloading, Server, Upkeep};
+use elevon::http::{self, Bind, EdgeLimits, Fetching, Listen, Metrics, Notifications, Planes, PolicyFolder, Reloading, Server, Upkeep};
 use elevon::identity::{Accepted, Accepts, Dev};
 use elevon::policy::Bundle;
 use elevon::store::{Mode, Opened, Store};
@@ -40,6 +42,33 @@ impl Upkeep for NothingToKeep {
     }
 }
 
+/// Nobody is told of anything.
+impl Notifications for NothingToKeep {
+    fn destinations(&self) -> Result<Vec<DestinationStatus>, Unavailable> {
+        Ok(Vec::new())
+    }
+
+    fn test(&self, _: &str) -> Option<Result<(), String>> {
+        None
+    }
+
+    fn letters(&self, _: Option<&str>, _: &Page) -> Result<Listing<(LetterId, Letter)>, Unavailable> {
+        Ok(Listing { items: Vec::new(), next: None })
+    }
+
+    fn retry(&self, _: &LetterId) -> Result<Option<Letter>, Unavailable> {
+        Ok(None)
+    }
+
+    fn discard(&self, _: &LetterId) -> Result<bool, Unavailable> {
+        Ok(false)
+    }
+
+    fn public_keys(&self) -> Vec<serde_json::Value> {
+        Vec::new()
+    }
+}
+
 /// A folder that is never read again.
 struct NoFolder(PathBuf);
 
@@ -56,6 +85,7 @@ impl PolicyFolder for NoFolder {
 /// A server with its listeners.
 pub(crate) struct Edge {
     pub(crate) runtime: Runtime,
+    pub(crate) checkers: Runtime,
     pub(crate) engine: Arc<Engine>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) addresses: Vec<SocketAddr>,
@@ -112,6 +142,7 @@ impl Edge {
 
     pub(crate) fn within(home: TempDir, listens: Vec<Listen>) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let checkers = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let policies = home.path().join("policies");
         copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("policies"), &policies);
         fs::write(policies.join("edge.cedar"), MORE).unwrap();
@@ -125,7 +156,10 @@ impl Edge {
             engine: Arc::clone(&engine),
             upkeep: Arc::new(NothingToKeep),
             metrics: Arc::clone(&metrics),
+            checkers: checkers.handle().clone(),
+            links: Arc::new(elevon::identity::LinkKey::new(&[0; elevon::identity::LINK_KEY_BYTES])),
             policies: Arc::new(NoFolder(policies)),
+            notifications: Arc::new(NothingToKeep),
             open_metrics: true,
             #[cfg(feature = "test-clock")]
             clock: None,
@@ -142,11 +176,17 @@ impl Edge {
         let stop = Arc::new(Notify::new());
         let told = Arc::clone(&stop);
         let serving = runtime.spawn(async move { http::serve(listens, server, async move { told.notified().await }).await.unwrap() });
-        Self { runtime, engine, metrics, addresses, stop, serving: Some(serving), _home: home }
+        Self { runtime, checkers, engine, metrics, addresses, stop, serving: Some(serving), _home: home }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.addresses[0]
+    }
+
+    /// Whether so many connections wait on the threads of those that have settled, soon.
+    pub(crate) fn settled(&self, count: usize) {
+        let there = || self.checkers.metrics().num_alive_tasks();
+        until(|| (there() == count).then_some(()), || format!("{} connections have settled, not {count}", there()));
     }
 
     /// Tells it to stop, and does not wait.

@@ -1,9 +1,10 @@
 //! Plain checks are answered in a lane of their own. Nobody can tell but by a clock.
 
+use std::io::{Read, Write};
 use std::thread;
 use std::time::Duration;
 
-use crate::help::{Answer, Edge, bounded, check, get, listen, post, question};
+use crate::help::{Answer, Client, Edge, bounded, check, get, listen, post, question};
 
 /// What an answer is but for what differs between any two.
 fn same_in_every(answer: &Answer) -> (u16, Vec<String>, String) {
@@ -131,4 +132,54 @@ fn what_came_before_the_end_is_answered() {
     client.stream.shutdown(std::net::Shutdown::Write).unwrap();
     assert!((0..5).all(|_| client.answer().is_some_and(|answer| answer.status == 200)));
     assert!(client.answer().is_none());
+}
+
+/// Checks, then something else, and checks again: on the threads of those that have settled, and back.
+pub(crate) fn settles<S: Read + Write>(edge: &Edge, client: &mut Client<S>, else_asked: &str) {
+    client.checks();
+    edge.settled(0);
+    for _ in 0..10 {
+        client.checks();
+    }
+    edge.settled(1);
+    client.send(check() + else_asked);
+    assert_eq!(client.answer().map(|answer| answer.status), Some(200), "a check before something else");
+    assert_eq!(client.answer().map(|answer| answer.status), Some(200), "{else_asked}");
+    edge.settled(0);
+    client.checks();
+}
+
+#[test]
+fn a_connection_that_settles_goes_on_apart_from_the_others_and_comes_back() {
+    let edge = Edge::start(listen());
+    settles(&edge, &mut edge.connect(), &get("/healthz", "Service::\"gateway\""));
+}
+
+#[test]
+fn one_that_has_settled_is_held_to_the_same_bounds() {
+    let edge = Edge::start(bounded(|limits| {
+        limits.idle_timeout = Duration::from_millis(200);
+        limits.connections = 2;
+        limits.connections_per_peer = 2;
+    }));
+    let mut client = edge.connect();
+    (0..6).for_each(|_| client.checks());
+    edge.settled(1);
+    client.ends();
+    edge.settled(0);
+    edge.counts("elevon_http_connections_cut_total{why=\"idle\"}", 1);
+    // its place is free again
+    let mut others = [edge.connect(), edge.connect()];
+    others.iter_mut().for_each(Client::checks);
+}
+
+#[test]
+fn one_that_has_settled_gets_its_answers_and_ends_with_the_server() {
+    let mut edge = Edge::start(listen());
+    let mut client = edge.connect();
+    (0..6).for_each(|_| client.checks());
+    edge.settled(1);
+    edge.stopped();
+    client.ends();
+    edge.settled(0);
 }

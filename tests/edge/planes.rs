@@ -8,6 +8,7 @@ use elevon::http::Planes;
 use elevon::identity::{Accepted, PeerEntry, Peers};
 
 use crate::help::{Client, Edge, PATIENCE, accepting, check, get, listen, post, unix};
+use crate::lane::settles;
 
 #[test]
 fn what_a_listener_does_not_serve_is_not_there() {
@@ -76,4 +77,16 @@ fn the_kernel_says_who_is_at_the_other_end_of_a_socket() {
     assert_eq!(second.ask("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").status, 200);
     connect().ends();
     edge.counts("elevon_http_connections_refused_total{why=\"peer\"}", 1);
+}
+
+#[test]
+fn a_socket_of_this_machine_settles_as_well() {
+    let home = tempfile::tempdir().unwrap();
+    let (path, at) = unix(&home);
+    let mut listen = listen();
+    listen.at = at;
+    let edge = Edge::within(home, vec![listen]);
+    let stream = UnixStream::connect(&path).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    settles(&edge, &mut Client::over(stream), &get("/healthz", "Service::\"gateway\""));
 }

@@ -14,7 +14,8 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned};
 
-use crate::help::{Client, Edge, PATIENCE, accepting, bounded, listen};
+use crate::help::{Client, Edge, PATIENCE, accepting, bounded, get, listen};
+use crate::lane::settles;
 use crate::two;
 
 fn pem(kind: &str, der: &[u8]) -> String {
@@ -125,6 +126,14 @@ fn each_side_turns_away_what_it_does_not_trust() {
             edge.counts("elevon_http_connections_refused_total{why=\"handshake\"}", 1);
         }
     }
+}
+
+#[test]
+fn what_is_secured_settles_as_well() {
+    let ours = Authority::new("ours");
+    let (listen, _) = secured(config(&ours.signs("server"), None, false));
+    let edge = Edge::start(listen);
+    settles(&edge, &mut connect(&edge, client_config(&ours, None)), &get("/healthz", "Service::\"gateway\""));
 }
 
 #[test]

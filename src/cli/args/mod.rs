@@ -2,6 +2,7 @@
 
 mod alerts;
 mod grants;
+mod notifications;
 mod people;
 mod read;
 mod reviews;
@@ -14,6 +15,7 @@ use clap_complete::Shell;
 
 pub(super) use alerts::Alerts;
 pub(super) use grants::{GrantAdd, GrantList, GrantProlong, GrantRequests, Grants};
+pub(super) use notifications::{DeadLetters, Notifications};
 pub(super) use people::{Activate, Approve, Check, Ending, Events, Extend, Revoke, Status, Vote};
 pub(super) use reviews::{ReportFormat, ReviewDecide, ReviewPlan, ReviewReport, Reviews};
 
@@ -130,6 +132,13 @@ pub(super) enum Command {
         /// What to do; list those that wait, if nothing is said
         #[command(subcommand)]
         what: Option<Alerts>,
+    },
+    /// Who is told of what happened, and what could not be delivered
+    #[command(after_help = notifications::EXAMPLES)]
+    Notifications {
+        /// What to do; list the destinations, if nothing is said
+        #[command(subcommand)]
+        what: Option<Notifications>,
     },
     /// Look at a policy folder, without a server
     #[command(subcommand)]
@@ -357,6 +366,11 @@ mod tests {
             (&["extend"], false),
             (&["approve", "act_1", "--for", "PT5M", "--scope", "Database::\"orders\""], true),
             (&["deny", "act_1", "--for", "PT5M"], false),
+            (&["approve", "--link", "https://elevon.example/approve#abc.def", "--reason", "x"], true),
+            (&["deny", "--link", "abc.def"], true),
+            (&["approve"], false),
+            (&["approve", "act_1", "--link", "abc.def"], false),
+            (&["approve", "--link", "abc.def", "--for", "PT5M"], false),
             (&["revoke"], false),
             (&["revoke", "act_1", "act_2"], true),
             (&["revoke", "--principal", "User::\"a\"", "--reason", "x"], true),

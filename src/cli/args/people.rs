@@ -90,10 +90,14 @@ pub(in crate::cli) struct Events {
 #[derive(Debug, Args)]
 #[command(after_help = "The request is shown before the vote. To vote on exactly what you saw earlier (in `elevon approvals`), \
     give its hash with --hash: if the request changed since, the vote is refused.")]
+#[command(group = ArgGroup::new("which").required(true).args(["id", "link"]))]
 pub(in crate::cli) struct Vote {
     /// The request
     #[arg(value_parser = activation)]
-    pub(in crate::cli) id: ActivationId,
+    pub(in crate::cli) id: Option<ActivationId>,
+    /// The link from a message to you, or its whole address, in place of the request
+    #[arg(long, value_name = "LINK", conflicts_with = "hash")]
+    pub(in crate::cli) link: Option<String>,
     /// Why
     #[arg(long, value_name = "TEXT")]
     pub(in crate::cli) reason: Option<String>,
@@ -107,10 +111,10 @@ pub(in crate::cli) struct Approve {
     #[command(flatten)]
     pub(in crate::cli) vote: Vote,
     /// Give it for this long only
-    #[arg(long = "for", value_parser = duration, value_name = "DURATION")]
+    #[arg(long = "for", value_parser = duration, value_name = "DURATION", conflicts_with = "link")]
     pub(in crate::cli) duration: Option<Duration>,
     /// Give it on this scope only, below the one that was asked for
-    #[arg(long, value_parser = entity, value_name = "TYPE::\"ID\"")]
+    #[arg(long, value_parser = entity, value_name = "TYPE::\"ID\"", conflicts_with = "link")]
     pub(in crate::cli) scope: Option<Uid>,
 }
 

@@ -1,6 +1,6 @@
 //! Who is one person with whom, who is in which group, and who could act for whom.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::Case;
 use crate::domain::facts::{Facts, Records, Unavailable};
@@ -73,6 +73,21 @@ impl<'a> Members<'a> {
         }
         Ok(children)
     }
+}
+
+/// The names in a list, and those below the groups in it, each once and in order: as many as `most`, and whether there are more.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn members(facts: &dyn Records, list: &[Uid], most: usize) -> Result<(BTreeSet<Uid>, bool), Unavailable> {
+    let (mut walk, mut found) = (Members::of(facts, list), BTreeSet::new());
+    while let Some(member) = walk.next()? {
+        if found.len() >= most {
+            return Ok((found, true));
+        }
+        found.insert(member);
+    }
+    Ok((found, walk.cut))
 }
 
 /// Whether what is given to a holder is given to the actor, too: to itself, to another account of the same person, or to a group that

@@ -502,7 +502,7 @@ impl Holdings {
         if since.plus(days) > look.at {
             return Ok(());
         }
-        // one that ended before is no longer unused, whether or not its end is recorded
+        // one that time ended is over, whether or not that is recorded
         let kept = self.grants.get(&GrantRef::Eligibility(id.clone())).filter(|kept| !kept.window.ended(look.at));
         let Some(kept) = kept else { return Ok(()) };
         let numbers = vec![("days", shown(look.at.since(since).secs() / 86_400)), ("limit_days", shown(days.secs() / 86_400))];
@@ -538,16 +538,20 @@ impl Holdings {
             watch(look, findings, uid, reach);
             return Ok(());
         }
+        // checks are in no record: whether there was one is looked up
+        let again = look.now.plus(LOOK_AGAIN);
+        reach.due = Some(again);
+        findings.schedule(again, Deadline::Stale(uid.clone()));
+        let lasts = |grant: &GrantRef| self.grants.get(grant).is_some_and(|kept| !kept.window.ended(look.at));
+        if !reach.grants.iter().any(lasts) {
+            return Ok(());
+        }
         let numbers = vec![
             ("days", shown(look.at.since(reach.sign).secs() / 86_400)),
             ("grants", shown(reach.grants.len() as u64)),
             ("limit_days", shown(days.secs() / 86_400)),
         ];
         findings.begin(look, Found { numbers, remedy: Some(Remedy::DisablePrincipal(uid.clone())), ..Found::of(kind, subject) });
-        // checks are in no record: whether there was one is looked up
-        let again = look.now.plus(LOOK_AGAIN);
-        reach.due = Some(again);
-        findings.schedule(again, Deadline::Stale(uid.clone()));
         Ok(())
     }
 }

@@ -15,7 +15,9 @@ mod events;
 mod explain;
 mod grant_requests;
 mod grants;
+mod links;
 mod me;
+mod notifications;
 mod ops;
 mod paging;
 mod policies;
@@ -73,6 +75,7 @@ pub fn endpoints() -> Vec<Endpoint> {
     all.extend(grant_endpoints());
     all.extend(review_endpoints());
     all.extend(alert_endpoints());
+    all.extend(notification_endpoints());
     all.extend(other_endpoints());
     all
 }
@@ -103,6 +106,9 @@ fn activation_endpoints() -> Vec<Endpoint> {
             post(endings::revoke_all),
         ),
         row(Method::GET, "/v1/approvals", OWN, get(approvals::list)),
+        row(Method::GET, "/approve", "nothing; what the page asks for needs a credential", get(links::page)),
+        row(Method::POST, "/v1/approval-links/open", "the approver of the link, and what reading the activation asks", post(links::open)),
+        row(Method::POST, "/v1/approval-links/use", "the approver of the link, and what a vote asks", post(links::vote)),
         row(Method::GET, "/v1/me", OWN, get(me::me)),
         row(Method::GET, "/v1/roles", "a credential", get(me::roles)),
         row(Method::GET, "/v1/roles/{role}", "a credential", get(me::role)),
@@ -175,6 +181,18 @@ fn alert_endpoints() -> Vec<Endpoint> {
         row(Method::POST, "/v1/alerts/incidents/{id}/dismiss", manage, post(alerts::dismiss)),
         row(Method::POST, "/v1/alerts/incidents/{id}/rearm", manage, post(alerts::rearm)),
         row(Method::POST, "/v1/alerts/incidents/{id}/remedy", remedy, post(alerts::remedy)),
+    ]
+}
+
+fn notification_endpoints() -> Vec<Endpoint> {
+    let manage = "manageNotifications on Sidecar";
+    vec![
+        row(Method::GET, "/v1/notifications/destinations", manage, get(notifications::destinations)),
+        row(Method::POST, "/v1/notifications/destinations/{name}/test", manage, post(notifications::test)),
+        row(Method::GET, "/v1/notifications/dead-letters", manage, get(notifications::letters)),
+        row(Method::POST, "/v1/notifications/dead-letters/{id}/retry", manage, post(notifications::retry)),
+        row(Method::DELETE, "/v1/notifications/dead-letters/{id}", manage, delete(notifications::discard)),
+        row(Method::GET, "/.well-known/jwks.json", "nothing", get(notifications::keys)),
     ]
 }
 

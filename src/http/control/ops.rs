@@ -46,7 +46,19 @@ pub(super) async fn metrics(
         let caller = server.authenticate(&door, &headers).await?;
         server.demand(&caller, Action::ReadMetrics, Object::Sidecar)?;
     }
-    let text = server.metrics.text(&server.engine);
+    let told = Arc::clone(&server);
+    let destinations = match tokio::task::spawn_blocking(move || told.notifications.destinations()).await {
+        Ok(Ok(all)) => all,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "how destinations fare is not shown");
+            Vec::new()
+        }
+        Err(error) => {
+            tracing::error!(%error, "reading how destinations fare broke off");
+            Vec::new()
+        }
+    };
+    let text = server.metrics.text_with(&server.engine, &destinations);
     let mut response = text.into_response();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(OPENMETRICS));
     Ok(response)

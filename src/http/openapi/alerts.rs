@@ -6,7 +6,7 @@ use crate::domain::alert::{AlertKind, AlertRule, AlertTally, IncidentStatus, Lim
 use crate::http::views;
 
 use super::paths::{Operation, from_to, get, page, parameter, post, principal};
-use super::schemas::{answered, boolean, count, described, list, nullable, object, page_of, reference, string, whole, words};
+use super::schemas::{answered, boolean, count, described, list, nullable, object, page_of, reference, seq, string, whole, words};
 
 const TAG: &str = "Alerts";
 const INCIDENT: &str = "inc_7c4e7d1b9a550c2f6f1e8b160198f3a2";
@@ -141,7 +141,12 @@ pub(super) fn answers() -> Vec<(&'static str, Value)> {
         ("detected", described(detected, "how far was looked, with all that was found recorded")),
         ("trouble", described(trouble, "what cannot be recorded while it lasts")),
     ];
-    vec![("Alerts", whole(&alerts)), ("Incident", whole(&incident))]
+    let names = |members: &[(&'static str, Value)]| members.iter().map(|(name, _)| *name).collect::<Vec<_>>();
+    let (stands, tried) = (("seq", seq()), ("dry_run", json!({ "const": true })));
+    vec![
+        ("Alerts", object(&names(&alerts), &[&alerts[..], &[stands.clone()]].concat())),
+        ("Incident", object(&names(&incident), &[&incident[..], &[stands, tried]].concat())),
+    ]
 }
 
 fn user(id: &str) -> Value {

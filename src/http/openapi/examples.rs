@@ -10,6 +10,8 @@ const ASSIGNMENT: &str = "asg_0198f3a2-7c4e-7d1b-9a55-0c2f6f1e8b13";
 const REQUEST: &str = "grq_0198f3a2-7c4e-7d1b-9a55-0c2f6f1e8b14";
 const REVISION: &str = "6c1f0f3a5f0f4c7e9d1b2a3948576a7b8c9d0e1f2a3b4c5d6e7f8091a2b3c4d5";
 const HASH: &str = "9b2d4c6e8f0a1b3c5d7e9f1a2b4c6d8e0f1a3b5c7d9e1f2a4b6c8d0e2f3a5b7c";
+const LINK: &str =
+    "eyJpZCI6IkJ3Y0hCd2NIQndjSEJ3Y0hCd2NIQnciLCJhcHByb3ZlciI6IlVzZXI6OlwiYm9iXCIifQ.fkCNvlNjNhQ1-eDDdVr3a6TVSdw1dHMzE2vuQ4mVs9A";
 const NINE: &str = "2030-01-31T09:00:00.000Z";
 const TEN: &str = "2030-01-31T10:00:00.000Z";
 const APRIL: &str = "2030-04-30T09:00:00.000Z";
@@ -26,6 +28,8 @@ pub(super) fn id_below(path: &str) -> &'static str {
         super::alerts::id_below()
     } else if path.starts_with("/v1/reviews") {
         super::reviews::id_below(path)
+    } else if path.starts_with("/v1/notifications") {
+        super::notifications::id_below(path)
     } else {
         ACTIVATION
     }
@@ -55,6 +59,8 @@ pub(super) fn request(operation: &str) -> Option<Value> {
         "requestActivations" => json!({ "items": [ask] }),
         "extendActivation" => json!({ "duration": "PT30M", "justification": "the restore still runs" }),
         "approveActivation" => json!({ "request_hash": HASH, "justification": "agreed", "duration": "PT30M" }),
+        "openApprovalLink" => json!({ "link": LINK }),
+        "useApprovalLink" => json!({ "link": LINK, "decision": "approve", "justification": "agreed" }),
         "denyActivation" => json!({ "request_hash": HASH, "justification": "not during the freeze" }),
         "revokeEverything" => json!({ "principal": user("alice"), "reason": "the laptop was stolen" }),
         "createEligibility" | "createAssignment" => grant,
@@ -79,7 +85,11 @@ pub(super) fn request(operation: &str) -> Option<Value> {
         "reloadPolicies" => json!({}),
         "validatePolicies" => json!({ "files": { "access.cedar": "permit(principal, action, resource);" } }),
         "moveClock" => json!({ "advance": "PT1H" }),
-        _ => return super::reviews::request(operation).or_else(|| super::alerts::request(operation)),
+        _ => {
+            return super::reviews::request(operation)
+                .or_else(|| super::alerts::request(operation))
+                .or_else(|| super::notifications::request(operation));
+        }
     })
 }
 
@@ -109,6 +119,10 @@ pub(super) fn answer(operation: &str, status: u16) -> Option<Value> {
         }),
         ("requestActivation", 201) | ("extendActivation", 201) => with_seq(pending()),
         ("requestActivation" | "readActivation" | "approveActivation", 200) => with_seq(active()),
+        ("useApprovalLink", 200) => with_seq(active()),
+        ("openApprovalLink", 200) => {
+            json!({ "approver": user("bob"), "expires_at": TEN, "unchanged": true, "activation": pending(), "seq": 42 })
+        }
         ("extendActivation" | "denyActivation" | "cancelActivation" | "deactivateActivation" | "revokeActivation", 200) => {
             with_seq(ended(operation))
         }
@@ -171,7 +185,11 @@ fn operating(operation: &str, status: u16) -> Option<Value> {
         }),
         ("moveClock", 200) => json!({ "now": TEN, "seq": 42 }),
         ("openapi", 200) => json!({ "openapi": "3.1.0", "paths": { "/healthz": schemas::described(json!({}), "and so on") } }),
-        _ => return super::reviews::answer(operation, status).or_else(|| super::alerts::answer(operation, status)),
+        _ => {
+            return super::reviews::answer(operation, status)
+                .or_else(|| super::alerts::answer(operation, status))
+                .or_else(|| super::notifications::answer(operation, status));
+        }
     })
 }
 

@@ -6,6 +6,7 @@
 
 mod alerts;
 mod examples;
+mod notifications;
 mod paths;
 mod problems;
 mod reviews;

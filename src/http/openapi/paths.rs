@@ -67,7 +67,7 @@ pub(super) fn operation(method: Method, path: &'static str, id: &'static str, ta
 }
 
 impl Operation {
-    fn open(mut self) -> Self {
+    pub(super) fn open(mut self) -> Self {
         self.credential = false;
         self
     }
@@ -243,6 +243,7 @@ pub(super) fn operations() -> Vec<Operation> {
     all.extend(grant_requests());
     all.extend(super::reviews::operations());
     all.extend(super::alerts::operations());
+    all.extend(super::notifications::operations());
     all.extend(entities());
     all.extend(running());
     all
@@ -334,6 +335,26 @@ fn activations() -> Vec<Operation> {
             .command()
             .answer(200, "What is active counts no more in the very next check; what waits fails.", reference("Revoked"))
             .refused(&["conflicting_members", "not_permitted", "not_a_holder", "unknown_principal", "unknown_role", "not_found"]),
+        get(
+            "/approve",
+            "approvalPage",
+            "Activations",
+            "The page that a link in a message leads to: it shows the request and takes the vote",
+        )
+        .open()
+        .text("The page. The link stands behind the `#` of its address and is not sent with this request.", "text/html"),
+        post("/v1/approval-links/open", "openApprovalLink", "Activations", "The request that a link was made for")
+            .body("OpenLink")
+            .answer(200, "The request as it stands, and whether it still reads as it did in the message.", reference("OpenedLink"))
+            .refused(&["bad_link", "link_expired", "link_of_another", "not_found", "not_permitted"]),
+        post("/v1/approval-links/use", "useApprovalLink", "Activations", "Vote by a link; once")
+            .body("UseLink")
+            .command()
+            .answer(200, "What became of the request.", activation())
+            .refused(&ABOUT_ACTIVATION)
+            .refused(&voting)
+            .refused(&less)
+            .refused(&["bad_link", "link_expired", "link_of_another", "link_used"]),
         get("/v1/approvals", "listApprovals", "Activations", "What waits for the caller's vote, oldest first").query(page()).answer(
             200,
             "A page.",

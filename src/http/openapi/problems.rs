@@ -137,6 +137,13 @@ pub(super) const RULES: &[Rule] = &[
         &["principal"],
     ),
     rule(
+        ("link_of_another", 403, At::Own),
+        "the link is somebody else's",
+        "the link was made for another approver than the caller",
+        "vote on what waits for oneself: `GET /v1/approvals`",
+        &[],
+    ),
+    rule(
         ("not_an_approver", 403, At::Own),
         "not an approver",
         "the caller is not in the list of the stage that is asked now",
@@ -299,6 +306,13 @@ pub(super) const RULES: &[Rule] = &[
         &["key"],
     ),
     rule(
+        ("link_used", 409, At::Own),
+        "the link was used",
+        "a vote was given by the link already; it is good for one",
+        "look at the request: the vote may have counted",
+        &[],
+    ),
+    rule(
         ("not_extendable", 409, At::Own),
         "it cannot be extended",
         "the activation is not active, is an emergency, or was extended as often as its role allows",
@@ -355,6 +369,13 @@ pub(super) const RULES: &[Rule] = &[
         &["principal", "pending"],
     ),
     rule(
+        ("link_expired", 410, At::Own),
+        "the link's time is over",
+        "links are good for a short time",
+        "vote without it: `GET /v1/approvals`",
+        &["expired_at"],
+    ),
+    rule(
         ("too_large", 413, At::Body),
         "the body is too large",
         "the body has more bytes than the endpoint reads",
@@ -373,6 +394,13 @@ pub(super) const RULES: &[Rule] = &[
         "the host name is not a loopback name",
         "a server started with `--dev` was called by a name that is not this machine's own",
         "call it by `localhost` or `127.0.0.1`",
+        &[],
+    ),
+    rule(
+        ("bad_link", 422, At::Own),
+        "the link opens nothing",
+        "the link was not made by this server, was changed, or is not whole",
+        "open it from the message, whole; or vote without it",
         &[],
     ),
     rule(

@@ -35,12 +35,14 @@ fn tally(world: &Watched) -> AlertTally {
 /// Everything that was said of incidents, by its word.
 fn said(world: &Watched) -> Vec<&'static str> {
     let events = world.world.records.iter().flat_map(|record| &record.events);
-    let word = |event: &Event| match event {
-        Event::Alert(AlertEvent::Raised { .. }) => Some("raised"),
-        Event::Alert(AlertEvent::Cleared { .. }) => Some("cleared"),
-        Event::Alert(AlertEvent::Dismissed { .. }) => Some("dismissed"),
-        Event::Alert(AlertEvent::Rearmed { .. }) => Some("rearmed"),
-        _ => None,
+    let word = |event: &Event| {
+        let Event::Alert(event) = event else { return None };
+        Some(match event {
+            AlertEvent::Raised { .. } => "raised",
+            AlertEvent::Cleared { .. } => "cleared",
+            AlertEvent::Dismissed { .. } => "dismissed",
+            AlertEvent::Rearmed { .. } => "rearmed",
+        })
     };
     events.filter_map(word).collect()
 }

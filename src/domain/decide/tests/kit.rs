@@ -80,6 +80,7 @@ pub(super) fn role(name: &str, change: impl FnOnce(&mut RoleSettings)) -> RoleSe
         assignment: GrantLimits { max_duration: Duration::from_days(1), allow_permanent: false },
         privileged: false,
         digest: Digest([0; 32]),
+        notify: crate::domain::notice::Hearers::new(),
     };
     change(&mut settings);
     settings

@@ -39,7 +39,7 @@ fn rules(second: bool) -> Arc<Definitions> {
         );
         limits(definitions, AlertKind::UnusualHour, &[(Limit::Known, 3), (Limit::Share, 20), (Limit::OpenFor, 172_800)]);
         for kind in [AlertKind::RequestBurst, AlertKind::DenialBurst, AlertKind::ActivationBurst] {
-            limits(definitions, kind, &[(Limit::Times, 3), (Limit::Within, 7200)]);
+            limits(definitions, kind, &[(Limit::Times, 3), (Limit::Within, 36_000)]);
         }
         set(definitions, AlertKind::WeakSettings, |rule| rule.enabled = second);
         set(definitions, AlertKind::DuplicateHoldings, |rule| rule.enabled = true);
@@ -340,9 +340,9 @@ impl Both {
     fn started(&self) -> Vec<(Timestamp, &Activation)> {
         let events = self.watched.world.records.iter().flat_map(|record| record.events.iter().map(|event| (record.at, event)));
         events
-            .filter_map(|(at, event)| match event {
-                Event::ActivationStarted { id, .. } => Some((at, &self.rows().all.activations[id])),
-                _ => None,
+            .filter_map(|(at, event)| {
+                let Event::ActivationStarted { id, .. } = event else { return None };
+                Some((at, &self.rows().all.activations[id]))
             })
             .collect()
     }
@@ -357,21 +357,20 @@ impl Both {
                         *sums.entry((kind, subject)).or_default() += times;
                     }
                 };
-                match event {
-                    Event::ActivationRequested { activation } => {
-                        add(AlertKind::RequestBurst, AlertSubject::Principal(activation.requester.principal().unwrap().clone()), 1);
-                    }
-                    Event::CommandRefused { count, .. } => {
-                        add(AlertKind::DenialBurst, AlertSubject::Principal(record.actor.principal().unwrap().clone()), *count);
-                    }
-                    Event::ActivationStarted { id, .. } => {
-                        let of = &self.rows().all.activations[id];
-                        let holding = AlertSubject::Holding { principal: of.principal.clone(), role: of.role.clone() };
-                        add(AlertKind::ActivationBurst, AlertSubject::Principal(of.principal.clone()), 1);
-                        add(AlertKind::ActivatedOften, holding, 1);
-                    }
-                    Event::EmergencyUsed { id, .. } => drop(found.insert((AlertKind::EmergencyUsed, AlertSubject::Activation(id.clone())))),
-                    _ => {}
+                if let Event::ActivationRequested { activation } = event {
+                    add(AlertKind::RequestBurst, AlertSubject::Principal(activation.requester.principal().unwrap().clone()), 1);
+                }
+                if let Event::CommandRefused { count, .. } = event {
+                    add(AlertKind::DenialBurst, AlertSubject::Principal(record.actor.principal().unwrap().clone()), *count);
+                }
+                if let Event::ActivationStarted { id, .. } = event {
+                    let of = &self.rows().all.activations[id];
+                    let holding = AlertSubject::Holding { principal: of.principal.clone(), role: of.role.clone() };
+                    add(AlertKind::ActivationBurst, AlertSubject::Principal(of.principal.clone()), 1);
+                    add(AlertKind::ActivatedOften, holding, 1);
+                }
+                if let Event::EmergencyUsed { id, .. } = event {
+                    found.insert((AlertKind::EmergencyUsed, AlertSubject::Activation(id.clone())));
                 }
             }
         }
@@ -445,7 +444,7 @@ fn run(steps: &[(u64, Op)], met: &mut BTreeSet<AlertKind>) -> Result<(), TestCas
     Ok(())
 }
 
-const HISTORIES: u32 = 400;
+const HISTORIES: u32 = 600;
 
 #[test]
 fn what_is_found_is_what_a_look_at_everything_finds() {

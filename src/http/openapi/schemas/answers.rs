@@ -94,6 +94,16 @@ fn activations() -> Vec<(&'static str, Value)> {
             "ActivationOutcomes",
             object(&["items", "seq"], &[("items", list(outcome)), ("seq", seq()), ("dry_run", json!({ "const": true }))]),
         ),
+        (
+            "OpenedLink",
+            whole(&[
+                ("approver", described(uid(), "for whom the link was made")),
+                ("expires_at", time()),
+                ("unchanged", described(boolean(), "whether the request still reads as it did in the message")),
+                ("activation", reference("Activation")),
+                ("seq", seq()),
+            ]),
+        ),
         ("ItemProblem", item_problem),
         ("Approvals", whole(&[("items", list(reference("Activation"))), ("next", nullable(string())), ("now", time()), ("seq", seq())])),
         (

@@ -5,8 +5,13 @@ use serde_json::{Value, json};
 use crate::domain::text::MAX_TEXT_BYTES;
 use crate::http::limits::MAX_BULK_ITEMS;
 use crate::http::openapi::put;
+use crate::identity::MAX_LINK_BYTES;
 
-use super::{LINE, boolean, described, dry_run, duration, list, name, nullable, object, reference, string, text, time, uid};
+use super::{LINE, boolean, described, dry_run, duration, list, name, nullable, object, reference, string, text, time, uid, words};
+
+fn link() -> Value {
+    described(json!({ "type": "string", "maxLength": MAX_LINK_BYTES }), "what stands behind the `#` of the address, up to a `&`")
+}
 
 /// The bodies of commands. Optional members may be null, which leaves them out.
 pub(super) fn all() -> Vec<(&'static str, Value)> {
@@ -81,6 +86,14 @@ pub(super) fn all() -> Vec<(&'static str, Value)> {
         ),
         ("Approve", object(&["request_hash"], &[&vote[..], &less[..]].concat())),
         ("Deny", object(&["request_hash"], &vote)),
+        ("OpenLink", object(&["link"], &[("link", link())])),
+        (
+            "UseLink",
+            object(
+                &["link", "decision"],
+                &[("link", link()), ("decision", words(&["approve", "deny"])), ("justification", nullable(text())), ("dry_run", dry_run())],
+            ),
+        ),
         ("Ending", object(&[], &[("reason", nullable(text())), ("dry_run", dry_run())])),
         ("RevokeEverything", everything),
         (

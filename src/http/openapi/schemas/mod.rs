@@ -7,7 +7,7 @@ mod commands;
 
 use serde_json::{Map, Value, json};
 
-use super::{alerts, reviews};
+use super::{alerts, notifications, reviews};
 use crate::domain::grant::ActivationStatus;
 use crate::domain::id::{MAX_ID_BYTES, MAX_TYPE_BYTES};
 use crate::domain::text::MAX_TEXT_BYTES;
@@ -101,7 +101,7 @@ fn uid() -> Value {
     reference("Entity")
 }
 
-fn time() -> Value {
+pub(in crate::http::openapi) fn time() -> Value {
     reference("Time")
 }
 
@@ -134,7 +134,15 @@ pub(in crate::http::openapi) fn grant_request_status() -> Value {
 /// All of them.
 pub(in crate::http::openapi) fn all() -> Map<String, Value> {
     let mut all = Map::new();
-    let of_parts = [commands::all(), answers::all(), reviews::commands(), reviews::answers(), alerts::commands(), alerts::answers()];
+    let of_parts = [
+        commands::all(),
+        answers::all(),
+        reviews::commands(),
+        reviews::answers(),
+        alerts::commands(),
+        alerts::answers(),
+        notifications::answers(),
+    ];
     for (name, schema) in basics().into_iter().chain(of_parts.into_iter().flatten()) {
         all.insert(name.to_owned(), schema);
     }

@@ -1,0 +1,172 @@
+//! Security Event Tokens (RFC 8417) with the events of CAEP, so that other systems drop access too: a role that is held from now on, or no longer,
+//! changes what a token of that principal may claim; and when one is over, sessions that rest on it are. Pushed by RFC 8935.
+
+use serde_json::{Value, json};
+
+use super::message::Message;
+use super::settings::{SetSettings, SubjectFormat};
+use crate::domain::event::Event;
+use crate::domain::standing::{self, Moment};
+use crate::domain::{Facts, Record, Timestamp, Uid, Unavailable};
+
+/// A session is over (OpenID CAEP 1.0, section 3.1).
+const SESSION_REVOKED: &str = "https://schemas.openid.net/secevent/caep/event-type/session-revoked";
+/// What tokens claim has changed (section 3.2).
+const TOKEN_CLAIMS_CHANGE: &str = "https://schemas.openid.net/secevent/caep/event-type/token-claims-change";
+
+/// What an event means for tokens and sessions of a principal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meaning {
+    /// What is claimed has changed.
+    Claims,
+    /// And what rests on it is over.
+    Over,
+}
+
+/// What an event means, and who is behind it, as CAEP has words for that.
+fn meaning(event: &Event, by_somebody: bool) -> Option<(Meaning, &'static str)> {
+    let changed_by = if by_somebody { "admin" } else { "policy" };
+    match event {
+        Event::ActivationStarted { .. } | Event::ActivationExtended { .. } => Some((Meaning::Claims, "user")),
+        Event::ActivationClamped { .. } => Some((Meaning::Claims, "policy")),
+        Event::ActivationExpired { .. } => Some((Meaning::Over, "system")),
+        Event::ActivationDeactivated { .. } => Some((Meaning::Over, "user")),
+        Event::ActivationRevoked { .. } => Some((Meaning::Over, changed_by)),
+        Event::AssignmentCreated { .. } | Event::AssignmentExtended { .. } => Some((Meaning::Claims, changed_by)),
+        Event::AssignmentRemoved { .. } => Some((Meaning::Over, changed_by)),
+        Event::AssignmentExpired { .. } => Some((Meaning::Over, "system")),
+        Event::EntityDisabled { .. } => Some((Meaning::Over, changed_by)),
+        Event::ActivationRequested { .. }
+        | Event::ApprovalGiven { .. }
+        | Event::VotesVoided { .. }
+        | Event::StageReached { .. }
+        | Event::QuorumUnreachable { .. }
+        | Event::ActivationScheduled { .. }
+        | Event::EmergencyUsed { .. }
+        | Event::ActivationsVoided { .. }
+        | Event::ClockAccepted {}
+        | Event::ActivationDenied { .. }
+        | Event::ActivationCancelled { .. }
+        | Event::ActivationTimedOut { .. }
+        | Event::ActivationFailed { .. }
+        | Event::EligibilityCreated { .. }
+        | Event::EligibilityRemoved { .. }
+        | Event::EligibilityExpired { .. }
+        | Event::EligibilityExtended { .. }
+        | Event::GrantRequested { .. }
+        | Event::GrantRequestApproved { .. }
+        | Event::GrantRequestDenied { .. }
+        | Event::GrantRequestCancelled { .. }
+        | Event::GrantRequestTimedOut { .. }
+        | Event::EntityStored { .. }
+        | Event::EntityDeleted { .. }
+        | Event::EntityEnabled { .. }
+        | Event::BundleActivated { .. }
+        | Event::Alert(_)
+        | Event::CascadeContinues { .. }
+        | Event::CascadeCompleted { .. }
+        | Event::ReviewDefined { .. }
+        | Event::ReviewsEnded { .. }
+        | Event::ReviewOpened { .. }
+        | Event::ReviewItemsTaken { .. }
+        | Event::ReviewStageBegan { .. }
+        | Event::ReviewReminded { .. }
+        | Event::ReviewItemDecided { .. }
+        | Event::ReviewCompleted { .. }
+        | Event::ReviewApplying { .. }
+        | Event::ReviewItemApplied { .. }
+        | Event::ReviewApplied { .. }
+        | Event::CommandRefused { .. } => None,
+    }
+}
+
+/// Whom an event is about, where tokens are made of it.
+pub(super) fn subject(facts: &dyn Facts, record: &Record, message: &Message) -> Option<Uid> {
+    let event = usize::try_from(message.event).ok().and_then(|place| record.events.get(place))?;
+    meaning(event, false)?;
+    let uid = if let Event::EntityDisabled { uid, .. } = event { Some(uid) } else { message.parts.holder.as_ref() };
+    uid.filter(|uid| facts.definitions().is_principal(uid)).cloned()
+}
+
+/// The claims of the tokens for an event, in the order in which they are pushed. `iat` is written when they are.
+///
+/// # Errors
+/// The store cannot be read.
+pub(super) fn claims(
+    facts: &dyn Facts,
+    moment: Moment,
+    settings: &SetSettings,
+    record: &Record,
+    message: &Message,
+) -> Result<Vec<Value>, Unavailable> {
+    let event = usize::try_from(message.event).ok().and_then(|place| record.events.get(place));
+    let found = event.and_then(|event| meaning(event, record.actor.principal().is_some()));
+    let (Some((meaning, initiated_by)), Some(subject)) = (found, subject(facts, record, message)) else { return Ok(Vec::new()) };
+    let Some(sub_id) = sub_id(facts, &settings.subject, &subject)? else { return Ok(Vec::new()) };
+    let said = |more: (&str, Value)| {
+        let mut members = json!({
+            "event_timestamp": record.at.millis() / 1000,
+            "initiating_entity": initiated_by,
+            "reason_admin": { "en": message.kind.replace('_', " ") },
+        });
+        if let Some(members) = members.as_object_mut() {
+            members.insert(more.0.to_owned(), more.1);
+        }
+        members
+    };
+    let about = json!({ "role": message.parts.role, "seq": record.seq });
+    let mut changed = serde_json::Map::new();
+    changed.insert(settings.claim.clone(), held(facts, moment, &subject)?);
+    let mut events = Vec::new();
+    if meaning == Meaning::Over {
+        events.push((SESSION_REVOKED, said(("elevon", about.clone()))));
+    }
+    events.push((TOKEN_CLAIMS_CHANGE, said(("claims", changed.into()))));
+    let token = |(number, (kind, members)): (usize, (&str, Value))| {
+        json!({
+            "iss": settings.issuer,
+            "aud": settings.audience,
+            "jti": format!("set_{}_{}_{number}", record.seq, message.event),
+            "txn": record.command_id,
+            "sub_id": sub_id,
+            "events": { kind: members },
+        })
+    };
+    Ok(events.into_iter().enumerate().map(token).collect())
+}
+
+/// A token that says nothing of anybody, to see whether the way is open (OpenID Shared Signals Framework 1.0, *verification*).
+pub(super) fn verification(settings: &SetSettings, now: Timestamp) -> Value {
+    json!({
+        "iss": settings.issuer,
+        "aud": settings.audience,
+        "jti": format!("set_test_{}", now.millis()),
+        "sub_id": { "format": "opaque", "id": settings.issuer },
+        "events": { "https://schemas.openid.net/secevent/ssf/event-type/verification": {} },
+    })
+}
+
+/// The roles that a principal holds now, each with its scope and until when.
+fn held(facts: &dyn Facts, moment: Moment, principal: &Uid) -> Result<Value, Unavailable> {
+    // each is asked on its own scope, as a question without a resource leaves those out that have one
+    let all = standing::standing(facts, principal, None, moment)?;
+    let scopes: Vec<Uid> = all.holdings.iter().filter_map(|holding| holding.scope.clone()).collect();
+    let there = standing::standing(facts, principal, Some(&scopes), moment)?;
+    let mut held: Vec<Value> =
+        there.in_force().map(|holding| json!({ "role": holding.role, "scope": holding.scope, "until": holding.end })).collect();
+    held.sort_by_key(Value::to_string);
+    held.dedup();
+    Ok(held.into())
+}
+
+/// How a principal is named (RFC 9493); nothing, where it has no such name.
+fn sub_id(facts: &dyn Facts, format: &SubjectFormat, principal: &Uid) -> Result<Option<Value>, Unavailable> {
+    Ok(match format {
+        SubjectFormat::Opaque => Some(json!({ "format": "opaque", "id": principal.to_string() })),
+        SubjectFormat::IssSub { issuer } => Some(json!({ "format": "iss_sub", "iss": issuer, "sub": principal.id() })),
+        SubjectFormat::Email { attribute } => {
+            let address = standing::definition(facts, principal)?.and_then(|definition| super::email::address_of(&definition, attribute));
+            address.map(|address| json!({ "format": "email", "email": address }))
+        }
+    })
+}

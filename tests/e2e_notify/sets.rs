@@ -1,0 +1,115 @@
+//! Security Event Tokens: what they say, in which order, and that others can verify them.
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, UnparsedPublicKey};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+
+use crate::common::eventually;
+use crate::receiver::{Mode, Receiver, Took};
+use crate::world::{World, pem, python};
+
+const REVOKED: &str = "https://schemas.openid.net/secevent/caep/event-type/session-revoked";
+const CHANGED: &str = "https://schemas.openid.net/secevent/caep/event-type/token-claims-change";
+
+fn key(world: &World, file: &str) {
+    let der = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
+    world.write(file, &pem("PRIVATE KEY", der.as_ref()));
+}
+
+fn world(receiver: &Receiver) -> World {
+    let world = World::new();
+    key(&world, "set.key");
+    world.write("push.token", "push-secret\n");
+    world.add(&format!(
+        "[notify.destinations.idp]\nkind = \"set\"\nurl = \"{}\"\nissuer = \"https://elevon.example\"\naudience = \"https://id.example\"\n\
+         key_file = \"set.key\"\nkid = \"one\"\nauthorization_file = \"push.token\"\nsubject = \"iss_sub\"\n\
+         subject_issuer = \"https://id.example\"\nallow_private = true\nfirst_pause = \"PT1S\"\n",
+        receiver.url()
+    ));
+    world
+}
+
+/// What a token claims, if one of the published keys signed it.
+fn claims(world: &World, took: &Took) -> Value {
+    let (signed, signature) = took.body.rsplit_once('.').unwrap();
+    let decoded = |text: &str| URL_SAFE_NO_PAD.decode(text).unwrap();
+    let part = |text: &str| -> Value { serde_json::from_slice(&decoded(text)).unwrap() };
+    let (header, payload) = signed.split_once('.').unwrap();
+    let header = part(header);
+    assert_eq!((&header["typ"], &header["alg"]), (&json!("secevent+jwt"), &json!("ES256")));
+    let keys = world.get("/.well-known/jwks.json");
+    let key = keys["keys"].as_array().unwrap().iter().find(|key| key["kid"] == header["kid"]).unwrap();
+    assert!(key.get("d").is_none(), "{key}");
+    let point = [vec![4], decoded(key["x"].as_str().unwrap()), decoded(key["y"].as_str().unwrap())].concat();
+    UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).verify(signed.as_bytes(), &decoded(signature)).unwrap();
+    part(payload)
+}
+
+/// An activation of the first administrator's, from its beginning to its end.
+fn there_and_back(world: &World) {
+    world.administer();
+    let me = world.get("/v1/me");
+    let id = me["active"][0]["id"].as_str().unwrap_or_else(|| panic!("{me}")).to_owned();
+    world.done(&["deactivate", &id]);
+}
+
+#[test]
+fn a_role_that_begins_changes_claims_and_one_that_ends_revokes_sessions() {
+    let receiver = Receiver::start(Mode::Answers(202));
+    let mut world = world(&receiver);
+    world.start();
+    there_and_back(&world);
+    eventually("three tokens were pushed", || receiver.all().len() == 3);
+    let told: Vec<Value> = receiver.all().iter().map(|took| claims(&world, took)).collect();
+    let kinds: Vec<&str> = told.iter().map(|claims| claims["events"].as_object().unwrap().keys().next().unwrap().as_str()).collect();
+    assert_eq!(kinds, [CHANGED, REVOKED, CHANGED]);
+    for (claims, took) in told.iter().zip(receiver.all()) {
+        assert_eq!((&claims["iss"], &claims["aud"]), (&json!("https://elevon.example"), &json!("https://id.example")));
+        assert_eq!(claims["sub_id"], json!({ "format": "iss_sub", "iss": "https://id.example", "sub": "admin" }));
+        assert_eq!((took.header("content-type"), took.header("authorization")), ("application/secevent+jwt", "Bearer push-secret"));
+    }
+    assert_eq!(told[1]["txn"], told[2]["txn"], "one change");
+    assert_ne!(told[0]["txn"], told[1]["txn"]);
+    let (begun, over) = (&told[0]["events"][CHANGED], &told[2]["events"][CHANGED]);
+    assert_eq!(begun["claims"]["elevon_roles"][0]["role"], "elevon-admin", "{begun}");
+    assert_eq!((&over["claims"]["elevon_roles"], &over["initiating_entity"]), (&json!([]), &json!("user")), "{over}");
+    let Some(python) = python() else {
+        println!("left out: `make test` installs another library that verifies tokens");
+        return;
+    };
+    let tokens: Vec<String> = receiver.all().into_iter().map(|took| took.body).collect();
+    let keys = format!("{}/.well-known/jwks.json", world.url());
+    let printed = crate::world::run_python(&python, "sets.py", &[&keys, "https://elevon.example", "https://id.example"], &tokens);
+    let jtis: Vec<Value> = printed.iter().map(|line| serde_json::from_str::<Value>(line).unwrap()["jti"].clone()).collect();
+    assert_eq!(jtis, told.iter().map(|claims| claims["jti"].clone()).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_token_that_is_never_taken_is_given_up_at_once_and_one_that_may_be_is_sent_again() {
+    let receiver = Receiver::start(Mode::Refuses);
+    let mut world = world(&receiver);
+    world.start();
+    world.administer();
+    eventually("it was given up", || world.destination("idp")["given_up"] == json!(1));
+    let letter = world.get("/v1/notifications/dead-letters")["items"][0].clone();
+    assert!(letter["error"].as_str().unwrap().contains("invalid_audience") && letter["attempts"] == json!(1), "{letter}");
+    // 200 is not 202: it may have been read by something that is no receiver
+    receiver.set(Mode::Answers(200));
+    world.user("alice", &json!({}));
+    world.send("POST", "/v1/entities/disable", &json!({ "type": "User", "id": "alice", "reason": "left" }));
+    eventually("it was tried in vain", || world.destination("idp")["attempts"].as_u64().unwrap() >= 1);
+    receiver.set(Mode::Answers(202));
+    eventually("it was taken", || world.destination("idp")["lag"] == json!(0));
+    let again: Vec<Value> = receiver.all().iter().rev().take(2).rev().map(|took| claims(&world, took)).collect();
+    assert_eq!(claims(&world, &receiver.all()[1])["jti"], again[0]["jti"], "the same each time that it is sent");
+    assert_eq!((&again[0]["sub_id"]["sub"], again[0]["events"].get(REVOKED).is_some()), (&json!("alice"), true));
+    assert_eq!(again[1]["events"][CHANGED]["claims"]["elevon_roles"], json!([]));
+    // a key is rotated: the old one is still published
+    key(&world, "next.key");
+    world.change("key_file = \"set.key\"\nkid = \"one\"", "key_file = \"next.key\"\nkid = \"two\"\nretired_key_files = [\"set.key\"]");
+    world.hang_up();
+    eventually("two keys are published", || world.get("/.well-known/jwks.json")["keys"].as_array().unwrap().len() == 2);
+    assert!(!world.log().contains("push-secret"));
+}
