@@ -525,7 +525,11 @@ impl Holdings {
         let days = look.time(kind, Limit::Days);
         if reach.sign.plus(days) <= look.at {
             for grant in &reach.grants {
-                reach.sign = reach.sign.max(look.facts.last_check(grant)?.unwrap_or_default());
+                // that an eligibility of a group was of use may be said of any of its members, and whoever it was activated by it
+                let shared = self.grants.get(grant).is_some_and(|kept| kept.holder != *uid);
+                if !(shared && matches!(grant, GrantRef::Eligibility(_))) {
+                    reach.sign = reach.sign.max(look.facts.last_check(grant)?.unwrap_or_default());
+                }
             }
         }
         let subject = AlertSubject::Principal(uid.clone());

@@ -1,5 +1,7 @@
 //! Who decides on an item. The policies are asked besides, when the command is decided.
 
+use std::collections::HashSet;
+
 use crate::domain::decide::people::{Members, is_among, person, reaches};
 use crate::domain::facts::{Object, Records, Unavailable};
 use crate::domain::id::Uid;
@@ -64,10 +66,15 @@ fn somebody_could(facts: &dyn Records, reviewers: &Reviewers, item: &ReviewItem)
         }
         Reviewers::Selected(list) => list,
     };
-    let holder = person(facts, &item.holder)?;
+    // one walk over those behind the holder, and not one for each reviewer
+    let mut persons = HashSet::from([person(facts, &item.holder)?]);
+    let mut holders = Members::of(facts, std::slice::from_ref(&item.holder));
+    while let Some(holder) = holders.next()? {
+        persons.insert(person(facts, &holder)?);
+    }
     let mut members = Members::of(facts, list);
     while let Some(member) = members.next()? {
-        let own = person(facts, &member)? == holder || is_among(facts, &member, std::slice::from_ref(&item.holder))?;
+        let own = persons.contains(&person(facts, &member)?) || is_among(facts, &member, std::slice::from_ref(&item.holder))?;
         if !own && presence(facts, &member)? == Presence::Known {
             return Ok(true);
         }

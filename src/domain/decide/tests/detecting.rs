@@ -333,6 +333,19 @@ fn who_gives_no_sign_of_life_is_stale_and_a_check_is_one() {
 }
 
 #[test]
+fn a_check_of_one_member_is_no_sign_of_life_of_another() {
+    let kind = AlertKind::StalePrincipal;
+    let mut world = Watched::new(|definitions| limits(definitions, kind, &[(Limit::Days, 2)]));
+    world.eligible("elg_1", "Group:ops", "free", None, None);
+    world.wait(DAY);
+    world.activates("act_1", "ann", "free", None);
+    world.world.rows.last_checks.insert(GrantRef::Eligibility(elg("elg_1")), world.world.now);
+    world.wait(DAY);
+    let stale: Vec<_> = world.of(kind).into_iter().filter_map(|incident| incident.finding.principal).collect();
+    assert!(stale.contains(&user("bob")) && !stale.contains(&user("ann")), "{stale:?}");
+}
+
+#[test]
 fn weak_settings_are_told_by_what_is_lacking() {
     let kind = AlertKind::WeakSettings;
     let mut world = Watched::new(|definitions| set(definitions, kind, |rule| rule.enabled = true));

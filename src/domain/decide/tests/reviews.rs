@@ -189,7 +189,7 @@ fn a_recommendation_rests_on_use_and_says_on_which() {
 
 #[test]
 fn who_decides() {
-    let rows: [(&str, ReviewPlan, &str, Subject, &str); 15] = [
+    let rows: [(&str, ReviewPlan, &str, Subject, &str); 16] = [
         ("a selected one", by_dan(), "dan", elig("e-ann"), "accepted"),
         ("somebody else", by_dan(), "eve", elig("e-ann"), "not_a_reviewer"),
         ("through a group", plan(&[(selected(&["Group:ops"]), &[], 5)]), "bob", elig("e-ann"), "accepted"),
@@ -202,6 +202,13 @@ fn who_decides() {
         ("fallback for a group", plan(&[(Reviewers::Holder, &["User:dan"], 5)]), "dan", elig("e-ops"), "accepted"),
         ("no fallback while there is somebody", plan(&[(Reviewers::Holder, &["User:dan"], 5)]), "dan", elig("e-ann"), "not_a_reviewer"),
         ("fallback for the own", plan(&[(selected(&["User:ann"]), &["User:dan"], 5)]), "dan", elig("e-ann"), "accepted"),
+        (
+            "fallback, where another account of a member is all there is",
+            plan(&[(selected(&["User:kat"]), &["User:dan"], 5)]),
+            "dan",
+            elig("e-ops"),
+            "accepted",
+        ),
         (
             "no fallback beside somebody",
             plan(&[(selected(&["User:ann", "User:bob"]), &["User:dan"], 5)]),
