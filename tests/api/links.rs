@@ -53,6 +53,7 @@ fn the_approver_opens_a_link_and_votes_by_it_once() {
     assert_eq!((voted.status, &voted.json()["status"]), (200, &json!("active")), "{voted:?}");
     let approval = &voted.json()["approval"]["stages"][0]["votes"][0];
     assert_eq!((&approval["principal"]["id"], &approval["justification"]), (&json!("bob"), &json!("agreed")));
+    assert_eq!(told(&opens(&api, "bob", &link)), rule(409, "link_used"));
     for decision in ["approve", "deny"] {
         assert_eq!(told(&votes(&api, "bob", &link, decision)), rule(409, "link_used"), "{decision}");
     }

@@ -97,7 +97,7 @@ fn an_approver_answers_from_the_message_and_nobody_else_does() {
     let again = world.cli_as(&bob, &["deny", "--link", approve]);
     assert!(again.code == 1 && again.stderr.contains("link_used"), "{again:?}");
     let other = world.cli_as(&bob, &["deny", "--link", deny]);
-    assert!(other.code == 1 && other.stderr.contains("not_in_state"), "{other:?}");
+    assert!(other.code == 1 && other.stderr.contains("not_permitted"), "{other:?}");
     let link = approve.split_once('#').unwrap().1.split_once('&').unwrap().0;
     assert!(!world.log().contains(link), "a link is nobody's but the approver's");
 }

@@ -60,6 +60,10 @@ pub(super) async fn open(asker: Asker, sent: Sent) -> Result<Answer, Problem> {
     let link = members.required::<String>("link")?;
     members.finish(&[])?;
     let link = read(&asker, &link)?;
+    // whoever has voted may not read the request any more, and learns here that the vote was given
+    if is_used(&asker, &used(&link.id)?.0)? {
+        return Err(problem::link_used());
+    }
     let seq = asker.seq;
     let body = asker
         .read(move |asker| {

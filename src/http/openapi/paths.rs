@@ -346,7 +346,7 @@ fn activations() -> Vec<Operation> {
         post("/v1/approval-links/open", "openApprovalLink", "Activations", "The request that a link was made for")
             .body("OpenLink")
             .answer(200, "The request as it stands, and whether it still reads as it did in the message.", reference("OpenedLink"))
-            .refused(&["bad_link", "link_expired", "link_of_another", "not_found", "not_permitted"]),
+            .refused(&["bad_link", "link_expired", "link_of_another", "link_used", "not_found", "not_permitted"]),
         post("/v1/approval-links/use", "useApprovalLink", "Activations", "Vote by a link; once")
             .body("UseLink")
             .command()
