@@ -111,7 +111,7 @@ fn an_incident_from_raised_to_remedied_over_kills() {
         "@id(\"more\")\npermit(principal == User::\"carol\", action == Elevon::Action::\"manageBundle\", resource);\n",
     )
     .unwrap();
-    server = home.serve();
+    server = home.serve_ahead("P31D");
     advance(&server, "P30D");
     let found = incidents(&server, "&kind=never_used");
     assert_eq!((found.len(), &found[0]["status"]), (1, &json!("dismissed")), "{found:?}");
@@ -126,7 +126,7 @@ fn an_incident_from_raised_to_remedied_over_kills() {
     assert_eq!((&done["status"], &done["cleared"]["by"]["id"]), (&json!("cleared"), &json!("carol")), "{done}");
     assert_eq!(server.get(CAROL, &format!("/v1/eligibilities/{unused}"))["status"], "removed");
     server.kill();
-    server = home.serve();
+    server = home.serve_ahead("P62D");
     advance(&server, "P1D");
     assert_eq!(incidents(&server, "&kind=never_used&status=open").len(), 0);
     assert!(raised(&server).values().all(|times| *times == 1), "{:?}", raised(&server));

@@ -106,6 +106,20 @@ impl Home {
         server
     }
 
+    /// The same, with the clock moved on first: to where a server before it left it, for what was seen by then is not before it.
+    pub fn serve_ahead(&self, by: &str) -> Server {
+        let mut server = self.spawn();
+        let began = Instant::now();
+        let body = json!({ "advance": by });
+        while server.port == 0 || !server.try_call(None, "POST", "/dev/clock", Some(&body)).is_ok_and(|(status, _)| status == 200) {
+            server.port = fs::read_to_string(&server.port_file).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+            assert!(began.elapsed() < START_WAIT, "the server does not answer:\n{}", server.log());
+            thread::sleep(Duration::from_millis(20));
+        }
+        server.wait_until_ready();
+        server
+    }
+
     /// The same, with more in the environment.
     pub fn serve_with(&self, env: &[(&str, &str)]) -> Server {
         let mut binary = Command::new(ELEVON);
