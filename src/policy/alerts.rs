@@ -50,7 +50,7 @@ fn severity(section: &Section<'_>, word: &At<&str>) -> Option<Severity> {
     let found = Severity::ALL.into_iter().find(|severity| severity.as_str() == word.value);
     if found.is_none() {
         let known = Severity::ALL.map(Severity::as_str);
-        let help = match nearest(word.value, known.into_iter()) {
+        let help = match nearest(word.value, known) {
             Some(nearest) => format!("did you mean `{nearest}`?"),
             None => format!("known here: {}", known.join(", ")),
         };

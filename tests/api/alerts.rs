@@ -13,7 +13,7 @@ fn held() -> (Api, Value) {
         let rules = "[role_held_outside]\nlonger_than = \"P1D\"\n[activated_often]\nenabled = false\n";
         std::fs::write(policies.join("alerts.toml"), rules).unwrap();
     });
-    let end = api.get("alice", "/v1/me")["now"].as_str().unwrap().replace("T", "T");
+    let end = api.get("alice", "/v1/me")["now"].as_str().unwrap().to_owned();
     let end = elevon::domain::Timestamp::parse(&end).unwrap().plus(elevon::domain::Duration::from_days(9)).to_string();
     let grant = json!({ "principal": user("dave"), "role": "auditor", "end": end, "justification": "audit" });
     api.post("carol", "/v1/assignments", &grant, 201);

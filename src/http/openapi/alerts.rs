@@ -144,7 +144,7 @@ pub(super) fn answers() -> Vec<(&'static str, Value)> {
     let names = |members: &[(&'static str, Value)]| members.iter().map(|(name, _)| *name).collect::<Vec<_>>();
     let (stands, tried) = (("seq", seq()), ("dry_run", json!({ "const": true })));
     vec![
-        ("Alerts", object(&names(&alerts), &[&alerts[..], &[stands.clone()]].concat())),
+        ("Alerts", object(&names(&alerts), &[&alerts[..], std::slice::from_ref(&stands)].concat())),
         ("Incident", object(&names(&incident), &[&incident[..], &[stands, tried]].concat())),
     ]
 }
