@@ -378,7 +378,7 @@ impl AlertKind {
             Self::ActivationBurst => "ask the principal whether it was them; revoke everything they activated, if not",
             Self::ClockTrouble => "look at who set the clock, and at what was done meanwhile: `elevon audit list`",
             Self::JournalTrouble => {
-                "stop the server, verify the journal with `elevon audit verify`, and restore a backup if it does not hold together"
+                "stop the server, look at the disk and at the log, read the journal once through with `elevon rebuild`, and restore a backup if it does not hold together"
             }
         }
     }
