@@ -217,9 +217,8 @@ impl Drop for Running {
     }
 }
 
-/// As many threads as there are processors.
-fn threads(name: &str) -> Result<Runtime, AppError> {
-    let threads = tokio::runtime::Builder::new_multi_thread().thread_name(name).enable_all().build();
+fn threads(name: &str, count: usize) -> Result<Runtime, AppError> {
+    let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(count).thread_name(name).enable_all().build();
     threads.map_err(system("threads cannot be started"))
 }
 
@@ -236,9 +235,10 @@ pub fn start(config: ServeConfig) -> Result<Running, AppError> {
 /// # Errors
 /// It cannot start: see [`AppError`].
 pub fn start_with(settings: Settings) -> Result<Running, AppError> {
-    let runtime = threads("elevon")?;
-    // What asks checks and nothing else waits apart from all that is new, slow or long (see `http::conn`).
-    let checkers = threads("elevon-check")?;
+    // What asks checks and nothing else waits apart from all that is new, slow or long (see `http::conn`), which never takes the last processor.
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let runtime = threads("elevon", processors.saturating_sub(1).max(1))?;
+    let checkers = threads("elevon-check", processors)?;
     // From here on a SIGHUP ends nothing, however long the start takes; one that comes before the server serves is heeded then.
     let hangup = runtime.block_on(async { signal(SignalKind::hangup()) }).map_err(system("SIGHUP cannot be listened for"))?;
     let callers = Arc::new(Callers::new(&settings)?);
