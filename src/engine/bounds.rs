@@ -22,6 +22,12 @@ pub const REFUSALS: usize = 4096;
 pub const DETAIL_BYTES: usize = 1024;
 /// For how long refusals of one caller by one rule are counted instead of journaled.
 pub const COALESCE: crate::domain::Duration = crate::domain::Duration::from_mins(1);
+/// The pause of timers before they look again: what comes meanwhile is looked at together.
+pub const TIMER_BREATH: Duration = Duration::from_millis(10);
+/// Records that are held for detectors after they were committed. One more is read from the journal.
+pub const FRESH_RECORDS: usize = 4096;
+/// The same in bytes of the journal.
+pub const FRESH_BYTES: usize = 8 << 20;
 /// How many due timers are settled at a time.
 pub const DUE: usize = 128;
 /// How many steps of a review are asked for at a time: each is a record of its own, and they share a commit.

@@ -15,6 +15,7 @@ use crate::policy::Bundle;
 
 use super::answer::{Preview, Reply, SubmitError};
 use super::bounds::{BATCH_BYTES, DETAIL_BYTES, RECORD_BYTES};
+use super::fresh::Fresh;
 use super::ports::{Head, Sealed};
 use super::refusals::{Noted, Refusals};
 
@@ -49,6 +50,8 @@ pub(super) struct Proposal {
 /// A group as it was decided: what to commit, and what to say once that is done.
 pub(super) struct Decided {
     pub(super) records: Vec<Sealed>,
+    /// The same as they were made.
+    pub(super) fresh: Vec<Fresh>,
     pub(super) changes: Changes,
     pub(super) bundles: Vec<(Revision, Vec<u8>)>,
     pub(super) live: Live,
@@ -75,6 +78,7 @@ pub(super) struct Group<'a> {
     prev: Digest,
     bytes: usize,
     records: Vec<Sealed>,
+    fresh: Vec<Fresh>,
     bundles: Vec<(Revision, Vec<u8>)>,
     noted: Vec<Noted>,
     answers: Vec<Answer>,
@@ -91,6 +95,7 @@ impl<'a> Group<'a> {
             prev: head.hash,
             bytes: 0,
             records: Vec::new(),
+            fresh: Vec::new(),
             bundles: Vec::new(),
             noted: Vec::new(),
             answers: Vec::new(),
@@ -114,6 +119,7 @@ impl<'a> Group<'a> {
         }
         Ok(Decided {
             records: self.records,
+            fresh: self.fresh,
             changes: self.overlay.changes,
             bundles: self.bundles,
             live: self.live,
@@ -243,7 +249,9 @@ impl<'a> Group<'a> {
         self.seq = record.seq;
         self.prev = Digest::of_bytes(&bytes);
         self.bytes = self.bytes.saturating_add(bytes.len());
-        self.records.push(Sealed { seq: record.seq, at: record.at, hash: self.prev, bytes });
+        let fresh = Fresh { hash: self.prev, bytes: bytes.len(), record };
+        self.records.push(Sealed { seq: fresh.record.seq, at: fresh.record.at, hash: self.prev, bytes });
+        self.fresh.push(fresh);
         Ok(())
     }
 }

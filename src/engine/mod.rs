@@ -13,6 +13,7 @@ pub mod outbox;
 pub mod ports;
 pub mod view;
 
+mod fresh;
 mod group;
 mod refusals;
 mod right;

@@ -1,4 +1,5 @@
-//! Runs the detectors of alerts beside everything else: a thread that reads the journal as it grows, lets time go on, and has recorded what was found.
+//! Runs the detectors of alerts beside everything else: a thread that looks at records as they are committed ([`super::fresh`], and the journal for
+//! what came before or found no place there), lets time go on, and has recorded what was found.
 //!
 //! It is in nobody's way. Commands do not wait for it, and it takes its time after each look, so that of many commands one look sees all. What it
 //! found is recorded by commands of Elevon itself, like what timers do; what it knows is saved now and then, with the place in the journal that it
@@ -21,6 +22,7 @@ use crate::policy::Bundle;
 use super::answer::SubmitError;
 use super::bounds::{DETECTION_SAVED_EVERY, DETECTION_SHARE, SENTRY_BREATH, SENTRY_RECORDS, TIMER_SLEEP};
 use super::clock::Reading;
+use super::fresh::Fresh;
 use super::ports::{AuditFilter, IncidentFilter, Page, Sealed};
 use super::shared::{Detected, Shared};
 use super::writer::{Job, Message};
@@ -154,30 +156,48 @@ impl Sentry {
     }
 
     fn catch_up(&mut self) -> Result<(), Unavailable> {
-        while self.shared.reader.head().seq > self.detectors.seq() && !self.over() {
+        let shared = Arc::clone(&self.shared);
+        for Fresh { record, hash, .. } in shared.fresh.take() {
+            // what found no place there comes before
+            self.read_on(record.seq.saturating_sub(1))?;
+            if record.seq == self.detectors.seq().saturating_add(1) && !self.over() {
+                self.look_at(&record, hash)?;
+            }
+        }
+        self.read_on(self.shared.reader.head().seq)
+    }
+
+    /// Reads the journal up to a record.
+    fn read_on(&mut self, last: u64) -> Result<(), Unavailable> {
+        while self.detectors.seq() < last && !self.over() {
             let page = Page::after_seq(self.detectors.seq(), SENTRY_RECORDS);
             let found = self.shared.reader.journal(&AuditFilter::default(), &page)?;
             if found.items.is_empty() {
                 break;
             }
             for sealed in &found.items {
-                self.look_at(sealed)?;
+                self.read(sealed)?;
             }
         }
         Ok(())
     }
 
-    fn look_at(&mut self, sealed: &Sealed) -> Result<(), Unavailable> {
-        let shared = Arc::clone(&self.shared);
+    fn read(&mut self, sealed: &Sealed) -> Result<(), Unavailable> {
         let Ok(record) = serde_json::from_slice::<Record>(&sealed.bytes) else {
             tracing::error!(seq = sealed.seq, "THE JOURNAL DOES NOT HOLD TOGETHER: this record cannot be read");
+            let shared = Arc::clone(&self.shared);
             let facts = Overlay::new(&*shared.reader, Arc::clone(&self.definitions));
             self.detectors.pass_over(sealed.seq);
             self.detectors.observe(&facts, sealed.at, &Observed::JournalBroken { seq: sealed.seq });
             return Ok(());
         };
+        self.look_at(&record, sealed.hash)
+    }
+
+    fn look_at(&mut self, record: &Record, hash: Digest) -> Result<(), Unavailable> {
+        let shared = Arc::clone(&self.shared);
         let belongs = self.tip.is_none_or(|tip| tip == record.prev);
-        self.tip = Some(sealed.hash);
+        self.tip = Some(hash);
         self.detectors.advance(&Overlay::new(&*shared.reader, Arc::clone(&self.definitions)), record.at)?;
         for event in &record.events {
             if let Event::BundleActivated { revision, .. } = event {
@@ -189,10 +209,10 @@ impl Sentry {
             }
         }
         let facts = Overlay::new(&*shared.reader, Arc::clone(&self.definitions));
-        self.detectors.feed(&facts, &record)?;
+        self.detectors.feed(&facts, record)?;
         if !belongs {
-            tracing::error!(seq = sealed.seq, "THE JOURNAL DOES NOT HOLD TOGETHER: this record does not belong to the one before it");
-            self.detectors.observe(&facts, record.at, &Observed::JournalBroken { seq: sealed.seq });
+            tracing::error!(seq = record.seq, "THE JOURNAL DOES NOT HOLD TOGETHER: this record does not belong to the one before it");
+            self.detectors.observe(&facts, record.at, &Observed::JournalBroken { seq: record.seq });
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ use crate::domain::{Timestamp, Unavailable};
 use super::answer::BundleFailure;
 use super::bounds::STALE_WAIT;
 use super::clock::Judge;
+use super::fresh::FreshRecords;
 use super::handle::EngineConfig;
 use super::observe::Observer;
 use super::ports::{Clock, ClockDesk, Reader};
@@ -32,6 +33,8 @@ pub(super) struct Shared {
     pub(super) bell: Bell,
     /// Wakes the detectors of alerts.
     pub(super) sentry_bell: Bell,
+    /// What they have not taken yet.
+    pub(super) fresh: FreshRecords,
     /// How far they have come.
     pub(super) detected: ArcSwap<Detected>,
     /// Which roles were of use.
@@ -61,7 +64,7 @@ impl From<Unread> for Unavailable {
 
 impl Shared {
     pub(super) fn new(view: View, reader: Arc<dyn Reader>, clock: Arc<dyn Clock>, judge: Judge, config: EngineConfig) -> Self {
-        let EngineConfig { observer, clock_desk, timers: _, alerts: _ } = config;
+        let EngineConfig { observer, clock_desk, timers: _, alerts } = config;
         Self {
             feed: watch::Sender::new(view.seq),
             view: ArcSwap::from_pointee(view),
@@ -73,6 +76,7 @@ impl Shared {
             bundle_error: ArcSwapOption::empty(),
             bell: Bell::default(),
             sentry_bell: Bell::default(),
+            fresh: FreshRecords::new(alerts),
             detected: ArcSwap::default(),
             uses: Uses::default(),
             refusals_wait: AtomicBool::new(false),

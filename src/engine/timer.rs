@@ -15,7 +15,7 @@ use crate::domain::standing::Moment;
 use crate::domain::{Actor, Command, Envelope, Outcome, Rejection, Timestamp, Unavailable};
 
 use super::answer::SubmitError;
-use super::bounds::{CLOCK_WORD, DUE, MARK_EVERY, MAX_LEAD, STEPS, STUCK, STUCK_RETRY, TIMER_SLEEP};
+use super::bounds::{CLOCK_WORD, DUE, MARK_EVERY, MAX_LEAD, STEPS, STUCK, STUCK_RETRY, TIMER_BREATH, TIMER_SLEEP};
 use super::clock::Reading;
 use super::group::Answer;
 use super::ports::{Anchor, ClockAnswer, ClockAsked};
@@ -58,6 +58,8 @@ impl Timer {
             }
             self.save_uses();
             if !sleep.is_zero() {
+                // Looking for what is due next passes over all that is no longer due: once for many commands, and not for each.
+                std::thread::sleep(sleep.min(TIMER_BREATH));
                 self.shared.bell.wait(sleep);
             }
         }

@@ -152,7 +152,7 @@ impl Writer {
     }
 
     fn commit(&mut self, head: &Head, decided: Decided) -> Step {
-        let Decided { records, changes, bundles, live, seq, noted, answers } = decided;
+        let Decided { records, fresh, changes, bundles, live, seq, noted, answers } = decided;
         if !records.is_empty() {
             let view = self.shared.view.load();
             let next = match view.after(seq, &changes, &live.bundle, live.since, &*self.shared.reader) {
@@ -179,6 +179,7 @@ impl Writer {
                 Committed::Unknown(why) => return Step::Lost(Lost::Unknown(why, answers.len())),
             }
             let took = began.elapsed();
+            self.shared.fresh.put(fresh);
             self.shared.publish(next);
             self.shared.observer.commit(took, number);
         }
