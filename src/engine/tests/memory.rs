@@ -399,7 +399,10 @@ impl Reader for Memory {
 
     fn live_since(&self) -> Result<Option<Timestamp>, Unavailable> {
         let swapped = |record: &&Record| record.events.iter().any(|event| event.kind() == "bundle_activated");
-        Ok(self.records().iter().rfind(swapped).map(|record| record.at))
+        let stored = self.stored.read().unwrap();
+        // of a journal that a test broke, what can be read
+        let mut records = stored.records.iter().filter_map(|sealed| serde_json::from_slice::<Record>(&sealed.bytes).ok());
+        Ok(records.rfind(|record| swapped(&record)).map(|record| record.at))
     }
 
     fn next_due(&self) -> Result<Option<Timestamp>, Unavailable> {
@@ -464,12 +467,14 @@ impl Reader for Memory {
         all(self.read(|rows| rows.all.rows.iter().map(|(uid, row)| (uid.clone(), Arc::clone(row))).collect()))
     }
 
-    fn journal(&self, filter: &AuditFilter, _: &Page) -> Result<Listing<Sealed>, Unavailable> {
+    fn journal(&self, filter: &AuditFilter, page: &Page) -> Result<Listing<Sealed>, Unavailable> {
         let of_kind = |sealed: &&Sealed| {
-            let record: Record = serde_json::from_slice(&sealed.bytes).unwrap();
-            filter.kind.as_ref().is_none_or(|kind| record.events.iter().any(|event| event.kind() == kind))
+            let record = || serde_json::from_slice::<Record>(&sealed.bytes).unwrap();
+            filter.kind.as_ref().is_none_or(|kind| record().events.iter().any(|event| event.kind() == kind))
         };
-        all(self.stored.read().unwrap().records.iter().filter(of_kind).cloned().collect())
+        let after = page.after_record().unwrap().unwrap_or_default();
+        let stored = self.stored.read().unwrap();
+        all(stored.records.iter().filter(|sealed| sealed.seq > after).filter(of_kind).take(page.limit).cloned().collect())
     }
 
     fn active_count(&self) -> u64 {

@@ -9,6 +9,7 @@ mod sample;
 mod time;
 mod tried;
 mod uses;
+mod watched;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -57,7 +58,7 @@ fn hold_commits(world: &World, millis: u64) -> std::thread::JoinHandle<()> {
     })
 }
 
-fn many(number: usize) -> Vec<Command> {
+pub(super) fn many(number: usize) -> Vec<Command> {
     (0..number).map(|n| put(&user(&format!("u{n}")), &[])).collect()
 }
 

@@ -249,6 +249,15 @@ pub(super) fn start(
 ) -> Result<Arc<Engine>, StartError> {
     let desk: Arc<Memory> = Arc::clone(memory);
     let config = EngineConfig { timers, clock_desk: Some(desk), ..EngineConfig::default() };
+    start_as(memory, clock, proposed, config)
+}
+
+pub(super) fn start_as(
+    memory: &Arc<Memory>,
+    clock: &Arc<TestClock>,
+    proposed: Option<Bundle>,
+    config: EngineConfig,
+) -> Result<Arc<Engine>, StartError> {
     let reader: Arc<Memory> = Arc::clone(memory);
     let clock: Arc<TestClock> = Arc::clone(clock);
     Engine::start(Parts { journal: memory.journal(), reader, clock, proposed, config })
