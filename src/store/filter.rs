@@ -35,6 +35,20 @@ struct Subject {
     role: RoleName,
 }
 
+/// When a record was decided.
+pub(super) fn decided_at(seq: u64, bytes: &[u8]) -> Result<Timestamp, Unavailable> {
+    #[derive(Deserialize)]
+    struct Stamp {
+        at: Timestamp,
+    }
+    let Stamp { at } = serde_json::from_slice(bytes).map_err(|error| unreadable(seq, &error))?;
+    Ok(at)
+}
+
+fn unreadable(seq: u64, error: &serde_json::Error) -> Unavailable {
+    Unavailable(format!("record {seq} of the journal cannot be read: {error}"))
+}
+
 impl<'a> Matcher<'a> {
     pub(super) fn new(at: &'a At<'a>, filter: &'a AuditFilter) -> Self {
         Self { at, filter }
@@ -42,12 +56,7 @@ impl<'a> Matcher<'a> {
 
     /// When a record was decided, if the filter means it.
     pub(super) fn matches(&self, seq: u64, bytes: &[u8]) -> Result<Option<Timestamp>, Unavailable> {
-        #[derive(Deserialize)]
-        struct Stamp {
-            at: Timestamp,
-        }
-        let bad = |error: serde_json::Error| Unavailable(format!("record {seq} of the journal cannot be read: {error}"));
-        let Stamp { at } = serde_json::from_slice(bytes).map_err(bad)?;
+        let at = decided_at(seq, bytes)?;
         if self.filter.from.is_some_and(|from| at < from) || self.filter.to.is_some_and(|to| at >= to) {
             return Ok(None);
         }
@@ -55,7 +64,7 @@ impl<'a> Matcher<'a> {
         if principal.is_none() && role.is_none() && activation.is_none() && kind.is_none() {
             return Ok(Some(at));
         }
-        let record: Record = serde_json::from_slice(bytes).map_err(bad)?;
+        let record: Record = serde_json::from_slice(bytes).map_err(|error| unreadable(seq, &error))?;
         Ok(self.means(&record)?.then_some(at))
     }
 

@@ -9,7 +9,7 @@ use super::family::{
     ELIGIBILITIES_BY_HOLDER, Family, GRANT_REQUESTS, GRANT_REQUESTS_BY_TIME, INCIDENTS, INCIDENTS_BY_TIME, INCIDENTS_LASTING, JOURNAL,
     OPEN_BY_TIME, Order, PENDING, REVIEW_DEFINITIONS, REVIEW_ENTRIES, REVIEW_ENTRIES_BY_HOLDER, REVIEWS, REVIEWS_BY_TIME, ROWS, Span,
 };
-use super::filter::Matcher;
+use super::filter::{Matcher, decided_at};
 use super::key::{Key, Label, Seq};
 use super::value::{Raw, Value};
 use crate::audit;
@@ -265,8 +265,17 @@ impl Store {
     }
 
     pub(super) fn list_journal(&self, filter: &AuditFilter, page: &Page) -> Result<Listing<Sealed>, Unavailable> {
-        let span = page.after_record()?.map_or_else(Span::all, |after| Span::all().after(&Seq(after)));
         let at = At::pinned(&self.db);
+        let mut span = Span::all();
+        if let Some(from) = filter.from {
+            span = span.starting(&first_decided(&at, from)?);
+        }
+        if let Some(to) = filter.to {
+            span = span.before(&first_decided(&at, to)?);
+        }
+        if let Some(after) = page.after_record()? {
+            span = span.after(&Seq(after));
+        }
         let matcher = Matcher::new(&at, filter);
         let rows = JOURNAL.scan(&at, span, Order::Up)?;
         let keep = |seq: &Seq, Raw(bytes): Raw| {
@@ -275,6 +284,21 @@ impl Store {
         };
         gather(rows, page, |seq| seq.0.to_string(), |record: &Sealed| record.bytes.len(), keep)
     }
+}
+
+/// Where the records begin that were decided at an instant or later. No record is older than the one before it, so that the place is found by
+/// halving: a journal of a million records costs twenty reads, and no walk.
+fn first_decided(at: &At<'_>, instant: Timestamp) -> Result<Seq, Unavailable> {
+    let last = JOURNAL.scan(at, Span::all(), Order::Down)?.next().transpose()?.map_or(0, |(seq, _)| seq.0);
+    let (mut low, mut high) = (1, last.saturating_add(1));
+    while low < high {
+        let middle = low.midpoint(high);
+        match JOURNAL.scan(at, Span::all().starting(&Seq(middle)), Order::Up)?.next().transpose()? {
+            Some((seq, Raw(bytes))) if decided_at(seq.0, &bytes)? < instant => low = seq.0.saturating_add(1),
+            Some(_) | None => high = middle,
+        }
+    }
+    Ok(Seq(low))
 }
 
 fn wanted(filter: &GrantFilter, role: &RoleName, ended: bool) -> bool {

@@ -164,6 +164,30 @@ fn a_call_looks_at_a_bounded_number_of_rows() {
 }
 
 #[test]
+fn a_late_from_and_an_early_to_cost_no_walk_over_the_journal() {
+    let mut desk = Desk::new();
+    let start = desk.now;
+    let last = MAX_EXAMINED as u64 + 50;
+    for n in 0..last {
+        desk.say(vec![stored(&format!("User u{}", n % 10), &[])]);
+    }
+    let when = |seq: u64| at(start + seq.cast_signed() * 1000);
+    assert_eq!(desk.store().journal(&AuditFilter::default(), &Page::first(1)).unwrap().items[0].at, when(1));
+    for (from, to, expected) in [
+        (Some(when(last - 1)), None, vec![last - 1, last]),
+        (Some(at(desk.now + 1)), None, vec![]),
+        (None, Some(when(3)), vec![1, 2]),
+        (None, Some(when(1)), vec![]),
+        (Some(when(last - 40)), Some(when(last - 38)), vec![last - 40, last - 39]),
+        (Some(when(9)), Some(when(8)), vec![]),
+    ] {
+        let filter = AuditFilter { from, to, kind: Some("entity_stored".to_owned()), ..AuditFilter::default() };
+        let found = desk.store().journal(&filter, &Page::first(10)).unwrap();
+        assert_eq!((found.items.iter().map(|record| record.seq).collect::<Vec<_>>(), found.next), (expected, None), "{from:?} {to:?}");
+    }
+}
+
+#[test]
 fn a_cursor_of_another_list_is_refused() {
     let mut desk = Desk::new();
     furnish(&mut desk);
