@@ -7,11 +7,9 @@ use super::client::{Client, encode};
 use super::describe::flag;
 use super::ending::because;
 use super::output::{Cell, Look, Output, looking, plain};
+use super::pages::Listing;
 use super::reply::{at, entity, list, scope, text};
 use super::{Done, Outcome};
-
-/// Incidents of one page.
-const PAGE: &str = "1000";
 
 fn path(id: &str, what: &str) -> String {
     format!("/v1/alerts/incidents/{}{what}", encode(id))
@@ -22,7 +20,7 @@ pub(super) fn alerts(client: &Client, out: &Output, what: Option<&Alerts>) -> Ou
     match what {
         None => incidents(client, out, vec![("status", "open".to_owned())]),
         Some(Alerts::List { kind, severity, status, principal, role }) => {
-            let mut query: Vec<(&str, String)> = Vec::new();
+            let mut query: Vec<(&'static str, String)> = Vec::new();
             let given = [("kind", kind.clone()), ("severity", severity.clone()), ("role", role.as_ref().map(ToString::to_string))];
             query.extend(given.into_iter().filter_map(|(name, value)| Some((name, value?))));
             if status != "all" {
@@ -84,27 +82,8 @@ fn about(incident: &Value) -> String {
     }
 }
 
-fn incidents(client: &Client, out: &Output, filter: Vec<(&str, String)>) -> Outcome {
-    let (mut items, mut cursor): (Vec<Value>, Option<String>) = (Vec::new(), None);
-    let mut seq;
-    loop {
-        let mut query = filter.clone();
-        query.push(("limit", PAGE.to_owned()));
-        query.extend(cursor.take().map(|cursor| ("cursor", cursor)));
-        let reply = client.get("/v1/alerts/incidents", &query)?;
-        items.extend(list(&reply, "/items").iter().cloned());
-        seq = reply.get("seq").cloned();
-        let next = text(&reply, "/next");
-        if next.is_empty() {
-            break;
-        }
-        cursor = Some(next);
-    }
-    if out.json {
-        out.value(&json!({ "items": items, "seq": seq }))?;
-        return Ok(Done::Yes);
-    }
-    let row = |one: &Value| -> Vec<Cell> {
+fn incidents(client: &Client, out: &Output, query: Vec<(&'static str, String)>) -> Outcome {
+    let row = |one: &Value, _| -> Vec<Cell> {
         vec![
             severity(one),
             plain(text(one, "/kind")),
@@ -115,10 +94,14 @@ fn incidents(client: &Client, out: &Output, filter: Vec<(&str, String)>) -> Outc
             plain(text(one, "/id")),
         ]
     };
-    let rows: Vec<Vec<Cell>> = items.iter().map(row).collect();
-    let some = !rows.is_empty();
-    out.table(&["severity", "kind", "status", "about", "scope", "raised", "id"], rows, "No incident stands there.")?;
-    if some {
+    let incidents = Listing {
+        path: "/v1/alerts/incidents",
+        query,
+        header: &["severity", "kind", "status", "about", "scope", "raised", "id"],
+        empty: "No incidents.",
+        rest: "Narrow it with `elevon alerts list` and --kind, --severity, --principal or --role.",
+    };
+    if !incidents.show(client, out, row)?.is_empty() {
         out.remark("`elevon alerts show ID` says what made it one and what to do about it.")?;
     }
     Ok(Done::Yes)

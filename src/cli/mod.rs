@@ -15,6 +15,7 @@ mod grants;
 mod local;
 mod notifications;
 mod output;
+mod pages;
 mod people;
 mod reply;
 mod reviews;

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::args::{DeadLetters, Notifications};
 use super::client::{Client, encode};
 use super::output::{Cell, Output, plain};
+use super::pages::Listing;
 use super::reply::{entity, list, text};
 use super::{Done, Outcome};
 
@@ -57,23 +58,19 @@ fn listed(client: &Client, out: &Output) -> Outcome {
 }
 
 fn dead(client: &Client, out: &Output, asked: &DeadLetters) -> Outcome {
-    let mut query = vec![("limit", "1000".to_owned())];
-    query.extend(asked.destination.iter().map(|name| ("destination", name.clone())));
-    let reply = client.get(LETTERS, &query)?;
-    if out.json {
-        out.value(&reply)?;
-        return Ok(Done::Yes);
-    }
-    let row = |one: &Value| -> Vec<Cell> {
+    let row = |one: &Value, _| -> Vec<Cell> {
         let mut cells: Vec<Cell> = ["/id", "/kind", "/record", "/at", "/attempts", "/error"].map(|place| plain(text(one, place))).into();
         cells.insert(3, plain(entity(one, "/person")));
         cells
     };
-    let items = list(&reply, "/items");
-    let some = !items.is_empty();
-    let header = ["id", "kind", "record", "person", "at", "attempts", "error"];
-    out.table(&header, items.iter().map(row).collect(), "Nothing that could not be delivered.")?;
-    if some {
+    let letters = Listing {
+        path: LETTERS,
+        query: asked.destination.iter().map(|name| ("destination", name.clone())).collect(),
+        header: &["id", "kind", "record", "person", "at", "attempts", "error"],
+        empty: "No dead letters.",
+        rest: "Narrow it with --destination.",
+    };
+    if !letters.show(client, out, row)?.is_empty() {
         out.remark(
             "Have one tried once more with `elevon notifications retry ID`, or take it away with `elevon notifications discard ID`.",
         )?;

@@ -6,6 +6,7 @@ use super::args::{Activate, Approve, Extend, Vote};
 use super::client::{Client, Failure, encode};
 use super::describe::{flag, in_full, one_line, progress, refused_line, show};
 use super::output::{Cell, Look, Output, looking, plain};
+use super::pages::Listing;
 use super::reply::{at, entity, instant, list, now, scope, text, wire};
 use super::words::{left, until};
 use super::{Done, Outcome};
@@ -165,14 +166,7 @@ fn through(one: &Value, me: &Value) -> String {
 
 /// What waits for the caller's vote.
 pub(super) fn approvals(client: &Client, out: &Output) -> Outcome {
-    let waiting = client.get("/v1/approvals", &[])?;
-    if out.json {
-        out.value(&waiting)?;
-        return Ok(Done::Yes);
-    }
-    let now = now(&waiting);
-    let items = list(&waiting, "/items");
-    let rows = items.iter().map(|one| {
+    let row = |one: &Value, now: Timestamp| {
         let kind = if text(one, "/extends").is_empty() { "" } else { " more" };
         vec![
             plain(entity(one, "/principal")),
@@ -183,9 +177,15 @@ pub(super) fn approvals(client: &Client, out: &Output) -> Outcome {
             looking(Look::Waiting, left(instant(one, "/approval/expires_at"), now)),
             plain(text(one, "/id")),
         ]
-    });
-    out.table(&["who", "role", "scope", "for", "why", "time", "id"], rows.collect(), "Nothing waits for your vote.")?;
-    if !items.is_empty() {
+    };
+    let waiting = Listing {
+        path: "/v1/approvals",
+        query: Vec::new(),
+        header: &["who", "role", "scope", "for", "why", "time", "id"],
+        empty: "Nothing waits for your vote.",
+        rest: "Vote on some of these first.",
+    };
+    if !waiting.show(client, out, row)?.is_empty() {
         out.remark("Vote with `elevon approve ID` or `elevon deny ID --reason TEXT`.")?;
     }
     Ok(Done::Yes)

@@ -9,11 +9,9 @@ use super::client::{Client, Failure, encode};
 use super::describe::flag;
 use super::ending::{because, confirmed};
 use super::output::{Cell, Look, Output, looking, plain};
+use super::pages::Listing;
 use super::reply::{entity, instant, list, scope, status, text, wire};
 use super::{Done, Outcome};
-
-/// Items of one page.
-const PAGE: &str = "1000";
 
 fn at(id: &str, what: &str) -> String {
     format!("/v1/reviews/{}{what}", encode(id))
@@ -70,13 +68,7 @@ fn count(review: &Value, of: &str) -> String {
 }
 
 fn listed(client: &Client, out: &Output, wanted: Option<&str>) -> Outcome {
-    let query: Vec<(&str, String)> = wanted.iter().map(|wanted| ("status", (*wanted).to_owned())).collect();
-    let reply = client.get("/v1/reviews", &query)?;
-    if out.json {
-        out.value(&reply)?;
-        return Ok(Done::Yes);
-    }
-    let row = |one: &Value| -> Vec<Cell> {
+    let row = |one: &Value, _| -> Vec<Cell> {
         vec![
             plain(text(one, "/name")),
             status(one),
@@ -87,10 +79,14 @@ fn listed(client: &Client, out: &Output, wanted: Option<&str>) -> Outcome {
             plain(text(one, "/id")),
         ]
     };
-    let rows: Vec<Vec<Cell>> = list(&reply, "/items").iter().map(row).collect();
-    let some = !rows.is_empty();
-    out.table(&["name", "status", "until", "items", "open", "go", "id"], rows, "No review that you have a part in.")?;
-    if some {
+    let reviews = Listing {
+        path: "/v1/reviews",
+        query: wanted.iter().map(|wanted| ("status", (*wanted).to_owned())).collect(),
+        header: &["name", "status", "until", "items", "open", "go", "id"],
+        empty: "No review that you have a part in.",
+        rest: "Narrow it with --status.",
+    };
+    if !reviews.show(client, out, row)?.is_empty() {
         out.remark("Look at what is asked with `elevon review items ID`.")?;
     }
     Ok(Done::Yes)
@@ -130,29 +126,9 @@ fn show(out: &Output, review: &Value) -> Outcome {
     Ok(Done::Yes)
 }
 
-/// All items that the server lets the caller see, page by page.
-fn all_items(client: &Client, id: &str) -> Result<Value, Failure> {
-    let (mut items, mut cursor): (Vec<Value>, Option<String>) = (Vec::new(), None);
-    loop {
-        let mut query = vec![("limit", PAGE.to_owned())];
-        query.extend(cursor.take().map(|cursor| ("cursor", cursor)));
-        let reply = client.get(&at(id, "/items"), &query)?;
-        items.extend(list(&reply, "/items").iter().cloned());
-        let next = text(&reply, "/next");
-        if next.is_empty() {
-            return Ok(json!({ "items": items, "seq": reply.get("seq") }));
-        }
-        cursor = Some(next);
-    }
-}
-
+/// All items that the server lets the caller see.
 fn items(client: &Client, out: &Output, id: &str) -> Outcome {
-    let reply = all_items(client, id)?;
-    if out.json {
-        out.value(&reply)?;
-        return Ok(Done::Yes);
-    }
-    let row = |one: &Value| -> Vec<Cell> {
+    let row = |one: &Value, _| -> Vec<Cell> {
         let used = [text(one, "/last_activation"), text(one, "/last_check")].into_iter().max().unwrap_or_default();
         let goes = text(one, "/outcome") == "remove";
         vec![
@@ -166,9 +142,14 @@ fn items(client: &Client, out: &Output, id: &str) -> Outcome {
             plain(text(one, "/subject/id")),
         ]
     };
-    let rows = list(&reply, "/items").iter().map(row).collect();
-    let header = ["who", "role", "scope", "last used", "recommended", "decided", "as it stands", "item"];
-    out.table(&header, rows, "Nothing in it waits for your decision.")?;
+    let items = Listing {
+        path: &at(id, "/items"),
+        query: Vec::new(),
+        header: &["who", "role", "scope", "last used", "recommended", "decided", "as it stands", "item"],
+        empty: "Nothing in it waits for your decision.",
+        rest: &format!("`elevon review report {id}` has every item."),
+    };
+    items.show(client, out, row)?;
     Ok(Done::Yes)
 }
 
@@ -233,12 +214,7 @@ fn report(client: &Client, out: &Output, asked: &ReviewReport) -> Outcome {
 }
 
 fn definitions(client: &Client, out: &Output) -> Outcome {
-    let reply = client.get("/v1/reviews/definitions", &[])?;
-    if out.json {
-        out.value(&reply)?;
-        return Ok(Done::Yes);
-    }
-    let row = |one: &Value| -> Vec<Cell> {
+    let row = |one: &Value, _| -> Vec<Cell> {
         let next = text(one, "/next");
         vec![
             plain(text(one, "/name")),
@@ -248,8 +224,14 @@ fn definitions(client: &Client, out: &Output) -> Outcome {
             plain(text(one, "/id")),
         ]
     };
-    let rows = list(&reply, "/items").iter().map(row).collect();
-    out.table(&["name", "every", "next", "reviews", "id"], rows, "Nothing is reviewed yet.")?;
+    let definitions = Listing {
+        path: "/v1/reviews/definitions",
+        query: Vec::new(),
+        header: &["name", "every", "next", "reviews", "id"],
+        empty: "Nothing is reviewed yet.",
+        rest: "`GET /v1/reviews/definitions` has the rest, page by page.",
+    };
+    definitions.show(client, out, row)?;
     Ok(Done::Yes)
 }
 
