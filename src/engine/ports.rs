@@ -232,7 +232,7 @@ pub trait Reader: Tables + Send + Sync {
     /// The store cannot be read, or the cursor is not one of this list's.
     fn entities(&self, kind: Option<&str>, page: &Page) -> Result<Listing<(Uid, Arc<EntityRow>)>, Unavailable>;
 
-    /// Records of the journal, oldest first. A page begins with one seek to its cursor, so that whoever follows the journal asks for what came
+    /// Records of the journal, oldest first unless the filter says otherwise. A page begins with one seek to its cursor, so that whoever follows the journal asks for what came
     /// after a sequence ([`Page::after_seq`]) whenever there is more.
     ///
     /// # Errors
@@ -462,6 +462,8 @@ pub struct AuditFilter {
     pub from: Option<Timestamp>,
     /// Decided before this instant.
     pub to: Option<Timestamp>,
+    /// Whether the newest come first; a cursor then means what is older.
+    pub newest_first: bool,
 }
 
 /// Where a clock stood that was believed, beside the machine's running time: a clock that is far ahead of what follows from it has jumped.

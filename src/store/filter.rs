@@ -50,7 +50,7 @@ impl<'a> Matcher<'a> {
         if self.filter.from.is_some_and(|from| at < from) || self.filter.to.is_some_and(|to| at >= to) {
             return Ok(None);
         }
-        let AuditFilter { principal, role, activation, kind, from: _, to: _ } = self.filter;
+        let AuditFilter { principal, role, activation, kind, from: _, to: _, newest_first: _ } = self.filter;
         if principal.is_none() && role.is_none() && activation.is_none() && kind.is_none() {
             return Ok(Some(at));
         }
@@ -59,7 +59,7 @@ impl<'a> Matcher<'a> {
     }
 
     fn means(&self, record: &Record) -> Result<bool, Unavailable> {
-        let AuditFilter { principal, role, activation, kind, from: _, to: _ } = self.filter;
+        let AuditFilter { principal, role, activation, kind, from: _, to: _, newest_first: _ } = self.filter;
         if kind.as_ref().is_some_and(|kind| !record.events.iter().any(|event| event.kind() == kind)) {
             return Ok(false);
         }

@@ -274,10 +274,10 @@ impl Store {
             span = span.before(&first_decided(&at, to)?);
         }
         if let Some(after) = page.after_record()? {
-            span = span.after(&Seq(after));
+            span = if filter.newest_first { span.before(&Seq(after)) } else { span.after(&Seq(after)) };
         }
         let matcher = Matcher::new(&at, filter);
-        let rows = JOURNAL.scan(&at, span, Order::Up)?;
+        let rows = JOURNAL.scan(&at, span, if filter.newest_first { Order::Down } else { Order::Up })?;
         let keep = |seq: &Seq, Raw(bytes): Raw| {
             let when = matcher.matches(seq.0, &bytes)?;
             Ok(when.map(|when| Sealed { seq: seq.0, at: when, hash: audit::hash(&bytes), bytes }))

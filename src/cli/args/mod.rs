@@ -1,6 +1,7 @@
 //! What can be typed, and what it means; the help texts are part of the teaching.
 
 mod alerts;
+mod audit;
 mod grants;
 mod notifications;
 mod people;
@@ -14,15 +15,16 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub(super) use alerts::Alerts;
+pub(super) use audit::{Audit, AuditExport, AuditList, AuditVerify};
 pub(super) use grants::{GrantAdd, GrantList, GrantProlong, GrantRequests, Grants};
 pub(super) use notifications::{DeadLetters, Notifications};
 pub(super) use people::{Activate, Approve, Check, Ending, Events, Extend, Revoke, Status, Vote};
 pub(super) use reviews::{ReportFormat, ReviewDecide, ReviewPlan, ReviewReport, Reviews};
 
-use crate::domain::id::{ActivationId, RoleName, Uid};
+use crate::domain::id::Uid;
 use crate::domain::time::{Duration, Timestamp};
 
-use read::{activation, entity, instant, role, wait};
+use read::{entity, instant, wait};
 
 const EXAMPLES: &str = r#"Examples:
   elevon init company && elevon serve --config company/elevon.toml
@@ -143,8 +145,8 @@ pub(super) enum Command {
     /// Look at a policy folder, without a server
     #[command(subcommand)]
     Policy(Policy),
-    /// What happened
-    #[command(subcommand)]
+    /// What happened, and the proof that nothing of it was changed
+    #[command(subcommand, after_help = audit::EXAMPLES)]
     Audit(Audit),
     /// What happens, as it happens
     Events(Events),
@@ -271,43 +273,6 @@ pub(super) enum Policy {
 }
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Audit {
-    /// List what happened: who, what, when and why
-    #[command(after_help = r#"Examples:
-  elevon audit list --principal 'User::"alice"' --from 2030-01-31T09:00:00Z
-  elevon audit list --activation act_0198c0de-... --output json"#)]
-    List(AuditList),
-}
-
-#[derive(Debug, Args)]
-pub(super) struct AuditList {
-    /// What this principal did, or what was done about it
-    #[arg(long, value_parser = entity, value_name = "TYPE::\"ID\"")]
-    pub(super) principal: Option<Uid>,
-    /// About this role
-    #[arg(long, value_parser = role)]
-    pub(super) role: Option<RoleName>,
-    /// About this activation
-    #[arg(long, value_parser = activation, value_name = "ID")]
-    pub(super) activation: Option<ActivationId>,
-    /// Of this kind, such as `activation_started`
-    #[arg(long)]
-    pub(super) kind: Option<String>,
-    /// Not before this (RFC 3339)
-    #[arg(long, value_parser = instant, value_name = "TIME")]
-    pub(super) from: Option<Timestamp>,
-    /// Before this (RFC 3339)
-    #[arg(long, value_parser = instant, value_name = "TIME")]
-    pub(super) to: Option<Timestamp>,
-    /// At most so many records
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub(super) limit: u32,
-    /// Go on after a list that was cut, with the cursor it ended with
-    #[arg(long)]
-    pub(super) cursor: Option<String>,
-}
-
-#[derive(Debug, Subcommand)]
 pub(super) enum Clock {
     /// Say that the clock is right although it jumped ahead. Every activation, and every assignment with an end, is over then
     #[command(after_help = "\
@@ -399,6 +364,16 @@ mod tests {
             (&["events", "--after", "-1"], false),
             (&["audit", "list", "--from", "yesterday"], false),
             (&["audit", "list", "--limit", "0"], false),
+            (&["audit", "list", "--newest-first"], true),
+            (&["audit", "tip"], true),
+            (&["audit", "verify"], false),
+            (&["audit", "verify", "--data", "d"], true),
+            (&["audit", "verify", "--file", "-", "--expect", &format!("17:{}", "ab".repeat(32))], true),
+            (&["audit", "verify", "--file", "f", "--expect", "17"], false),
+            (&["audit", "verify", "--file", "f", "--data", "d"], false),
+            (&["audit", "export"], true),
+            (&["audit", "export", "--from", "17", "--file", "f", "--data", "d"], true),
+            (&["audit", "export", "--from", "0"], false),
             (&["serve", "--policies", "p"], false),
             (&["serve", "--policies", "p", "--data", "d", "--listen", "localhost"], false),
             (&["serve", "--policies", "p", "--data", "d"], true),

@@ -472,6 +472,7 @@ impl Reader for Memory {
             let record = || serde_json::from_slice::<Record>(&sealed.bytes).unwrap();
             filter.kind.as_ref().is_none_or(|kind| record().events.iter().any(|event| event.kind() == kind))
         };
+        assert!(!filter.newest_first, "nothing in the engine reads backwards");
         let after = page.after_record().unwrap().unwrap_or_default();
         let stored = self.stored.read().unwrap();
         all(stored.records.iter().filter(|sealed| sealed.seq > after).filter(of_kind).take(page.limit).cloned().collect())

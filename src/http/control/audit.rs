@@ -1,4 +1,4 @@
-//! `/v1/audit/events`: the journal, record by record, with the texts that were not erased.
+//! `/v1/audit`: the journal, record by record, with the texts that were not erased; and where it ends.
 
 use std::collections::BTreeSet;
 
@@ -28,6 +28,7 @@ pub(super) async fn events(asker: Asker, mut params: Params) -> Result<Answer, P
         kind: params.optional("kind")?,
         from: params.instant("from")?,
         to: params.instant("to")?,
+        newest_first: params.read("order", newest_first)?.unwrap_or_default(),
     };
     params.finish()?;
     let seq = asker.seq;
@@ -39,6 +40,22 @@ pub(super) async fn events(asker: Asker, mut params: Params) -> Result<Answer, P
         })
         .await?;
     Ok(Answer::ok(seq, body))
+}
+
+fn newest_first(order: &str) -> Result<bool, &'static str> {
+    match order {
+        "asc" => Ok(false),
+        "desc" => Ok(true),
+        _ => Err("write `asc`, the oldest first, or `desc`, the newest first"),
+    }
+}
+
+/// `GET /v1/audit/tip`: the newest record's number, hash and time, to be noted where nobody who could change the journal can write.
+pub(super) async fn tip(asker: Asker, params: Params) -> Result<Answer, Problem> {
+    asker.demand(Action::ReadAudit, Object::Sidecar)?;
+    params.finish()?;
+    let head = asker.server.engine.reader().head();
+    Ok(Answer::ok(head.seq, json!({ "hash": head.hash, "at": head.at })))
 }
 
 /// A record as it stands in the journal, the hash of its canonical bytes, and its texts by digest: nothing for an erased one.

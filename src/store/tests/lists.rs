@@ -135,6 +135,9 @@ fn the_journal_is_searched_by_whom_and_what_it_is_about() {
             let found = all_pages(limit, |page| desk.store().journal(&filter, page).unwrap()).concat();
             assert_eq!(found.iter().map(|record| record.seq).collect::<Vec<_>>(), expected, "{what}");
             assert!(found.iter().all(|record| record.hash == audit::hash(&record.bytes)));
+            let filter = AuditFilter { newest_first: true, ..filter.clone() };
+            let found = all_pages(limit, |page| desk.store().journal(&filter, page).unwrap()).concat();
+            assert!(found.iter().map(|record| record.seq).eq(expected.iter().rev().copied()), "{what}, newest first");
         }
     }
 }

@@ -495,6 +495,14 @@ fn operations() -> Vec<(&'static str, Value)> {
                 ),
             ]),
         ),
+        (
+            "AuditTip",
+            whole(&[
+                ("seq", described(count(), "the newest record's number")),
+                ("hash", described(reference("Digest"), "of its canonical bytes (RFC 8785)")),
+                ("at", described(reference("Time"), "when it was decided")),
+            ]),
+        ),
         ("Health", whole(&[("status", json!({ "const": "ok" })), ("seq", seq())])),
         (
             "Readiness",
