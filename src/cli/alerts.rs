@@ -9,7 +9,9 @@ use super::ending::because;
 use super::output::{Cell, Look, Output, looking, plain};
 use super::pages::Listing;
 use super::reply::{at, entity, list, scope, text};
+use super::words::span;
 use super::{Done, Outcome};
+use crate::domain::time::Duration;
 
 fn path(id: &str, what: &str) -> String {
     format!("/v1/alerts/incidents/{}{what}", encode(id))
@@ -62,12 +64,36 @@ fn standing(of: &Value) -> Cell {
     looking(look, word)
 }
 
+/// The numbers of incidents that say yes or no.
+const FLAGS: [&str; 9] =
+    ["accepted", "lacks_approval", "lacks_justification", "lacks_mfa", "new_principal", "new_role", "new_scope", "own", "permanent"];
+
 /// The numbers of a rule or of an incident, in a line.
 fn numbers(of: &Value, pointer: &str) -> String {
     let none = Map::new();
     let all = at(of, pointer).and_then(Value::as_object).unwrap_or(&none);
-    let shown = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    all.iter().map(|(name, value)| format!("{name} {}", shown(value))).collect::<Vec<_>>().join(", ")
+    all.iter().map(|(name, value)| number(name, value)).collect::<Vec<_>>().join(", ")
+}
+
+/// A number with its unit: `lasts 30 days`, `share 10%`, `permanent no`. What stands in a rule reads as `alerts.toml` takes it.
+fn number(name: &str, value: &Value) -> String {
+    let words = |name: &str| name.replace('_', " ");
+    let Some(number) = value.as_u64() else {
+        return format!("{name} {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+    };
+    if let Some(what) = name.strip_suffix("_seconds") {
+        return format!("{} {}", words(what), span(Duration::from_secs(number)));
+    }
+    if let Some(what) = name.strip_suffix("_percent").or_else(|| Some(name).filter(|name| *name == "share")) {
+        return format!("{} {number}%", words(what));
+    }
+    if FLAGS.contains(&name) {
+        return format!("{} {}", words(name), if number == 0 { "no" } else { "yes" });
+    }
+    if let Some(what) = name.strip_suffix("_days") {
+        return format!("{} {number} {}", words(what), if number == 1 { "day" } else { "days" });
+    }
+    format!("{} {number}", words(name))
 }
 
 /// What an incident is about, in a few words.
@@ -102,7 +128,7 @@ fn incidents(client: &Client, out: &Output, query: Vec<(&'static str, String)>) 
         rest: "Narrow it with `elevon alerts list` and --kind, --severity, --principal or --role.",
     };
     if !incidents.show(client, out, row)?.is_empty() {
-        out.remark("`elevon alerts show ID` says what made it one and what to do about it.")?;
+        out.remark("`elevon alerts show ID` shows the numbers behind one, and what to do about it.")?;
     }
     Ok(Done::Yes)
 }
@@ -126,8 +152,8 @@ fn kinds(client: &Client, out: &Output) -> Outcome {
     let rows = list(&reply, "/items").iter().map(row).collect();
     out.table(&["kind", "severity", "open", "dismissed", "rule"], rows, "There are no alerts.")?;
     for (pointer, what) in [
-        ("/trouble/clock", "The clock is not believed: until it is, nothing is found and nothing is recorded."),
-        ("/trouble/journal", "The journal takes nothing: until it does, nothing is recorded."),
+        ("/trouble/clock", "The clock is not trusted: until it is, nothing is found and nothing is recorded."),
+        ("/trouble/journal", "The journal accepts nothing: until it does, nothing is recorded."),
     ] {
         if flag(&reply, pointer) {
             out.remark(what)?;
@@ -153,7 +179,7 @@ fn show(out: &Output, incident: &Value) -> Outcome {
     put("since", text(incident, "/began_at"));
     put("numbers", numbers(incident, "/numbers"));
     put("means", text(incident, "/means"));
-    put("do", text(incident, "/advice"));
+    put("to do", text(incident, "/advice"));
     if at(incident, "/dismissed").is_some() {
         let (by, when) = (entity(incident, "/dismissed/by"), text(incident, "/dismissed/at"));
         put("dismissed", format!("by {by} {when}: {}", text(incident, "/dismissed/reason")));
@@ -165,13 +191,34 @@ fn show(out: &Output, incident: &Value) -> Outcome {
     }
     out.fields(&rows)?;
     if flag(incident, "/dry_run") {
-        out.remark("This is what would become of it; nothing was changed.")?;
+        out.remark("This is what would happen; nothing was changed.")?;
         return Ok(Done::Yes);
     }
     let lasts = at(incident, "/cleared").is_none();
-    let action = text(incident, "/remedy/action").replace('_', " ");
+    let action = text(incident, "/remedy/action").replacen('_', " the ", 1);
     if lasts && !action.is_empty() {
         out.remark(&format!("`elevon alerts remedy {id}` would {action}."))?;
     }
     Ok(Done::Yes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_their_units() {
+        let rows = [
+            (json!({ "lasts_seconds": 2_592_000, "permanent": 0 }), "lasts 30 days, permanent no"),
+            (json!({ "lacks_mfa": 1, "lacks_approval": 0 }), "lacks mfa yes, lacks approval no"),
+            (json!({ "count": 20, "share": 10, "few": 5 }), "count 20, share 10%, few 5"),
+            (json!({ "holders": 9, "limit_percent": 10, "share_percent": 60 }), "holders 9, limit 10%, share 60%"),
+            (json!({ "days": 91, "limit_days": 90 }), "days 91, limit 90 days"),
+            (json!({ "times": 20, "within": "PT10M", "privileged": true }), "times 20, within PT10M, privileged true"),
+            (json!({}), ""),
+        ];
+        for (of, expected) in rows {
+            assert_eq!(numbers(&of, ""), expected, "{of}");
+        }
+    }
 }

@@ -35,8 +35,8 @@ impl Kind {
 
     fn none(self) -> &'static str {
         match self {
-            Self::Eligibility => "No eligibility matches.",
-            Self::Assignment => "No assignment matches.",
+            Self::Eligibility => "No eligibilities match.",
+            Self::Assignment => "No assignments match.",
         }
     }
 }
@@ -52,7 +52,7 @@ pub(super) fn grants(client: &Client, out: &Output, kind: Kind, what: &Grants) -
             if out.json {
                 out.value(&reply)?;
             } else {
-                out.line(&format!("{id} is removed; what rested on it is over."))?;
+                out.line(&format!("{id} is removed; whatever rested on it has ended."))?;
             }
             Ok(Done::Yes)
         }
@@ -163,8 +163,8 @@ fn requests_listed(client: &Client, out: &Output, wanted: Option<&str>) -> Outco
     let requests = Listing {
         path: "/v1/grant-requests",
         query: wanted.iter().map(|wanted| ("status", (*wanted).to_owned())).collect(),
-        header: &["who", "role", "scope", "asks", "status", "time", "why", "id"],
-        empty: "No request to extend or renew.",
+        header: &["who", "role", "scope", "asks for", "status", "time", "why", "id"],
+        empty: "No requests to extend or renew.",
         rest: "Narrow it with `elevon grant-requests list --status pending`.",
     };
     if requests.show(client, out, row)?.iter().any(|one| text(one, "/status") == "pending") {
@@ -188,7 +188,7 @@ fn show(out: &Output, request: &Value) -> Outcome {
         ("who", plain(entity(request, "/principal"))),
         ("role", plain(text(request, "/role"))),
         ("scope", scope(request)),
-        ("asks", plain(what_for(request))),
+        ("asks for", plain(what_for(request))),
     ];
     let mut put = |name: &'static str, text: String| {
         if !text.is_empty() {
@@ -202,7 +202,7 @@ fn show(out: &Output, request: &Value) -> Outcome {
     out.fields(&rows)?;
     if text(request, "/status") == "pending" {
         let id = text(request, "/id");
-        out.remark(&format!("It waits for an administrator. `elevon grant-requests cancel {id}` takes it back."))?;
+        out.remark(&format!("It waits for an administrator. `elevon grant-requests cancel {id}` cancels it."))?;
     }
     Ok(Done::Yes)
 }

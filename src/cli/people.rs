@@ -106,8 +106,13 @@ pub(super) fn status_of_me(client: &Client, out: &Output) -> Outcome {
 pub(super) fn standing(out: &Output, me: &Value) -> Result<(), Failure> {
     let now = now(me);
     out.cells(&[looking(Look::Quiet, "You are "), plain(entity(me, "/principal"))])?;
-    if text(me, "/presence") == "disabled" {
-        out.cells(&[looking(Look::Bad, "You are disabled: nothing that you hold counts.")])?;
+    let presence = match text(me, "/presence").as_str() {
+        "disabled" => "You are disabled: nothing that you hold counts.",
+        "unknown" => "You are not known here: no role counts for you until an administrator stores you with `elevon entity put`.",
+        _ => "",
+    };
+    if !presence.is_empty() {
+        out.cells(&[looking(Look::Bad, presence)])?;
     }
     if at(me, "/time_trusted").and_then(Value::as_bool) == Some(false) {
         out.cells(&[looking(Look::Bad, "The server does not trust its clock: nothing that is bound to time counts.")])?;
@@ -228,14 +233,14 @@ fn vote(client: &Client, out: &Output, verb: &str, vote: &Vote, mut body: Map<St
     if let Some(link) = &vote.link {
         return by_link(client, out, verb, link, vote.reason.as_deref());
     }
-    let Some(id) = &vote.id else { return Err(Failure::Local("name the request, or give its link".to_owned())) };
+    let Some(id) = &vote.id else { return Err(Failure::Local("name the request or give its link".to_owned())) };
     let path = format!("/v1/activations/{}", encode(id.as_str()));
     let request = client.get(&path, &[])?;
     let shown = text(&request, "/request_hash");
     let hash = match &vote.hash {
         Some(pinned) => pinned.to_string(),
         None if shown.is_empty() => {
-            return Err(Failure::Local(format!("`{id}` is {}; only what is pending can be voted on", text(&request, "/status"))));
+            return Err(Failure::Local(format!("`{id}` is {}; only pending requests can be voted on", text(&request, "/status"))));
         }
         None => shown,
     };

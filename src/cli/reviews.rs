@@ -8,6 +8,7 @@ use super::args::{ReportFormat, ReviewDecide, ReviewPlan, ReviewReport, Reviews}
 use super::client::{Client, Failure, encode};
 use super::describe::flag;
 use super::ending::{because, confirmed};
+use super::entities::json_of;
 use super::output::{Cell, Look, Output, looking, plain};
 use super::pages::Listing;
 use super::reply::{entity, instant, list, scope, status, text, wire};
@@ -45,8 +46,7 @@ pub(super) fn reviews(client: &Client, out: &Output, what: &Reviews) -> Outcome 
 /// The definition that was typed, or that stands in a file.
 fn body(plan: &ReviewPlan) -> Result<Value, Failure> {
     if let Some(file) = &plan.from {
-        let read = fs::read_to_string(file).map_err(|error| Failure::Usage(format!("`{}` cannot be read: {error}", file.display())))?;
-        return serde_json::from_str(&read).map_err(|error| Failure::Usage(format!("`{}` is not JSON: {error}", file.display())));
+        return json_of(file);
     }
     let mut stage = Map::new();
     if plan.holders {
@@ -82,12 +82,12 @@ fn listed(client: &Client, out: &Output, wanted: Option<&str>) -> Outcome {
     let reviews = Listing {
         path: "/v1/reviews",
         query: wanted.iter().map(|wanted| ("status", (*wanted).to_owned())).collect(),
-        header: &["name", "status", "until", "items", "open", "go", "id"],
-        empty: "No review that you have a part in.",
+        header: &["name", "status", "until", "items", "open", "to remove", "id"],
+        empty: "No reviews that you take part in.",
         rest: "Narrow it with --status.",
     };
     if !reviews.show(client, out, row)?.is_empty() {
-        out.remark("Look at what is asked with `elevon review items ID`.")?;
+        out.remark("List the items of one with `elevon review items ID`.")?;
     }
     Ok(Done::Yes)
 }
@@ -118,10 +118,10 @@ fn show(out: &Output, review: &Value) -> Outcome {
             count(review, "undecided")
         ),
     );
-    put("go", format!("{}, of which {} are gone", count(review, "removals"), count(review, "removed")));
+    put("to remove", format!("{} ({} done)", count(review, "removals"), count(review, "removed")));
     out.fields(&rows)?;
     if instant(review, "/completed_at").is_some() && text(review, "/status") == "completed" {
-        out.remark(&format!("It waits to be carried out: `elevon review apply {}`.", text(review, "/id")))?;
+        out.remark(&format!("It is ready to be applied: `elevon review apply {}`.", text(review, "/id")))?;
     }
     Ok(Done::Yes)
 }
@@ -138,14 +138,14 @@ fn items(client: &Client, out: &Output, id: &str) -> Outcome {
             plain(if used.is_empty() { "never".to_owned() } else { used }),
             plain(text(one, "/recommendation")),
             plain(text(one, "/decision")),
-            if goes { looking(Look::Waiting, "goes") } else { plain("stays") },
+            if goes { looking(Look::Waiting, "remove") } else { plain("keep") },
             plain(text(one, "/subject/id")),
         ]
     };
     let items = Listing {
         path: &at(id, "/items"),
         query: Vec::new(),
-        header: &["who", "role", "scope", "last used", "recommended", "decided", "as it stands", "item"],
+        header: &["who", "role", "scope", "last used", "recommended", "decided", "outcome", "item"],
         empty: "Nothing in it waits for your decision.",
         rest: &format!("`elevon review report {id}` has every item."),
     };
@@ -160,7 +160,7 @@ fn named(id: &str) -> Result<Value, Failure> {
         Some(("asg", _)) => "assignment",
         Some(("act", _)) => "activation",
         Some(_) | None => {
-            return Err(Failure::Usage(format!("`{id}` is no item of a review; `elevon review items` lists them in the last column")));
+            return Err(Failure::Usage(format!("`{id}` is not an item of a review; `elevon review items` lists them in the last column")));
         }
     };
     Ok(json!({ "kind": kind, "id": id }))
@@ -182,9 +182,9 @@ fn apply(client: &Client, out: &Output, id: &str, yes: bool) -> Outcome {
     let confirm = review.get("confirm").and_then(Value::as_u64);
     let mut body = json!({});
     if let Some(removals) = confirm {
-        let what = format!("takes {removals} of {} items away", count(&review, "total"));
+        let what = format!("removes {removals} of {} items", count(&review, "total"));
         if !yes && !confirmed(out, &what)? {
-            out.remark("Nothing was carried out.")?;
+            out.remark("Nothing was applied.")?;
             return Ok(Done::No);
         }
         body = json!({ "confirm": removals });
@@ -228,7 +228,7 @@ fn definitions(client: &Client, out: &Output) -> Outcome {
         path: "/v1/reviews/definitions",
         query: Vec::new(),
         header: &["name", "every", "next", "reviews", "id"],
-        empty: "Nothing is reviewed yet.",
+        empty: "No reviews are defined yet.",
         rest: "`GET /v1/reviews/definitions` has the rest, page by page.",
     };
     definitions.show(client, out, row)?;
@@ -250,11 +250,11 @@ fn show_definition(out: &Output, definition: &Value) -> Outcome {
         text(definition, "/recurrence/at"),
         text(definition, "/recurrence/time_zone")
     );
-    let mut rows = vec![("name", plain(text(definition, "/name"))), ("comes", plain(every))];
+    let mut rows = vec![("name", plain(text(definition, "/name"))), ("recurs", plain(every))];
     if !ended {
         rows.push(("next", plain(text(definition, "/next"))));
         rows.push(("no answer", plain(text(definition, "/no_answer"))));
-        rows.push(("carried out", plain(if flag(definition, "/auto_apply") { "by itself" } else { "when somebody says so" })));
+        rows.push(("applied", plain(if flag(definition, "/auto_apply") { "automatically" } else { "with `elevon review apply`" })));
     }
     out.fields(&rows)?;
     Ok(Done::Yes)

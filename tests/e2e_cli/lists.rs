@@ -12,13 +12,13 @@ use crate::stub::{Asked, Stub};
 /// Each command that lists something, where it reads, and what it says where there is nothing.
 const LISTS: [(&[&str], &str, &str); 10] = [
     (&["approvals"], "/v1/approvals", "Nothing waits for your vote."),
-    (&["eligibility", "list"], "/v1/eligibilities", "No eligibility matches."),
-    (&["assignment", "list", "--role", "reader"], "/v1/assignments", "No assignment matches."),
-    (&["grant-requests"], "/v1/grant-requests", "No request to extend or renew."),
-    (&["grant-requests", "list", "--status", "pending"], "/v1/grant-requests", "No request to extend or renew."),
-    (&["review", "list"], "/v1/reviews", "No review that you have a part in."),
+    (&["eligibility", "list"], "/v1/eligibilities", "No eligibilities match."),
+    (&["assignment", "list", "--role", "reader"], "/v1/assignments", "No assignments match."),
+    (&["grant-requests"], "/v1/grant-requests", "No requests to extend or renew."),
+    (&["grant-requests", "list", "--status", "pending"], "/v1/grant-requests", "No requests to extend or renew."),
+    (&["review", "list"], "/v1/reviews", "No reviews that you take part in."),
     (&["review", "items", "rev_1"], "/v1/reviews/rev_1/items", "Nothing in it waits for your decision."),
-    (&["review", "definitions"], "/v1/reviews/definitions", "Nothing is reviewed yet."),
+    (&["review", "definitions"], "/v1/reviews/definitions", "No reviews are defined yet."),
     (&["alerts"], "/v1/alerts/incidents", "No incidents."),
     (&["notifications", "dead"], "/v1/notifications/dead-letters", "No dead letters."),
 ];

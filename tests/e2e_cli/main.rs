@@ -12,5 +12,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+
+mod advice;
+mod entities;
 mod lists;
 mod stub;
