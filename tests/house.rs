@@ -55,7 +55,7 @@ const CRATES: [(&str, &[&str]); 19] = [
     ("hyper", &["http"]),
     ("httparse", &["http"]),
     ("mimalloc", &["command line"]),
-    ("rustls", &["http", "running"]),
+    ("rustls", &["http", "notify", "running"]),
     ("tokio_rustls", &["http"]),
     ("ureq", &["notify", "running", "command line"]),
     ("x509_cert", &["identity"]),
