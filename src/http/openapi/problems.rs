@@ -187,7 +187,7 @@ pub(super) const RULES: &[Rule] = &[
     ),
     rule(
         ("self_grant", 403, At::Own),
-        "nobody grants to oneself",
+        "nobody grants to themselves",
         "the caller, or a group the caller is in, would benefit",
         "let another administrator do it",
         &["actor", "principal"],
@@ -321,7 +321,7 @@ pub(super) const RULES: &[Rule] = &[
     ),
     rule(
         ("not_in_state", 409, At::Own),
-        "it stands elsewhere by now",
+        "it is no longer in that state",
         "it was decided, cancelled or ended before the command came; nothing was changed",
         "read it again; `outcome` says where it stands",
         &["id", "outcome", "at"],
