@@ -180,7 +180,7 @@ fn the_command_line_tells_what_waits_and_what_can_be_done() {
     let held = ["alerts", "list", "--kind", "role_held_outside"];
     let none = server.cli(CAROL, &held);
     assert_eq!(none.code, 0, "{none:?}");
-    assert!(none.stdout.contains("No incident stands there."), "{none:?}");
+    assert!(none.stdout.contains("No incidents."), "{none:?}");
     let grant = json!({ "principal": uid(("User", "dave")), "role": "reader", "justification": "x" });
     server.post(CAROL, "/v1/assignments", grant, 201);
     looked(&server);

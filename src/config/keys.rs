@@ -95,7 +95,7 @@ pub(super) const SLACK: [&str; 2] = ["url_file", "principal"];
 /// Those of e-mail.
 pub(super) const EMAIL: [&str; 8] = ["host", "port", "tls", "username", "password_file", "from", "to", "address_attribute"];
 /// Those of a receiver of security events.
-pub(super) const SET: [&str; 11] = [
+pub(super) const SET: [&str; 12] = [
     "url",
     "issuer",
     "audience",
@@ -105,6 +105,7 @@ pub(super) const SET: [&str; 11] = [
     "authorization_file",
     "subject",
     "subject_issuer",
+    "subject_type",
     "address_attribute",
     "claim",
 ];

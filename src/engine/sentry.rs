@@ -118,12 +118,14 @@ impl Sentry {
         if first {
             self.detectors.learned();
         }
+        let shared = Arc::clone(&self.shared);
         for status in [IncidentStatus::Open, IncidentStatus::Dismissed] {
             let filter = IncidentFilter { status: Some(status), ..IncidentFilter::default() };
             let mut page = Page::first(super::ports::MAX_PAGE);
             loop {
-                let found = self.shared.reader.incidents(&filter, &page)?;
-                found.items.iter().for_each(|incident| self.detectors.align(incident));
+                let found = shared.reader.incidents(&filter, &page)?;
+                let facts = Overlay::new(&*shared.reader, Arc::clone(&self.definitions));
+                found.items.iter().for_each(|incident| self.detectors.align(&facts, incident));
                 match found.next {
                     Some(next) => page.after = Some(next),
                     None => break,

@@ -110,9 +110,13 @@ impl Office {
             outbox.save_position(&name, &Position::after(head, last.unwrap_or_default()))?;
             tracing::info!(destination = name, after = head, "a new destination hears of what happens from now on");
         }
-        let (bell, counts) = (Arc::new(Bell::default()), old.as_ref().map(|old| locked(&old.shown).counts).unwrap_or_default());
-        let shown: Shown =
-            Arc::new(Mutex::new(fares(outbox.position(&name)?.unwrap_or_else(|| Position::after(0, last.unwrap_or_default())), counts)));
+        let position = outbox.position(&name)?.unwrap_or_else(|| Position::after(0, last.unwrap_or_default()));
+        // until whoever told it before has ended, it fares as it did
+        let fared = match &old {
+            Some(old) => Fares { position, ..locked(&old.shown).clone() },
+            None => fares(position),
+        };
+        let (bell, shown): (_, Shown) = (Arc::new(Bell::default()), Arc::new(Mutex::new(fared)));
         let before = old.and_then(|mut old| old.thread.take());
         let parts = (Arc::clone(&destination), Arc::clone(&bell), Arc::clone(&shown));
         let thread = std::thread::Builder::new().name(format!("notify-{name}")).spawn(move || {
@@ -289,6 +293,7 @@ impl Office {
     }
 }
 
-fn fares(position: Position, counts: DestinationCounts) -> Fares {
+fn fares(position: Position) -> Fares {
+    let counts = DestinationCounts::default();
     Fares { state: DestinationState::Idle, position, next_attempt: None, last_error: None, last_delivered: None, counts }
 }

@@ -3,11 +3,14 @@
 
 use serde_json::{Value, json};
 
+use super::addresses::Addresses;
+use super::guard::one_line;
 use super::message::Message;
 use super::settings::{SetSettings, SubjectFormat};
 use crate::domain::event::Event;
 use crate::domain::standing::{self, Moment};
 use crate::domain::{Facts, Record, Timestamp, Uid, Unavailable};
+use crate::engine::ports::Reader;
 
 /// A session is over (OpenID CAEP 1.0, section 3.1).
 const SESSION_REVOKED: &str = "https://schemas.openid.net/secevent/caep/event-type/session-revoked";
@@ -36,6 +39,8 @@ fn meaning(event: &Event, by_somebody: bool) -> Option<(Meaning, &'static str)> 
         Event::AssignmentRemoved { .. } => Some((Meaning::Over, changed_by)),
         Event::AssignmentExpired { .. } => Some((Meaning::Over, "system")),
         Event::EntityDisabled { .. } => Some((Meaning::Over, changed_by)),
+        // what was held before is held again
+        Event::EntityEnabled { .. } => Some((Meaning::Claims, changed_by)),
         Event::ActivationRequested { .. }
         | Event::ApprovalGiven { .. }
         | Event::VotesVoided { .. }
@@ -60,7 +65,6 @@ fn meaning(event: &Event, by_somebody: bool) -> Option<(Meaning, &'static str)> 
         | Event::GrantRequestTimedOut { .. }
         | Event::EntityStored { .. }
         | Event::EntityDeleted { .. }
-        | Event::EntityEnabled { .. }
         | Event::BundleActivated { .. }
         | Event::Alert(_)
         | Event::CascadeContinues { .. }
@@ -80,29 +84,46 @@ fn meaning(event: &Event, by_somebody: bool) -> Option<(Meaning, &'static str)> 
     }
 }
 
-/// Whom an event is about, where tokens are made of it.
-pub(super) fn subject(facts: &dyn Facts, record: &Record, message: &Message) -> Option<Uid> {
+/// Whom an event is about, where tokens are made of it: of a principal, and one whose type the receiver knows.
+pub(super) fn subject(facts: &dyn Facts, settings: &SetSettings, record: &Record, message: &Message) -> Option<Uid> {
     let event = usize::try_from(message.event).ok().and_then(|place| record.events.get(place))?;
     meaning(event, false)?;
-    let uid = if let Event::EntityDisabled { uid, .. } = event { Some(uid) } else { message.parts.holder.as_ref() };
-    uid.filter(|uid| facts.definitions().is_principal(uid)).cloned()
+    let uid = if let Event::EntityDisabled { uid, .. } | Event::EntityEnabled { uid, .. } = event {
+        Some(uid)
+    } else {
+        message.parts.holder.as_ref()
+    };
+    uid.filter(|uid| facts.definitions().is_principal(uid) && settings.subject.means(uid.kind())).cloned()
 }
 
-/// The claims of the tokens for an event, in the order in which they are pushed. `iat` is written when they are.
+/// What tokens are made from, besides the event.
+pub(super) struct Sources<'a> {
+    pub(super) facts: &'a dyn Facts,
+    pub(super) moment: Moment,
+    pub(super) journal: &'a dyn Reader,
+    pub(super) addresses: &'a Addresses,
+}
+
+/// The claims of the tokens for an event, in the order in which they are pushed; or why there are none. `iat` is written when they are pushed.
 ///
 /// # Errors
 /// The store cannot be read.
 pub(super) fn claims(
-    facts: &dyn Facts,
-    moment: Moment,
+    sources: &Sources<'_>,
     settings: &SetSettings,
     record: &Record,
     message: &Message,
-) -> Result<Vec<Value>, Unavailable> {
+) -> Result<Result<Vec<Value>, String>, Unavailable> {
+    let Sources { facts, moment, .. } = *sources;
     let event = usize::try_from(message.event).ok().and_then(|place| record.events.get(place));
     let found = event.and_then(|event| meaning(event, record.actor.principal().is_some()));
-    let (Some((meaning, initiated_by)), Some(subject)) = (found, subject(facts, record, message)) else { return Ok(Vec::new()) };
-    let Some(sub_id) = sub_id(facts, &settings.subject, &subject)? else { return Ok(Vec::new()) };
+    let (Some((meaning, initiated_by)), Some(subject)) = (found, subject(facts, settings, record, message)) else {
+        return Ok(Ok(Vec::new()));
+    };
+    let sub_id = match sub_id(sources, &settings.subject, record.seq, &subject)? {
+        Ok(sub_id) => sub_id,
+        Err(why) => return Ok(Err(why)),
+    };
     let said = |more: (&str, Value)| {
         let mut members = json!({
             "event_timestamp": record.at.millis() / 1000,
@@ -132,7 +153,7 @@ pub(super) fn claims(
             "events": { kind: members },
         })
     };
-    Ok(events.into_iter().enumerate().map(token).collect())
+    Ok(Ok(events.into_iter().enumerate().map(token).collect()))
 }
 
 /// A token that says nothing of anybody, to see whether the way is open (OpenID Shared Signals Framework 1.0, *verification*).
@@ -146,27 +167,34 @@ pub(super) fn verification(settings: &SetSettings, now: Timestamp) -> Value {
     })
 }
 
-/// The roles that a principal holds now, each with its scope and until when.
+/// The roles that a principal holds itself now, each with its scope and until when. Those of its groups are left out: when one of them ends,
+/// there is no event of this principal's, and a claim that nobody takes back would stand for ever.
 fn held(facts: &dyn Facts, moment: Moment, principal: &Uid) -> Result<Value, Unavailable> {
     // each is asked on its own scope, as a question without a resource leaves those out that have one
     let all = standing::standing(facts, principal, None, moment)?;
     let scopes: Vec<Uid> = all.holdings.iter().filter_map(|holding| holding.scope.clone()).collect();
     let there = standing::standing(facts, principal, Some(&scopes), moment)?;
-    let mut held: Vec<Value> =
-        there.in_force().map(|holding| json!({ "role": holding.role, "scope": holding.scope, "until": holding.end })).collect();
+    let mut held: Vec<Value> = there
+        .in_force()
+        .filter(|holding| holding.holder == *principal)
+        .map(|holding| json!({ "role": holding.role, "scope": holding.scope, "until": holding.end }))
+        .collect();
     held.sort_by_key(Value::to_string);
     held.dedup();
     Ok(held.into())
 }
 
-/// How a principal is named (RFC 9493); nothing, where it has no such name.
-fn sub_id(facts: &dyn Facts, format: &SubjectFormat, principal: &Uid) -> Result<Option<Value>, Unavailable> {
+/// How a principal is named (RFC 9493); or why it cannot be.
+fn sub_id(sources: &Sources<'_>, format: &SubjectFormat, seq: u64, principal: &Uid) -> Result<Result<Value, String>, Unavailable> {
     Ok(match format {
-        SubjectFormat::Opaque => Some(json!({ "format": "opaque", "id": principal.to_string() })),
-        SubjectFormat::IssSub { issuer } => Some(json!({ "format": "iss_sub", "iss": issuer, "sub": principal.id() })),
-        SubjectFormat::Email { attribute } => {
-            let address = standing::definition(facts, principal)?.and_then(|definition| super::email::address_of(&definition, attribute));
-            address.map(|address| json!({ "format": "email", "email": address }))
+        SubjectFormat::Opaque => Ok(json!({ "format": "opaque", "id": principal.to_string() })),
+        SubjectFormat::IssSub { issuer, of: _ } => Ok(json!({ "format": "iss_sub", "iss": issuer, "sub": principal.id() })),
+        SubjectFormat::Email { attribute, of: _ } => {
+            let found = sources.addresses.find(sources.facts, sources.journal, seq, principal, attribute)?;
+            let found = found.map(|address| json!({ "format": "email", "email": address }));
+            found.ok_or_else(|| {
+                format!("{} has no address in `{attribute}`, and none is known that it had", one_line(&principal.to_string()))
+            })
         }
     })
 }

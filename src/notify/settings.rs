@@ -162,12 +162,27 @@ pub enum SubjectFormat {
     IssSub {
         /// The issuer that knows the principal by its id.
         issuer: String,
+        /// The type of principals that it knows: an id alone does not say which of two is meant.
+        of: String,
     },
     /// `{"format": "email", "email": …}`, by an attribute of the principal.
     Email {
         /// Which one.
         attribute: String,
+        /// The type of principals that are known by it.
+        of: String,
     },
+}
+
+impl SubjectFormat {
+    /// Whether principals of a type are named so.
+    #[must_use]
+    pub fn means(&self, kind: &str) -> bool {
+        match self {
+            Self::Opaque => true,
+            Self::IssSub { of, .. } | Self::Email { of, .. } => of == kind,
+        }
+    }
 }
 
 /// An address that something is sent to, taken apart.

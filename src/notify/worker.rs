@@ -5,10 +5,10 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::bell::Bell;
-use super::destination::{Destination, Ready};
+use super::destination::{Destination, Made, Ready};
 use super::digest::{Digest, DigestSettings};
 use super::hearing::{Heard, heard};
 use super::message::{Message, message};
@@ -28,6 +28,8 @@ const IDLE: Duration = Duration::from_secs(30);
 const IDLE_WITH_DIGEST: Duration = Duration::from_secs(1);
 /// How long it waits where what is stored cannot be read.
 const UNREADABLE: Duration = Duration::from_secs(30);
+/// How often a message is tried where its recipient alone is what fails: others wait behind it.
+const OF_ONE_RECIPIENT: u32 = 3;
 /// Letters that are looked at together.
 const LETTERS: usize = 100;
 
@@ -100,11 +102,25 @@ impl Worker {
             match turn {
                 Turn::Again => {}
                 Turn::Idle => self.bell.wait(if self.digest.is_some() { IDLE_WITH_DIGEST } else { IDLE }),
-                Turn::Pause(long) => self.bell.pause(long),
+                Turn::Pause(long) => self.sit_out(long),
             }
         }
         if let Err(unavailable) = self.note() {
             tracing::warn!(destination = self.destination.name(), %unavailable, "where notifications stand was not noted; some will be sent twice");
+        }
+    }
+
+    /// Waits for so long before what is next is tried again. Letters of which somebody asks for that are tried meanwhile, and spend nothing of it.
+    fn sit_out(&mut self, long: Duration) {
+        let until = Instant::now() + long;
+        loop {
+            self.bell.pause(until.saturating_duration_since(Instant::now()));
+            if self.bell.stopped() || !self.bell.take_again() {
+                return;
+            }
+            if let Err(unavailable) = self.try_letters_again() {
+                tracing::error!(destination = self.destination.name(), %unavailable, "letters cannot be tried again");
+            }
         }
     }
 
@@ -168,16 +184,24 @@ impl Worker {
             self.pass(None);
             return Ok(None);
         };
-        let ready =
-            self.engine.records(|facts, moment| self.destination.ready(facts, moment, record, &planned.message, person.as_ref()))?;
+        let made = self.engine.records(|facts, moment| {
+            self.destination.ready((facts, moment, &**self.engine.reader()), record, &planned.message, person.as_ref())
+        })?;
         let matter = Matter::Event { seq, event, person: person.clone() };
         let (kind, at) = (planned.message.kind.clone(), planned.message.at);
         self.planned = Some(planned);
-        let Some(ready) = ready else {
-            self.pass(person);
-            return Ok(None);
-        };
-        self.send(&ready, matter, &kind, at).map(Some)
+        match made {
+            Made::Ready(ready) => self.send(&ready, matter, &kind, at).map(Some),
+            Made::Nobody => {
+                self.pass(person);
+                Ok(None)
+            }
+            Made::Lost(why) => {
+                let now = self.engine.moment().now;
+                self.give_up(matter, &kind, at, now, why)?;
+                Ok(Some(Turn::Again))
+            }
+        }
     }
 
     /// Who is told what of an event.
@@ -243,7 +267,8 @@ impl Worker {
         let since = *self.position.failing_since.get_or_insert(now);
         self.failed(now, &failure);
         let settings = &self.destination.settings;
-        let over = self.position.attempts >= settings.max_attempts || now.since(since) >= settings.give_up_after;
+        let most = if failure.of_the_recipient { settings.max_attempts.min(OF_ONE_RECIPIENT) } else { settings.max_attempts };
+        let over = self.position.attempts >= most || now.since(since) >= settings.give_up_after;
         if failure.permanent || over {
             self.give_up(matter, kind, at, now, failure.why)?;
             return Ok(Turn::Again);
@@ -364,8 +389,9 @@ impl Worker {
     fn try_letter(&mut self, id: &LetterId, letter: Letter) -> Result<(), Unavailable> {
         let now = self.engine.moment().now;
         let sent = match self.ready_again(&letter.matter, now)? {
-            Some(ready) => self.destination.send(&ready, now),
-            None => {
+            Made::Ready(ready) => self.destination.send(&ready, now),
+            Made::Lost(why) => Err(Failure::permanent(why)),
+            Made::Nobody => {
                 tracing::info!(destination = self.destination.name(), %id, "nobody is to be told of this any more; the letter is taken away");
                 return self.outbox.change_letter(id, None).map(drop);
             }
@@ -386,19 +412,20 @@ impl Worker {
         Ok(())
     }
 
-    fn ready_again(&self, matter: &Matter, now: Timestamp) -> Result<Option<Ready>, Unavailable> {
+    fn ready_again(&self, matter: &Matter, now: Timestamp) -> Result<Made, Unavailable> {
         let (seq, event, person) = match matter {
             Matter::Digest { until } => {
-                return Ok(self.destination.ready_digest(&Digest::read(&**self.engine.reader(), *until, now)?));
+                let digest = Digest::read(&**self.engine.reader(), *until, now)?;
+                return Ok(self.destination.ready_digest(&digest).map_or(Made::Nobody, Made::Ready));
             }
             Matter::Event { seq, event, person } => (*seq, *event, person),
         };
         let found = self.engine.reader().journal(&AuditFilter::default(), &Page::after_seq(seq.saturating_sub(1), 1))?;
-        let Some(sealed) = found.items.first().filter(|sealed| sealed.seq == seq) else { return Ok(None) };
+        let Some(sealed) = found.items.first().filter(|sealed| sealed.seq == seq) else { return Ok(Made::Nobody) };
         let record = parsed(seq, &sealed.bytes)?;
         self.engine.records(|facts, moment| {
-            let Some(message) = message(facts, &record, event, self.destination.texts())? else { return Ok(None) };
-            self.destination.ready(facts, moment, &record, &message, person.as_ref())
+            let Some(message) = message(facts, &record, event, self.destination.texts())? else { return Ok(Made::Nobody) };
+            self.destination.ready((facts, moment, &**self.engine.reader()), &record, &message, person.as_ref())
         })
     }
 }

@@ -19,13 +19,17 @@ fn key(world: &World, file: &str) {
 }
 
 fn world(receiver: &Receiver) -> World {
+    named(receiver, "subject = \"iss_sub\"\nsubject_issuer = \"https://id.example\"\nsubject_type = \"User\"\n")
+}
+
+/// A receiver that knows principals by such names.
+fn named(receiver: &Receiver, subject: &str) -> World {
     let world = World::new();
     key(&world, "set.key");
     world.write("push.token", "push-secret\n");
     world.add(&format!(
         "[notify.destinations.idp]\nkind = \"set\"\nurl = \"{}\"\nissuer = \"https://elevon.example\"\naudience = \"https://id.example\"\n\
-         key_file = \"set.key\"\nkid = \"one\"\nauthorization_file = \"push.token\"\nsubject = \"iss_sub\"\n\
-         subject_issuer = \"https://id.example\"\nallow_private = true\nfirst_pause = \"PT1S\"\n",
+         key_file = \"set.key\"\nkid = \"one\"\nauthorization_file = \"push.token\"\n{subject}allow_private = true\nfirst_pause = \"PT1S\"\n",
         receiver.url()
     ));
     world
@@ -88,13 +92,21 @@ fn a_role_that_begins_changes_claims_and_one_that_ends_revokes_sessions() {
 
 #[test]
 fn a_token_that_is_never_taken_is_given_up_at_once_and_one_that_may_be_is_sent_again() {
-    let receiver = Receiver::start(Mode::Refuses);
+    // what speaks of the transmitter is mended there, and the token is taken then
+    let receiver = Receiver::start(Mode::Refuses("invalid_key"));
     let mut world = world(&receiver);
     world.start();
     world.administer();
+    eventually("it was tried more than once", || world.destination("idp")["attempts"].as_u64().unwrap() >= 2);
+    let status = world.destination("idp");
+    assert!(status["last_error"]["message"].as_str().unwrap_or_else(|| panic!("{status}")).contains("`invalid_key`"), "{status}");
+    let tried = receiver.all().len();
+    receiver.set(Mode::Refuses("invalid_request"));
     eventually("it was given up", || world.destination("idp")["given_up"] == json!(1));
     let letter = world.get("/v1/notifications/dead-letters")["items"][0].clone();
-    assert!(letter["error"].as_str().unwrap().contains("invalid_audience") && letter["attempts"] == json!(1), "{letter}");
+    assert!(letter["error"].as_str().unwrap().contains("invalid_request"), "{letter}");
+    let before = receiver.all().len();
+    assert!(before > tried, "{before}");
     // 200 is not 202: it may have been read by something that is no receiver
     receiver.set(Mode::Answers(200));
     world.user("alice", &json!({}));
@@ -103,7 +115,7 @@ fn a_token_that_is_never_taken_is_given_up_at_once_and_one_that_may_be_is_sent_a
     receiver.set(Mode::Answers(202));
     eventually("it was taken", || world.destination("idp")["lag"] == json!(0));
     let again: Vec<Value> = receiver.all().iter().rev().take(2).rev().map(|took| claims(&world, took)).collect();
-    assert_eq!(claims(&world, &receiver.all()[1])["jti"], again[0]["jti"], "the same each time that it is sent");
+    assert_eq!(claims(&world, &receiver.all()[before])["jti"], again[0]["jti"], "the same each time that it is sent");
     assert_eq!((&again[0]["sub_id"]["sub"], again[0]["events"].get(REVOKED).is_some()), (&json!("alice"), true));
     assert_eq!(again[1]["events"][CHANGED]["claims"]["elevon_roles"], json!([]));
     // a key is rotated: the old one is still published
@@ -112,4 +124,35 @@ fn a_token_that_is_never_taken_is_given_up_at_once_and_one_that_may_be_is_sent_a
     world.hang_up();
     eventually("two keys are published", || world.get("/.well-known/jwks.json")["keys"].as_array().unwrap().len() == 2);
     assert!(!world.log().contains("push-secret"));
+}
+
+/// The kind of each token that was taken, and whom it speaks of.
+fn taken(world: &World, receiver: &Receiver) -> Vec<(String, Value)> {
+    let all = receiver.all();
+    let taken = all.iter().filter(|took| took.taken).map(|took| claims(world, took));
+    taken.map(|claims| (claims["events"].as_object().unwrap().keys().next().unwrap().clone(), claims["sub_id"].clone())).collect()
+}
+
+/// Somebody holds a role from now on.
+fn assign(world: &World, uid: &str) -> String {
+    let assigned =
+        world.cli(&["assignment", "add", uid, "operator", "--scope", "Environment::\"prod\"", "--for", "PT1H", "--output", "json"]);
+    let assigned: Value = serde_json::from_str(&assigned.stdout).unwrap_or_else(|error| panic!("{error}: {assigned:?}"));
+    assigned["id"].as_str().unwrap_or_else(|| panic!("{assigned}")).to_owned()
+}
+
+#[test]
+fn a_service_does_not_speak_for_the_user_of_the_same_id() {
+    let receiver = Receiver::start(Mode::Answers(202));
+    let mut world = world(&receiver);
+    world.start();
+    world.administer();
+    world.send("PUT", "/v1/entities", &json!({ "uid": { "type": "Service", "id": "alice" } }));
+    let service = assign(&world, "Service::\"alice\"");
+    world.user("alice", &json!({}));
+    assign(&world, "User::\"alice\"");
+    world.done(&["assignment", "remove", &service, "--reason", "not needed"]);
+    eventually("everything was told", || world.destination("idp")["lag"] == json!(0));
+    let of_alice: Vec<(String, Value)> = taken(&world, &receiver).into_iter().filter(|(_, sub)| sub["sub"] == "alice").collect();
+    assert_eq!(of_alice.iter().map(|(kind, _)| kind.as_str()).collect::<Vec<_>>(), [CHANGED], "{of_alice:?}");
 }

@@ -1,0 +1,97 @@
+//! Mail servers that are slow, that refuse, and that refuse one person: the others hear all the same.
+
+use serde_json::{Value, json};
+
+use crate::common::eventually;
+use crate::mail_server::{DRIPS, Scripted};
+use crate::world::World;
+
+/// A destination for mail at a server of the test's own.
+fn mail(world: &World, server: &Scripted, more: &str) {
+    world.add(&format!(
+        "[notify]\npublic_url = \"https://elevon.example\"\n\n[notify.destinations.mail]\nkind = \"email\"\nhost = \"127.0.0.1\"\nport = {}\n\
+         tls = \"none\"\nallow_private = true\nfrom = \"elevon@example.com\"\nfirst_pause = \"PT1S\"\nlongest_pause = \"PT1S\"\n{more}",
+        server.port()
+    ));
+}
+
+#[test]
+fn a_server_that_never_ends_its_greeting_is_left_and_another_one_told() {
+    let (slow, good) = (Scripted::start(|line| line.is_empty().then_some(DRIPS)), Scripted::start(|_| None));
+    let mut world = World::new();
+    mail(&world, &slow, "to = [\"ops@example.com\"]\nevents = [\"activated\"]\ntimeout = \"PT1S\"\n");
+    world.start();
+    world.administer();
+    eventually("it was left", || world.destination("mail")["last_error"]["message"].as_str().is_some_and(|why| why.contains("timeout")));
+    assert_eq!(world.destination("mail")["given_up"], json!(0));
+    world.change(&format!("port = {}", slow.port()), &format!("port = {}", good.port()));
+    world.hang_up();
+    eventually("the other one was told", || good.to() == ["ops@example.com"]);
+    assert!(!world.destination("mail")["last_error"].is_null(), "what came of it before is not forgotten");
+}
+
+#[test]
+fn what_is_refused_for_one_keeps_nothing_from_others() {
+    let server = Scripted::start(|line| match line {
+        "RCPT TO:<gone@example.com>" => Some("550 5.1.1 nobody of that name\r\n"),
+        "RCPT TO:<full@example.com>" => Some("452 4.2.2 the mailbox is full\r\n"),
+        _ => None,
+    });
+    let mut world = World::new();
+    world.change_policy("roles.toml", |roles| {
+        format!("{roles}\n[roles.\"operator\".notify]\nassignment = [\"holder\", \"destination:mail\"]\n")
+    });
+    mail(&world, &server, "to = [\"gone@example.com\", \"ops@example.com\"]\n");
+    world.start();
+    world.administer();
+    // one whose address the server cannot take, one whose mailbox is full, and one who can be told
+    for (name, address) in [("alice", "alicé@example.com"), ("bob", "full@example.com"), ("carol", "carol@example.com")] {
+        world.user(name, &json!({ "email": address }));
+        let uid = format!("User::\"{name}\"");
+        world.done(&["assignment", "add", &uid, "operator", "--scope", "Environment::\"prod\"", "--for", "PT1H"]);
+    }
+    eventually("everybody was told who can be", || world.destination("mail")["lag"] == json!(0));
+    assert_eq!(server.to(), ["ops@example.com", "ops@example.com", "carol@example.com", "ops@example.com"]);
+    let letters = world.get("/v1/notifications/dead-letters")["items"].clone();
+    let letters: Vec<(Value, Value)> =
+        letters.as_array().unwrap().iter().map(|letter| (letter["person"]["id"].clone(), letter["attempts"].clone())).collect();
+    let (alice, bob, boxes) = ((json!("alice"), json!(1)), (json!("bob"), json!(3)), (Value::Null, json!(1)));
+    assert_eq!(letters, [alice, boxes.clone(), bob, boxes.clone(), boxes]);
+}
+
+#[test]
+fn a_server_that_refuses_everybody_loses_nothing() {
+    let server = Scripted::start(|line| line.is_empty().then_some("554 no service here\r\n"));
+    let mut world = World::new();
+    mail(&world, &server, "to = [\"ops@example.com\"]\nevents = [\"activated\"]\n");
+    world.start();
+    world.administer();
+    let tried = |times: u64| eventually("it was tried again", || world.destination("mail")["attempts"].as_u64().unwrap() >= times);
+    tried(2);
+    server.set(|line| line.starts_with("MAIL FROM").then_some("550 not from you\r\n"));
+    tried(4);
+    let status = world.destination("mail");
+    assert_eq!((&status["given_up"], &status["last_error"]["message"]), (&json!(0), &json!("MAIL FROM: it answered 550 not from you")));
+    server.set(|_| None);
+    eventually("it was told", || server.to() == ["ops@example.com"]);
+}
+
+#[test]
+fn who_is_disabled_meanwhile_is_not_told() {
+    let server = Scripted::start(|line| line.is_empty().then_some("421 later\r\n"));
+    let mut world = World::new();
+    world.change_policy("roles.toml", |roles| {
+        format!("{roles}\n[roles.\"operator\".notify]\nassignment = ['User::\"bob\"', 'User::\"carol\"']\n")
+    });
+    mail(&world, &server, "");
+    world.start();
+    world.administer();
+    for name in ["alice", "bob", "carol"] {
+        world.user(name, &json!({ "email": format!("{name}@example.com") }));
+    }
+    world.done(&["assignment", "add", "User::\"alice\"", "operator", "--scope", "Environment::\"prod\"", "--for", "PT1H"]);
+    eventually("it was tried in vain", || world.destination("mail")["attempts"].as_u64().unwrap() >= 1);
+    world.send("POST", "/v1/entities/disable", &json!({ "type": "User", "id": "bob", "reason": "left" }));
+    server.set(|_| None);
+    eventually("the other one was told", || server.to() == ["carol@example.com"]);
+}
