@@ -10,9 +10,8 @@ use crate::domain::event::Event;
 use crate::domain::facts::{Action, Object};
 use crate::domain::review::Subject;
 use crate::domain::{Activation, ActivationId, AssignmentId, EligibilityId, GrantRequest, GrantRequestId, Record, Uid, Unavailable};
-use crate::engine::ports::Sealed;
 use crate::http::asker::Asker;
-use crate::http::problem::{self, Problem};
+use crate::http::problem::Problem;
 use crate::http::views;
 
 use super::audit::texts;
@@ -97,11 +96,7 @@ fn about(event: &Event) -> About<'_> {
 }
 
 /// What the caller sees of a record; nothing, where nothing in it is the caller's to see.
-pub(super) fn seen(asker: &Asker, sealed: &Sealed) -> Result<Option<Value>, Problem> {
-    let record: Record = serde_json::from_slice(&sealed.bytes).map_err(|error| {
-        tracing::error!(seq = sealed.seq, %error, "a journal record cannot be read");
-        problem::internal()
-    })?;
+pub(super) fn seen(asker: &Asker, record: &Record) -> Result<Option<Value>, Problem> {
     let whole = asker.may(Action::SubscribeEvents, Object::Sidecar)? && asker.may_audit()?;
     let mut shown = json!({
         "seq": record.seq,
