@@ -258,7 +258,7 @@ pub(super) const RULES: &[Rule] = &[
     ),
     rule(
         ("confirmation_needed", 409, At::Own),
-        "so much has to be confirmed",
+        "this much has to be confirmed",
         "carrying the review out takes away more than the share that its plan allows unasked, or another number than was confirmed",
         "look at what would go, and ask again with `confirm` set to `removals`",
         &["id", "removals", "items"],
