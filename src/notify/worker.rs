@@ -13,6 +13,7 @@ use super::digest::{Digest, DigestSettings};
 use super::hearing::{Heard, heard};
 use super::message::{Message, message};
 use super::post::{Failure, MAX_RETRY_AFTER};
+use crate::domain::text::Digest as Hash;
 use crate::domain::{Record, Timestamp, Uid, Unavailable};
 use crate::engine::Engine;
 use crate::engine::outbox::{DestinationCounts, DestinationState, Letter, LetterId, Matter, Outbox, Position};
@@ -61,7 +62,7 @@ pub(super) struct Worker {
     pub(super) shown: Shown,
     pub(super) position: Position,
     /// Records that were read and not yet told.
-    pub(super) waiting: VecDeque<Record>,
+    pub(super) waiting: VecDeque<(Record, Hash)>,
     /// Who is told of the event that is next, once that is known.
     pub(super) planned: Option<Planned>,
     /// Whether the position has moved since it was noted.
@@ -138,7 +139,7 @@ impl Worker {
                 self.show(DestinationState::Idle, None);
                 return Ok(Turn::Idle);
             }
-            let at = self.waiting.front().map(|record| record.at);
+            let at = self.waiting.front().map(|(record, _)| record.at);
             if let Some(until) = due.filter(|until| at.is_none_or(|at| at >= *until)) {
                 return self.tell_digest(until);
             }
@@ -155,7 +156,7 @@ impl Worker {
         if self.waiting.is_empty() {
             let found = self.engine.reader().journal(&AuditFilter::default(), &Page::after_seq(self.position.after, RECORDS))?;
             for sealed in found.items {
-                self.waiting.push_back(parsed(sealed.seq, &sealed.bytes)?);
+                self.waiting.push_back((parsed(sealed.seq, &sealed.bytes)?, sealed.hash));
             }
         }
         Ok(!self.waiting.is_empty())
@@ -163,7 +164,7 @@ impl Worker {
 
     /// Tells what is next, or passes over it. What comes after, where something was sent or tried.
     fn tell_next(&mut self) -> Result<Option<Turn>, Unavailable> {
-        let Some(record) = self.waiting.front() else { return Ok(None) };
+        let Some((record, hash)) = self.waiting.front() else { return Ok(None) };
         if usize::try_from(self.position.events).is_ok_and(|told| told >= record.events.len()) {
             let seq = record.seq;
             self.position = Position { after: seq, events: 0, told: None, ..self.position.clone() };
@@ -174,7 +175,7 @@ impl Worker {
         let (seq, event) = (record.seq, self.position.events);
         let planned = match self.planned.take().filter(|planned| (planned.seq, planned.event) == (seq, event)) {
             Some(planned) => planned,
-            None => self.plan(record, event)?,
+            None => self.plan((record, hash), event)?,
         };
         let next = planned.told.iter().find(|told| match (told, &self.position.told) {
             (Some(person), Some(last)) => person > last,
@@ -205,10 +206,10 @@ impl Worker {
     }
 
     /// Who is told what of an event.
-    fn plan(&self, record: &Record, event: u32) -> Result<Planned, Unavailable> {
+    fn plan(&self, (record, hash): (&Record, &Hash), event: u32) -> Result<Planned, Unavailable> {
         let destination = &self.destination;
         let planned = self.engine.records(|facts, _| {
-            let Some(message) = message(facts, record, event, destination.texts())? else { return Ok(None) };
+            let Some(message) = message(facts, (record, hash), event, destination.texts())? else { return Ok(None) };
             let heard = if destination.asks_who_hears() { heard(facts, record, &message)? } else { Heard::default() };
             let told = destination.told(facts, record, &message, &heard);
             Ok(Some((message, told, heard.cut)))
@@ -424,7 +425,7 @@ impl Worker {
         let Some(sealed) = found.items.first().filter(|sealed| sealed.seq == seq) else { return Ok(Made::Nobody) };
         let record = parsed(seq, &sealed.bytes)?;
         self.engine.records(|facts, moment| {
-            let Some(message) = message(facts, &record, event, self.destination.texts())? else { return Ok(Made::Nobody) };
+            let Some(message) = message(facts, (&record, &sealed.hash), event, self.destination.texts())? else { return Ok(Made::Nobody) };
             self.destination.ready((facts, moment, &**self.engine.reader()), &record, &message, person.as_ref())
         })
     }
