@@ -47,7 +47,7 @@ pub(super) struct Shared {
 enum Carrier {
     Webhook { poster: Poster, keys: Vec<WebhookKey> },
     Slack { poster: Poster, principal: Option<Uid> },
-    Email { mailer: Mailer, to: Vec<String>, attribute: String },
+    Email { mailer: Box<Mailer>, to: Vec<String>, attribute: String },
     Set(Box<Pusher>),
 }
 
@@ -147,7 +147,7 @@ impl Destination {
             Kind::Email(mail) => {
                 let trust = (mail.tls != MailTls::None).then(|| roots(settings.ca.as_deref())).transpose().map_err(named)?;
                 let mailer = Mailer::new(mail.clone(), trust.map(|trust| trust.mail), settings.allow_private, timeout);
-                Carrier::Email { mailer: mailer.map_err(named)?, to: mail.to.clone(), attribute: mail.attribute.clone() }
+                Carrier::Email { mailer: Box::new(mailer.map_err(named)?), to: mail.to.clone(), attribute: mail.attribute.clone() }
             }
             Kind::Set(set) => {
                 let key = TokenKey::read(&set.key, set.kid.as_deref()).map_err(named)?;
@@ -204,6 +204,11 @@ impl Destination {
                 heard.persons.iter().cloned().map(Some).chain(boxes).collect()
             }
         }
+    }
+
+    /// Whether it is people who read it.
+    pub(super) fn is_read_by_people(&self) -> bool {
+        matches!(self.carrier, Carrier::Slack { .. } | Carrier::Email { .. })
     }
 
     /// Whether it asks who hears of an event by roles' settings.
@@ -276,6 +281,13 @@ impl Destination {
         let link = if lines { shown.lines() } else { shown.open.clone().unwrap_or_default() };
         values.insert("link", link);
         Ok((wording.subject.fill(&values), wording.text.fill(&values), shown))
+    }
+
+    /// Nothing more is sent for now: what is kept open for it is closed.
+    pub(super) fn rest(&self) {
+        if let Carrier::Email { mailer, .. } = &self.carrier {
+            mailer.rest();
+        }
     }
 
     /// Makes a digest ready; nothing where it is not told in such a form.

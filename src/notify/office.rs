@@ -15,6 +15,7 @@ use super::digest::DigestSettings;
 use super::links::Links;
 use super::post::Roots;
 use super::settings::NotifySettings;
+use super::storm::Storm;
 use super::worker::{Fares, Shown, Worker, locked};
 use crate::domain::notice::Hearer;
 use crate::domain::{Definitions, Unavailable};
@@ -163,6 +164,7 @@ impl Office {
                 shown,
                 position,
                 waiting: VecDeque::new(),
+                storm: Storm::default(),
                 planned: None,
                 moved: no_digest_yet,
             };

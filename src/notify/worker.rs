@@ -13,6 +13,7 @@ use super::digest::{Digest, DigestSettings};
 use super::hearing::{Heard, heard};
 use super::message::{Message, message};
 use super::post::{Failure, MAX_RETRY_AFTER};
+use super::storm::{Held, Storm};
 use crate::domain::text::Digest as Hash;
 use crate::domain::{Record, Timestamp, Uid, Unavailable};
 use crate::engine::Engine;
@@ -63,6 +64,8 @@ pub(super) struct Worker {
     pub(super) position: Position,
     /// Records that were read and not yet told.
     pub(super) waiting: VecDeque<(Record, Hash)>,
+    /// Who made people hear how much.
+    pub(super) storm: Storm,
     /// Who is told of the event that is next, once that is known.
     pub(super) planned: Option<Planned>,
     /// Whether the position has moved since it was noted.
@@ -100,12 +103,16 @@ impl Worker {
                     Turn::Pause(UNREADABLE)
                 }
             };
+            if !matches!(turn, Turn::Again) {
+                self.destination.rest();
+            }
             match turn {
                 Turn::Again => {}
                 Turn::Idle => self.bell.wait(if self.digest.is_some() { IDLE_WITH_DIGEST } else { IDLE }),
                 Turn::Pause(long) => self.sit_out(long),
             }
         }
+        self.destination.rest();
         if let Err(unavailable) = self.note() {
             tracing::warn!(destination = self.destination.name(), %unavailable, "where notifications stand was not noted; some will be sent twice");
         }
@@ -175,7 +182,13 @@ impl Worker {
         let (seq, event) = (record.seq, self.position.events);
         let planned = match self.planned.take().filter(|planned| (planned.seq, planned.event) == (seq, event)) {
             Some(planned) => planned,
-            None => self.plan((record, hash), event)?,
+            None => {
+                let mut planned = self.plan((record, hash), event)?;
+                if self.destination.is_read_by_people() && !planned.told.is_empty() {
+                    hold_back(&mut self.storm, &mut planned, self.destination.name(), &self.shown);
+                }
+                planned
+            }
         };
         let next = planned.told.iter().find(|told| match (told, &self.position.told) {
             (Some(person), Some(last)) => person > last,
@@ -428,6 +441,23 @@ impl Worker {
             let Some(message) = message(facts, (&record, &sealed.hash), event, self.destination.texts())? else { return Ok(Made::Nobody) };
             self.destination.ready((facts, moment, &**self.engine.reader()), &record, &message, person.as_ref())
         })
+    }
+}
+
+/// Tells nobody, where one requester has made people hear too much.
+fn hold_back(storm: &mut Storm, planned: &mut Planned, destination: &str, shown: &Shown) {
+    let held = storm.take(&planned.message);
+    if held == Held::No {
+        return;
+    }
+    let count = std::mem::take(&mut planned.told).len();
+    let mut shown = locked(shown);
+    shown.counts.held_back = shown.counts.held_back.saturating_add(count as u64);
+    drop(shown);
+    if held == Held::First
+        && let Some(requester) = &planned.message.actor
+    {
+        tracing::warn!(destination, %requester, "too much is told of what one person asks for; the rest of this hour is held back");
     }
 }
 
