@@ -74,15 +74,16 @@ impl Taken {
         would_be_of_all: impl Fn(&Failure) -> bool,
         send: impl Fn(&T) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        taken.retain(|known| all.iter().any(|one| id(one) == *known));
+        // held while it is looked at and not while something is sent: who tests the destination does not wait for what it is told
+        let taken = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        taken().retain(|known| all.iter().any(|one| id(one) == *known));
         let mut failed: Option<Failure> = None;
         for one in all {
-            if taken.contains(&id(one)) {
+            if taken().contains(&id(one)) {
                 continue;
             }
             match send(one) {
-                Ok(()) => drop(taken.insert(id(one))),
+                Ok(()) => drop(taken().insert(id(one))),
                 Err(failure) => {
                     let stop = would_be_of_all(&failure);
                     failed = Some(match failed {
