@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
-use super::message::PAYLOAD_VERSION;
+use super::message::{PAYLOAD_VERSION, mark};
 use crate::domain::calendar::{Date, Every, Schedule, TimeOfDay, Zone};
 use crate::domain::event::Event;
 use crate::domain::notice::Notice;
@@ -120,6 +120,8 @@ impl Open {
 /// What a digest says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Digest {
+    /// Whose it is: a part of the hash of the journal's first record, so that those of two Elevons have two ids.
+    pub mark: String,
     /// From when.
     pub since: Timestamp,
     /// Up to, and not including, when.
@@ -138,7 +140,7 @@ impl Digest {
     /// Its id: the same each time that it is made.
     #[must_use]
     pub fn id(&self) -> String {
-        format!("digest_{}", self.until.millis())
+        format!("digest_{}_{}", self.until.millis(), self.mark)
     }
 
     /// Reads the journal of the week before `until`, and what is open.
@@ -193,7 +195,9 @@ impl Digest {
                 |review| json!({ "id": review.id, "name": review.plan.name, "status": review.status().as_str(), "open": review.tally.open }),
             )?;
         }
-        Ok(Self { since, until, happened, roles, pending, reviews })
+        let first = reader.journal(&AuditFilter::default(), &Page::first(1))?;
+        let mark = first.items.first().map(|sealed| mark(&sealed.hash)).unwrap_or_default();
+        Ok(Self { mark, since, until, happened, roles, pending, reviews })
     }
 
     /// What programs are sent.
@@ -342,7 +346,7 @@ mod tests {
                     return Err(Unavailable("not now".to_owned()));
                 }
                 let (happened, roles) = (BTreeMap::new(), vec![(read.get().to_string(), 1)]);
-                Ok(Digest { since: until, until, happened, roles, pending: Open::default(), reviews: Open::default() })
+                Ok(Digest { mark: String::new(), since: until, until, happened, roles, pending: Open::default(), reviews: Open::default() })
             });
             made.map(|digest| (digest.until, digest.roles[0].0.clone()))
         };

@@ -15,6 +15,7 @@ use super::digest::{DigestSettings, Digests};
 use super::links::Links;
 use super::post::Roots;
 use super::settings::NotifySettings;
+use super::storm::Storm;
 use super::worker::{Fares, Shown, Worker, locked};
 use crate::domain::notice::Hearer;
 use crate::domain::{Definitions, Unavailable};
@@ -50,8 +51,27 @@ impl Opened {
     pub fn new(settings: &NotifySettings, links: Option<Arc<dyn Links>>, roots: &Roots) -> Result<Self, String> {
         let shared = Shared { templates: Arc::new(settings.templates.clone()), public_url: settings.public_url.clone(), links };
         let open = |destination: &super::settings::DestinationSettings| Destination::open(destination.clone(), shared.clone(), roots);
-        Ok(Self { destinations: settings.destinations.values().map(open).collect::<Result<_, _>>()?, digest: settings.digest.clone() })
+        let destinations: Vec<Destination> = settings.destinations.values().map(open).collect::<Result<_, _>>()?;
+        one_key_for_each_name(&destinations)?;
+        Ok(Self { destinations, digest: settings.digest.clone() })
     }
+}
+
+/// All keys are published in one set, in which a name has to lead to one key.
+fn one_key_for_each_name(destinations: &[Destination]) -> Result<(), String> {
+    let mut known: BTreeMap<String, Value> = BTreeMap::new();
+    for destination in destinations {
+        for key in destination.public_keys() {
+            let kid = key.get("kid").and_then(Value::as_str).unwrap_or_default().to_owned();
+            if known.insert(kid.clone(), key.clone()).is_some_and(|other| other != key) {
+                let name = destination.name();
+                return Err(format!(
+                    "notify destination `{name}`: two keys have the `kid` `{kid}`, and receivers would take one for the other; give the new one another name"
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A destination, and who tells it.
@@ -147,6 +167,7 @@ impl Office {
                 shown,
                 position,
                 waiting: VecDeque::new(),
+                storm: Storm::default(),
                 planned: None,
                 moved: no_digest_yet,
             };

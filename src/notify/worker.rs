@@ -13,6 +13,8 @@ use super::digest::{Digest, DigestSettings, Digests};
 use super::hearing::{Heard, heard};
 use super::message::{Message, message};
 use super::post::{Failure, MAX_RETRY_AFTER};
+use super::storm::{Held, Storm};
+use crate::domain::text::Digest as Hash;
 use crate::domain::{Record, Timestamp, Uid, Unavailable};
 use crate::engine::Engine;
 use crate::engine::outbox::{DestinationCounts, DestinationState, Letter, LetterId, Matter, Outbox, Position};
@@ -63,7 +65,9 @@ pub(super) struct Worker {
     pub(super) shown: Shown,
     pub(super) position: Position,
     /// Records that were read and not yet told.
-    pub(super) waiting: VecDeque<Record>,
+    pub(super) waiting: VecDeque<(Record, Hash)>,
+    /// Who made people hear how much.
+    pub(super) storm: Storm,
     /// Who is told of the event that is next, once that is known.
     pub(super) planned: Option<Planned>,
     /// Whether the position has moved since it was noted.
@@ -101,12 +105,16 @@ impl Worker {
                     Turn::Pause(UNREADABLE)
                 }
             };
+            if !matches!(turn, Turn::Again) {
+                self.destination.rest();
+            }
             match turn {
                 Turn::Again => {}
                 Turn::Idle => self.bell.wait(if self.digest.is_some() { IDLE_WITH_DIGEST } else { IDLE }),
                 Turn::Pause(long) => self.sit_out(long),
             }
         }
+        self.destination.rest();
         if let Err(unavailable) = self.note() {
             tracing::warn!(destination = self.destination.name(), %unavailable, "where notifications stand was not noted; some will be sent twice");
         }
@@ -140,7 +148,7 @@ impl Worker {
                 self.show(DestinationState::Idle, None);
                 return Ok(Turn::Idle);
             }
-            let at = self.waiting.front().map(|record| record.at);
+            let at = self.waiting.front().map(|(record, _)| record.at);
             if let Some(until) = due.filter(|until| at.is_none_or(|at| at >= *until)) {
                 return self.tell_digest(until);
             }
@@ -161,7 +169,7 @@ impl Worker {
             }
             for sealed in found.items {
                 match parsed(sealed.seq, &sealed.bytes) {
-                    Ok(record) => self.waiting.push_back(record),
+                    Ok(record) => self.waiting.push_back((record, sealed.hash)),
                     // those before it are told first
                     Err(_) if !self.waiting.is_empty() => break,
                     Err(unreadable) => self.pass_over(sealed.seq, &unreadable),
@@ -182,7 +190,7 @@ impl Worker {
 
     /// Tells what is next, or passes over it. What comes after, where something was sent or tried.
     fn tell_next(&mut self) -> Result<Option<Turn>, Unavailable> {
-        let Some(record) = self.waiting.front() else { return Ok(None) };
+        let Some((record, hash)) = self.waiting.front() else { return Ok(None) };
         if usize::try_from(self.position.events).is_ok_and(|told| told >= record.events.len()) {
             let seq = record.seq;
             self.position = Position { after: seq, events: 0, told: None, ..self.position.clone() };
@@ -193,7 +201,13 @@ impl Worker {
         let (seq, event) = (record.seq, self.position.events);
         let planned = match self.planned.take().filter(|planned| (planned.seq, planned.event) == (seq, event)) {
             Some(planned) => planned,
-            None => self.plan(record, event)?,
+            None => {
+                let mut planned = self.plan((record, hash), event)?;
+                if self.destination.is_read_by_people() && !planned.told.is_empty() {
+                    hold_back(&mut self.storm, &mut planned, self.destination.name(), &self.shown);
+                }
+                planned
+            }
         };
         let next = planned.told.iter().find(|told| match (told, &self.position.told) {
             (Some(person), Some(last)) => person > last,
@@ -224,10 +238,10 @@ impl Worker {
     }
 
     /// Who is told what of an event.
-    fn plan(&self, record: &Record, event: u32) -> Result<Planned, Unavailable> {
+    fn plan(&self, (record, hash): (&Record, &Hash), event: u32) -> Result<Planned, Unavailable> {
         let destination = &self.destination;
         let planned = self.engine.records(|facts, _| {
-            let Some(message) = message(facts, record, event, destination.texts())? else { return Ok(None) };
+            let Some(message) = message(facts, (record, hash), event, destination.texts())? else { return Ok(None) };
             let heard = if destination.asks_who_hears() { heard(facts, record, &message)? } else { Heard::default() };
             let told = destination.told(facts, record, &message, &heard);
             Ok(Some((message, told, heard.cut)))
@@ -446,9 +460,26 @@ impl Worker {
         let Some(sealed) = found.items.first().filter(|sealed| sealed.seq == seq) else { return Ok(Made::Nobody) };
         let Ok(record) = parsed(seq, &sealed.bytes) else { return Ok(Made::Nobody) };
         self.engine.records(|facts, moment| {
-            let Some(message) = message(facts, &record, event, self.destination.texts())? else { return Ok(Made::Nobody) };
+            let Some(message) = message(facts, (&record, &sealed.hash), event, self.destination.texts())? else { return Ok(Made::Nobody) };
             self.destination.ready((facts, moment, &**self.engine.reader()), &record, &message, person.as_ref())
         })
+    }
+}
+
+/// Tells nobody, where one requester has made people hear too much.
+fn hold_back(storm: &mut Storm, planned: &mut Planned, destination: &str, shown: &Shown) {
+    let held = storm.take(&planned.message);
+    if held == Held::No {
+        return;
+    }
+    let count = std::mem::take(&mut planned.told).len();
+    let mut shown = locked(shown);
+    shown.counts.held_back = shown.counts.held_back.saturating_add(count as u64);
+    drop(shown);
+    if held == Held::First
+        && let Some(requester) = &planned.message.actor
+    {
+        tracing::warn!(destination, %requester, "too much is told of what one person asks for; the rest of this hour is held back");
     }
 }
 
