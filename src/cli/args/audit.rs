@@ -13,7 +13,7 @@ pub(super) const EXAMPLES: &str = "Examples:
   elevon audit list --newest-first --limit 20
   elevon audit tip                                       # note it where nobody who runs the server can write
   elevon audit export --file journal.jsonl               # again and again: it goes on after the last line
-  elevon audit verify --file journal.jsonl --expect 17:5e0c…";
+  elevon audit verify --file journal.jsonl --expect '17:<hash>'";
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Audit {
@@ -27,7 +27,7 @@ pub(in crate::cli) enum Audit {
     /// Walk the journal of a folder or of an exported file, and say how far it holds together: exit 1 if not to its end
     #[command(after_help = "Examples:
   elevon audit verify --data data
-  elevon audit verify --file journal.jsonl --expect 17:5e0c…
+  elevon audit verify --file journal.jsonl --expect '17:<hash>'
 
 A journal that was cut off at its end, or written anew from some record on, holds together as well as the true one. What was noted of it earlier, \
 where nobody who could change it can write, tells the two apart: say it with --expect. The server must not be running on the folder, and nothing in \
