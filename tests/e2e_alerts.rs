@@ -188,7 +188,7 @@ fn the_command_line_tells_what_waits_and_what_can_be_done() {
     let id = found["items"][0]["id"].as_str().unwrap().to_owned();
     assert_eq!((code, found["items"].as_array().unwrap().len()), (0, 1), "{found}");
     let shown = server.cli(CAROL, &["alerts", "show", &id]);
-    for said in ["medium", "open", "User::\"dave\" as reader", "permanent 1", "remove assignment"] {
+    for said in ["medium", "open", "User::\"dave\" as reader", "permanent yes", "remove the assignment"] {
         assert!(shown.stdout.contains(said) || shown.stderr.contains(said), "{said} is not in {shown:?}");
     }
     let told = server.cli(CAROL, &["alerts"]);

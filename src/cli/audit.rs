@@ -30,7 +30,17 @@ pub(super) fn listed(client: &Client, out: &Output, filter: &AuditList) -> Outco
         out.value(&reply)?;
         return Ok(Done::Yes);
     }
-    let record = |item: &Value| cells(&text(item, "/seq"), at(item, "/record").unwrap_or(&Value::Null), at(item, "/texts"));
+    let record = |item: &Value| match at(item, "/record").filter(|record| !record.is_null()) {
+        Some(record) => cells(&text(item, "/seq"), record, at(item, "/texts")),
+        None => vec![vec![
+            looking(Look::Quiet, text(item, "/seq")),
+            plain(""),
+            plain(""),
+            looking(Look::Bad, "cannot be read"),
+            plain(""),
+            plain(""),
+        ]],
+    };
     let rows = list(&reply, "/items").iter().flat_map(record).collect();
     out.table(&["seq", "when", "who", "what", "about", "why"], rows, "Nothing happened that matches.")?;
     let next = text(&reply, "/next");

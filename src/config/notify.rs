@@ -353,10 +353,7 @@ impl One<'_> {
                 "name a file with a key on P-256, PKCS #8 in PEM",
             );
         }
-        let retired = self.paths("retired_key_files").unwrap_or_default();
-        if retired.len() > MAX_SECRETS {
-            self.report("retired_key_files", format!("at most {MAX_SECRETS} keys are published beside the one that signs"), "");
-        }
+        let retired = self.retired_keys();
         Some(Kind::Set(SetSettings {
             url: url?,
             issuer: issuer?,
@@ -368,6 +365,23 @@ impl One<'_> {
             subject: subject?,
             claim: self.maybe("claim").unwrap_or_else(|| CLAIM.to_owned()),
         }))
+    }
+
+    /// Keys that sign no more: by their thumbprints, and by the names that they had.
+    fn retired_keys(&self) -> Vec<(PathBuf, Option<String>)> {
+        let mut found: Vec<_> = self.paths("retired_key_files").unwrap_or_default().into_iter().map(|path| (path, None)).collect();
+        for section in self.section.sections("retired_keys") {
+            section.only(&keys::RETIRED_KEY, &[]);
+            let one = One { file: self.file, section };
+            if let (Some(_), Some(path)) = (one.section.needed("file"), self.file.maybe_path(&one.section, "file")) {
+                found.push((path, one.maybe("kid")));
+            }
+        }
+        if found.len() > MAX_SECRETS {
+            let key = if self.section.has("retired_keys") { "retired_keys" } else { "retired_key_files" };
+            self.report(key, format!("at most {MAX_SECRETS} keys are published beside the one that signs"), "");
+        }
+        found
     }
 
     /// The type of principals that tokens speak of, where these are named by something that does not say it.

@@ -158,6 +158,7 @@ pub struct Metrics {
     notify_failures: Family<DestinationLabels, Counter>,
     given_up: Family<DestinationLabels, Counter>,
     forgotten: Family<DestinationLabels, Counter>,
+    held_back: Family<DestinationLabels, Counter>,
     notify_lag: Family<DestinationLabels, Gauge>,
     notify_failing: Family<DestinationLabels, Gauge>,
     dead_letters: Family<DestinationLabels, Gauge>,
@@ -214,6 +215,7 @@ impl Metrics {
             notify_failures: Family::default(),
             given_up: Family::default(),
             forgotten: Family::default(),
+            held_back: Family::default(),
             notify_lag: Family::default(),
             notify_failing: Family::default(),
             dead_letters: Family::default(),
@@ -245,6 +247,7 @@ impl Metrics {
         registry.register("notifications_failed", "Attempts in vain to deliver one, by destination", metrics.notify_failures.clone());
         registry.register("notifications_given_up", "Notifications that were given up, by destination", metrics.given_up.clone());
         registry.register("notifications_forgotten", "Of those, how many are no longer kept", metrics.forgotten.clone());
+        registry.register("notifications_held_back", "Notifications that one requester had made too many of", metrics.held_back.clone());
         registry.register("notifications_lag", "Records that a destination has not been told of yet", metrics.notify_lag.clone());
         registry.register("notifications_failing", "Whether what is next for a destination was not taken", metrics.notify_failing.clone());
         registry.register("notifications_dead_letters", "Notifications that were given up and are kept", metrics.dead_letters.clone());
@@ -255,13 +258,14 @@ impl Metrics {
     pub(super) fn text_with(&self, engine: &Engine, all: &[DestinationStatus]) -> String {
         // one at a time: what is counted elsewhere is written anew for each reader
         let _turn = self.telling.lock().unwrap_or_else(PoisonError::into_inner);
-        let counters = [&self.notified, &self.notify_failures, &self.given_up, &self.forgotten];
+        let counters = [&self.notified, &self.notify_failures, &self.given_up, &self.forgotten, &self.held_back];
         counters.iter().for_each(|family| family.clear());
         [&self.notify_lag, &self.notify_failing, &self.dead_letters].iter().for_each(|family| family.clear());
         let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         for status in all {
             let labels = DestinationLabels { destination: status.name.clone() };
-            let counts = [status.counts.delivered, status.counts.failed, status.counts.given_up, status.counts.dropped];
+            let counted = &status.counts;
+            let counts = [counted.delivered, counted.failed, counted.given_up, counted.dropped, counted.held_back];
             for (family, count) in counters.iter().zip(counts) {
                 family.get_or_create(&labels).inc_by(count);
             }

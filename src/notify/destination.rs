@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::addresses::Addresses;
 use super::digest::Digest;
 use super::email::{self, Mail, Mailer};
-use super::hearing::Heard;
+use super::hearing::{Heard, is_asked, stands};
 use super::links::{Links, Shown};
 use super::message::Message;
 use super::post::{Failure, Poster, Roots};
@@ -47,7 +47,7 @@ pub(super) struct Shared {
 enum Carrier {
     Webhook { poster: Poster, keys: Vec<WebhookKey> },
     Slack { poster: Poster, principal: Option<Uid> },
-    Email { mailer: Mailer, to: Vec<String>, attribute: String },
+    Email { mailer: Box<Mailer>, to: Vec<String>, attribute: String },
     Set(Box<Pusher>),
 }
 
@@ -74,15 +74,16 @@ impl Taken {
         would_be_of_all: impl Fn(&Failure) -> bool,
         send: impl Fn(&T) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        taken.retain(|known| all.iter().any(|one| id(one) == *known));
+        // held while it is looked at and not while something is sent: who tests the destination does not wait for what it is told
+        let taken = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        taken().retain(|known| all.iter().any(|one| id(one) == *known));
         let mut failed: Option<Failure> = None;
         for one in all {
-            if taken.contains(&id(one)) {
+            if taken().contains(&id(one)) {
                 continue;
             }
             match send(one) {
-                Ok(()) => drop(taken.insert(id(one))),
+                Ok(()) => drop(taken().insert(id(one))),
                 Err(failure) => {
                     let stop = would_be_of_all(&failure);
                     failed = Some(match failed {
@@ -147,11 +148,12 @@ impl Destination {
             Kind::Email(mail) => {
                 let trust = (mail.tls != MailTls::None).then(|| roots(settings.ca.as_deref())).transpose().map_err(named)?;
                 let mailer = Mailer::new(mail.clone(), trust.map(|trust| trust.mail), settings.allow_private, timeout);
-                Carrier::Email { mailer: mailer.map_err(named)?, to: mail.to.clone(), attribute: mail.attribute.clone() }
+                Carrier::Email { mailer: Box::new(mailer.map_err(named)?), to: mail.to.clone(), attribute: mail.attribute.clone() }
             }
             Kind::Set(set) => {
                 let key = TokenKey::read(&set.key, set.kid.as_deref()).map_err(named)?;
-                let retired = set.retired.iter().map(|path| TokenKey::read(path, None)).collect::<Result<_, _>>().map_err(named)?;
+                let retired = set.retired.iter().map(|(path, kid)| TokenKey::read(path, kid.as_deref()));
+                let retired = retired.collect::<Result<_, _>>().map_err(named)?;
                 let authorization = set.authorization.as_deref().map(secret_file).transpose().map_err(named)?;
                 let authorization = authorization.map(|token| format!("Bearer {token}"));
                 if authorization.as_ref().is_some_and(|header| !header.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')) {
@@ -205,6 +207,11 @@ impl Destination {
         }
     }
 
+    /// Whether it is people who read it.
+    pub(super) fn is_read_by_people(&self) -> bool {
+        matches!(self.carrier, Carrier::Slack { .. } | Carrier::Email { .. })
+    }
+
     /// Whether it asks who hears of an event by roles' settings.
     pub(super) fn asks_who_hears(&self) -> bool {
         !matches!(self.carrier, Carrier::Set(_))
@@ -220,8 +227,9 @@ impl Destination {
     ) -> Result<Made, Unavailable> {
         Ok(match &self.carrier {
             Carrier::Webhook { .. } => Made::Ready(Ready::Json { id: message.id.clone(), body: message.payload() }),
+            Carrier::Slack { .. } | Carrier::Email { .. } if !stands(facts, record, message)? => Made::Nobody,
             Carrier::Slack { principal, .. } => {
-                let (subject, text, shown) = self.written(message, principal.as_ref(), false);
+                let (subject, text, shown) = self.written(facts, message, principal.as_ref(), false)?;
                 Made::Ready(Ready::Json { id: message.id.clone(), body: slack::body(&subject, &text, &shown) })
             }
             Carrier::Email { to, attribute, .. } => {
@@ -234,7 +242,7 @@ impl Destination {
                         definition.and_then(|definition| email::address_of(&definition, attribute)).into_iter().collect()
                     }
                 };
-                let (subject, text, shown) = self.written(message, person, true);
+                let (subject, text, shown) = self.written(facts, message, person, true)?;
                 let id = person.map_or_else(|| message.id.clone(), |person| format!("{}.{}", message.id, short(&person.to_string())));
                 self.mails(&id, &to, &subject, &text, &shown).map_or(Made::Nobody, Made::Ready)
             }
@@ -257,13 +265,30 @@ impl Destination {
     }
 
     /// What is written, for whom; the links stand in the text, too, where it shows no buttons otherwise.
-    fn written(&self, message: &Message, person: Option<&Uid>, lines: bool) -> (String, String, Shown) {
-        let shown = Shown::of(message, person, self.shared.links.as_deref(), self.shared.public_url.as_deref());
+    fn written(
+        &self,
+        facts: &dyn Records,
+        message: &Message,
+        person: Option<&Uid>,
+        lines: bool,
+    ) -> Result<(String, String, Shown), Unavailable> {
+        let asked = match person {
+            Some(person) if self.shared.links.is_some() => is_asked(facts, message, person)?,
+            Some(_) | None => false,
+        };
+        let shown = Shown::of(message, person.filter(|_| asked), self.shared.links.as_deref(), self.shared.public_url.as_deref());
         let wording = self.shared.templates.wording(message.notice);
         let mut values = message.values.clone();
         let link = if lines { shown.lines() } else { shown.open.clone().unwrap_or_default() };
         values.insert("link", link);
-        (wording.subject.fill(&values), wording.text.fill(&values), shown)
+        Ok((wording.subject.fill(&values), wording.text.fill(&values), shown))
+    }
+
+    /// Nothing more is sent for now: what is kept open for it is closed.
+    pub(super) fn rest(&self) {
+        if let Carrier::Email { mailer, .. } = &self.carrier {
+            mailer.rest();
+        }
     }
 
     /// Makes a digest ready; nothing where it is not told in such a form.
@@ -279,7 +304,7 @@ impl Destination {
 
     /// Something that says nothing but that the way is open; nothing where nobody would get it.
     pub(super) fn ready_test(&self, now: Timestamp) -> Option<Ready> {
-        let id = format!("test_{}", now.millis());
+        let id = format!("test_{}_{}", now.millis(), unlike_any());
         let (subject, text) = ("Elevon: a test", format!("This is a test of the destination {}. Nothing happened.", self.settings.name));
         match &self.carrier {
             Carrier::Webhook { .. } => {
@@ -290,7 +315,7 @@ impl Destination {
             }
             Carrier::Slack { .. } => Some(Ready::Json { id, body: slack::body(subject, &text, &Shown::default()) }),
             Carrier::Email { to, .. } => self.mails(&id, to, subject, &text, &Shown::default()),
-            Carrier::Set(pusher) => Some(Ready::Tokens(vec![set::verification(&pusher.settings, now)])),
+            Carrier::Set(pusher) => Some(Ready::Tokens(vec![set::verification(&pusher.settings, &id)])),
         }
     }
 
@@ -356,6 +381,14 @@ impl Pusher {
             _ => Err(answer.refused()),
         }
     }
+}
+
+/// A part of an id that no other has.
+fn unlike_any() -> String {
+    let mut bytes = [0_u8; 6];
+    // without randomness the time has to do
+    let _ = getrandom::fill(&mut bytes);
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A name as a part of an id: the start of its digest.

@@ -1,7 +1,7 @@
 //! E-mail by SMTP: a text and the same as HTML. Addresses come from an attribute that the configuration names, and are parsed; a subject is one line;
 //! so nothing that somebody wrote becomes a header.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
@@ -87,7 +87,12 @@ pub(super) struct Mailer {
     tls: Option<Arc<ClientConfig>>,
     allow_private: bool,
     timeout: Duration,
+    /// The connection over which the last mail went, for one that comes right after it.
+    open: Mutex<Option<(Session, Instant)>>,
 }
+
+/// How long a connection is of use after a mail.
+const REUSED_WITHIN: Duration = Duration::from_secs(5);
 
 impl Mailer {
     /// `tls` has to be there for a server by TLS.
@@ -100,36 +105,62 @@ impl Mailer {
         let from: Mailbox = settings.from.parse().map_err(|error| format!("`from`: {error}"))?;
         let password = settings.password.as_deref().map(secret_file).transpose()?;
         let credentials = settings.username.clone().zip(password);
-        Ok(Self { settings, from, credentials, tls, allow_private, timeout })
+        Ok(Self { settings, from, credentials, tls, allow_private, timeout, open: Mutex::default() })
     }
 
     /// Sends a mail. It takes no longer than the time-out, whatever the server does.
     pub(super) fn send(&self, mail: &Mail) -> Result<(), Failure> {
         let until = Instant::now() + self.timeout;
         let (message, to) = self.message(mail).map_err(Failure::permanent)?;
+        let letter = Letter { from: self.from.email.as_ref(), to: to.as_ref(), message: &message };
+        if let Some(mut session) = self.kept().filter(|(_, used)| used.elapsed() < REUSED_WITHIN).map(|(session, _)| session)
+            && session.again(until)
+        {
+            match self.over(session, &letter) {
+                // such a server may take so many mails over one connection and no more
+                Err(Refused { about: About::Way, .. }) => {}
+                sent => return sent.map_err(failure),
+            }
+        }
         let EmailSettings { host, port, .. } = &self.settings;
         let found = guard::addresses(host, *port, self.allow_private, self.timeout);
         let found = found.map_err(|barred| Failure::passing(barred.to_string()))?;
-        let letter = Letter { from: self.from.email.as_ref(), to: to.as_ref(), message: &message };
         let (count, mut last) = (found.len(), Failure::passing("it has no address"));
         for (place, address) in found.into_iter().enumerate() {
             // an address that does not answer leaves time for those after it
             let left = until.saturating_duration_since(Instant::now());
             let share = u32::try_from(count.saturating_sub(place)).unwrap_or(1).max(1);
             let way = Way { host, address, security: self.settings.tls, tls: self.tls.as_ref(), credentials: self.credentials.as_ref() };
-            let sent = Session::open(&way, (left / share).max(Duration::from_millis(1)), until).and_then(|mut session| {
-                let sent = session.send(&letter);
-                session.close();
-                sent
-            });
+            let sent =
+                Session::open(&way, (left / share).max(Duration::from_millis(1)), until).and_then(|session| self.over(session, &letter));
             match sent {
-                Ok(()) => return Ok(()),
-                Err(Refused { about: About::Way, why, .. }) => last = Failure::passing(why),
-                Err(Refused { about: About::Recipient, for_ever: false, why }) => return Err(Failure::of_the_recipient(why)),
-                Err(Refused { about: About::Recipient | About::Mail, why, .. }) => return Err(Failure::permanent(why)),
+                Err(refused) if refused.about == About::Way => last = failure(refused),
+                sent => return sent.map_err(failure),
             }
         }
         Err(last)
+    }
+
+    /// Closes the connection that was kept for a mail that comes right after another.
+    pub(super) fn rest(&self) {
+        if let Some((session, _)) = self.kept() {
+            session.close();
+        }
+    }
+
+    fn kept(&self) -> Option<(Session, Instant)> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Sends a mail over a connection, which is kept for the next one where it still is of use.
+    fn over(&self, mut session: Session, letter: &Letter<'_>) -> Result<(), Refused> {
+        let sent = session.send(letter);
+        if sent.as_ref().is_err_and(|refused| refused.about == About::Way) {
+            session.close();
+        } else {
+            *self.open.lock().unwrap_or_else(PoisonError::into_inner) = Some((session, Instant::now()));
+        }
+        sent
     }
 
     fn message(&self, mail: &Mail) -> Result<(Vec<u8>, Address), String> {
@@ -150,6 +181,15 @@ impl Mailer {
             .multipart(both)
             .map_err(|error| error.to_string())?;
         Ok((message.formatted(), to))
+    }
+}
+
+/// What a refusal means for what is told next.
+fn failure(refused: Refused) -> Failure {
+    match refused {
+        Refused { about: About::Way, why, .. } => Failure::passing(why),
+        Refused { about: About::Recipient, for_ever: false, why } => Failure::of_the_recipient(why),
+        Refused { about: About::Recipient | About::Mail, why, .. } => Failure::permanent(why),
     }
 }
 

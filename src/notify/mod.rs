@@ -24,6 +24,7 @@ mod set;
 mod sign;
 mod slack;
 mod smtp;
+mod storm;
 mod worker;
 
 #[cfg(test)]

@@ -181,4 +181,14 @@ mod tests {
             assert_eq!(retry_after(text, now), seconds.map(Duration::from_secs), "{text}");
         }
     }
+
+    #[test]
+    fn a_reason_is_one_line_of_bounded_length() {
+        let long = Failure::passing(format!("a\r\n{}", "x".repeat(240 << 10)));
+        assert_eq!((long.why.chars().count(), long.why.starts_with("a\\u{d}\\u{a}x")), (MAX_WHY, true));
+        let both = long.clone().and(Failure::permanent("y"));
+        assert_eq!((both.why.chars().count(), both.permanent, both.of_the_recipient), (MAX_WHY, false, false));
+        let one = Failure::of_the_recipient("full").and(Failure::permanent("gone"));
+        assert_eq!((one.permanent, one.of_the_recipient, one.why.as_str()), (false, true, "full; gone"));
+    }
 }

@@ -9,7 +9,7 @@ use super::message::Message;
 use super::settings::{SetSettings, SubjectFormat};
 use crate::domain::event::Event;
 use crate::domain::standing::{self, Moment};
-use crate::domain::{Facts, Record, Timestamp, Uid, Unavailable};
+use crate::domain::{Facts, Record, Uid, Unavailable};
 use crate::engine::ports::Reader;
 
 /// A session is over (OpenID CAEP 1.0, section 3.1).
@@ -38,7 +38,7 @@ fn meaning(event: &Event, by_somebody: bool) -> Option<(Meaning, &'static str)> 
         Event::AssignmentCreated { .. } | Event::AssignmentExtended { .. } => Some((Meaning::Claims, changed_by)),
         Event::AssignmentRemoved { .. } => Some((Meaning::Over, changed_by)),
         Event::AssignmentExpired { .. } => Some((Meaning::Over, "system")),
-        Event::EntityDisabled { .. } => Some((Meaning::Over, changed_by)),
+        Event::EntityDisabled { .. } | Event::EntityDeleted { .. } => Some((Meaning::Over, changed_by)),
         // what was held before is held again
         Event::EntityEnabled { .. } => Some((Meaning::Claims, changed_by)),
         Event::ActivationRequested { .. }
@@ -64,7 +64,6 @@ fn meaning(event: &Event, by_somebody: bool) -> Option<(Meaning, &'static str)> 
         | Event::GrantRequestCancelled { .. }
         | Event::GrantRequestTimedOut { .. }
         | Event::EntityStored { .. }
-        | Event::EntityDeleted { .. }
         | Event::BundleActivated { .. }
         | Event::Alert(_)
         | Event::CascadeContinues { .. }
@@ -88,7 +87,7 @@ fn meaning(event: &Event, by_somebody: bool) -> Option<(Meaning, &'static str)> 
 pub(super) fn subject(facts: &dyn Facts, settings: &SetSettings, record: &Record, message: &Message) -> Option<Uid> {
     let event = usize::try_from(message.event).ok().and_then(|place| record.events.get(place))?;
     meaning(event, false)?;
-    let uid = if let Event::EntityDisabled { uid, .. } | Event::EntityEnabled { uid, .. } = event {
+    let uid = if let Event::EntityDisabled { uid, .. } | Event::EntityEnabled { uid, .. } | Event::EntityDeleted { uid, .. } = event {
         Some(uid)
     } else {
         message.parts.holder.as_ref()
@@ -147,7 +146,7 @@ pub(super) fn claims(
         json!({
             "iss": settings.issuer,
             "aud": settings.audience,
-            "jti": format!("set_{}_{}_{number}", record.seq, message.event),
+            "jti": format!("set_{}_{number}", message.id.trim_start_matches("msg_")),
             "txn": record.command_id,
             "sub_id": sub_id,
             "events": { kind: members },
@@ -157,11 +156,11 @@ pub(super) fn claims(
 }
 
 /// A token that says nothing of anybody, to see whether the way is open (OpenID Shared Signals Framework 1.0, *verification*).
-pub(super) fn verification(settings: &SetSettings, now: Timestamp) -> Value {
+pub(super) fn verification(settings: &SetSettings, id: &str) -> Value {
     json!({
         "iss": settings.issuer,
         "aud": settings.audience,
-        "jti": format!("set_test_{}", now.millis()),
+        "jti": format!("set_{id}"),
         "sub_id": { "format": "opaque", "id": settings.issuer },
         "events": { "https://schemas.openid.net/secevent/ssf/event-type/verification": {} },
     })

@@ -143,8 +143,8 @@ pub struct SetSettings {
     pub key: PathBuf,
     /// By which name the receiver knows it; its thumbprint, unless said.
     pub kid: Option<String>,
-    /// Keys that are still published, though they sign no more.
-    pub retired: Vec<PathBuf>,
+    /// Keys that are still published, though they sign no more, each with the name that it had; its thumbprint, unless said.
+    pub retired: Vec<(PathBuf, Option<String>)>,
     /// A file with the token that shows the receiver who pushes.
     pub authorization: Option<PathBuf>,
     /// How a subject is named.

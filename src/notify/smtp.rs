@@ -18,6 +18,8 @@ use super::settings::MailTls;
 
 /// Most bytes that are read for one mail, those of TLS among them.
 const MAX_READ_BYTES: usize = 256 << 10;
+/// How long saying good-bye may take.
+const TO_CLOSE: Duration = Duration::from_secs(1);
 /// Longest line of a reply, in bytes.
 const MAX_LINE_BYTES: usize = 1000;
 /// Most lines of a reply.
@@ -87,6 +89,11 @@ struct Bounded {
 }
 
 impl Bounded {
+    /// Another mail goes over it.
+    fn begin(&mut self, until: Instant) {
+        (self.until, self.left) = (until, MAX_READ_BYTES);
+    }
+
     fn remaining(&self) -> io::Result<Duration> {
         let left = self.until.saturating_duration_since(Instant::now());
         if left.is_zero() { Err(late()) } else { Ok(left) }
@@ -143,6 +150,13 @@ impl Stream {
         match self {
             Self::Plain(stream) => stream.write_all(bytes),
             Self::Tls(stream) => stream.write_all(bytes).and_then(|()| stream.flush()),
+        }
+    }
+
+    fn bounded(&mut self) -> &mut Bounded {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => &mut stream.sock,
         }
     }
 
@@ -250,8 +264,15 @@ impl Session {
         if reply.is(250) { Ok(()) } else { Err(Refused::by(about_mail(&reply), "the mail", &reply)) }
     }
 
+    /// Begins anew, with another mail in view. Whether the server goes along.
+    pub(super) fn again(&mut self, until: Instant) -> bool {
+        self.stream.bounded().begin(until);
+        self.unread.is_empty() && self.say("RSET").and_then(|()| self.wants(250, "RSET")).is_ok()
+    }
+
     /// Says that it is over. What the server says to that changes nothing.
     pub(super) fn close(mut self) {
+        self.stream.bounded().begin(Instant::now() + TO_CLOSE);
         let _ = self.say("QUIT");
     }
 
@@ -592,5 +613,71 @@ mod tests {
         assert!(read == b"220 " && error.to_string().contains("more than"), "{error}");
         drop(bounded);
         took.join().unwrap();
+    }
+
+    /// A server that proves itself to be `localhost` by a certificate of its own, after `ahead` was said in the clear; and that certificate.
+    fn secured(ahead: &'static [(&'static str, &'static str)]) -> (SocketAddr, rustls::RootCertStore, thread::JoinHandle<Vec<String>>) {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(made.cert.der().clone()).unwrap();
+        let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let config = Arc::new(config.with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key).unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let took = thread::spawn(move || {
+            let mut stream = listener.accept().unwrap().0;
+            let mut lines = Vec::new();
+            for (wanted, reply) in ahead {
+                if !wanted.is_empty() {
+                    let mut line = String::new();
+                    BufReader::new(stream.try_clone().unwrap()).read_line(&mut line).unwrap();
+                    assert!(line.starts_with(wanted), "{line}");
+                }
+                stream.write_all(reply.as_bytes()).unwrap();
+            }
+            let mut stream = BufReader::new(StreamOwned::new(rustls::ServerConnection::new(config).unwrap(), stream));
+            let mut replies = vec!["250 ok\r\n", "354 go on\r\n", "250 ok\r\n", "250 ok\r\n", "250-here\r\n250 8BITMIME\r\n"];
+            if ahead.is_empty() && stream.get_mut().write_all(b"220 here\r\n").is_err() {
+                return lines;
+            }
+            loop {
+                let mut line = String::new();
+                if stream.read_line(&mut line).unwrap_or(0) == 0 {
+                    return lines;
+                }
+                let line = line.trim_end().to_owned();
+                let answers = !lines.contains(&"DATA".to_owned()) || line == ".";
+                lines.push(line);
+                if answers && let Some(reply) = replies.pop() {
+                    stream.get_mut().write_all(reply.as_bytes()).unwrap();
+                }
+            }
+        });
+        (address, roots, took)
+    }
+
+    #[test]
+    fn a_mail_goes_by_tls_to_the_server_that_proves_its_name_and_to_no_other() {
+        let starttls: &[(&str, &str)] = &[("", "220 here\r\n"), ("EHLO", "250-here\r\n250 STARTTLS\r\n"), ("STARTTLS", "220 go\r\n")];
+        for (security, ahead) in [(MailTls::Tls, &[][..]), (MailTls::Starttls, starttls)] {
+            for (host, trusted, taken) in [("localhost", true, true), ("mail.example", true, false), ("localhost", false, false)] {
+                let (address, roots, took) = secured(ahead);
+                let roots = if trusted { roots } else { rustls::RootCertStore::empty() };
+                let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+                let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+                let config = Arc::new(config.with_root_certificates(roots).with_no_client_auth());
+                let way = Way { host, security, tls: Some(&config), ..way(address) };
+                let sent = Session::open(&way, Duration::from_secs(10), soon(60)).and_then(|mut session| {
+                    let sent = session.send(&Letter { from: "elevon@example.com", to: "alice@example.com", message: b"x\r\n" });
+                    session.close();
+                    sent
+                });
+                assert_eq!(sent.is_ok(), taken, "{security:?} {host} {sent:?}");
+                let lines = took.join().unwrap();
+                assert_eq!(lines.iter().any(|line| line == "RCPT TO:<alice@example.com>"), taken, "{lines:?}");
+            }
+        }
     }
 }

@@ -25,14 +25,13 @@ struct Subject {
     role: RoleName,
 }
 
-/// When a record was decided.
-pub(super) fn decided_at(seq: u64, bytes: &[u8]) -> Result<Timestamp, Unavailable> {
+/// When a record was decided, where that can be read.
+pub(super) fn decided_at(bytes: &[u8]) -> Option<Timestamp> {
     #[derive(Deserialize)]
     struct Stamp {
         at: Timestamp,
     }
-    let Stamp { at } = serde_json::from_slice(bytes).map_err(|error| unreadable(seq, &error))?;
-    Ok(at)
+    serde_json::from_slice(bytes).ok().map(|Stamp { at }| at)
 }
 
 fn unreadable(seq: u64, error: &serde_json::Error) -> Unavailable {
@@ -44,18 +43,18 @@ impl<'a> Matcher<'a> {
         Self { at, filter }
     }
 
-    /// When a record was decided, if the filter means it.
-    pub(super) fn matches(&self, seq: u64, bytes: &[u8]) -> Result<Option<Timestamp>, Unavailable> {
-        let at = decided_at(seq, bytes)?;
+    /// Whether the filter means a record that was decided at an instant. One that cannot be read is meant by its time alone: whether it is about
+    /// something, nobody can say.
+    pub(super) fn matches(&self, seq: u64, at: Timestamp, bytes: &[u8]) -> Result<bool, Unavailable> {
         if self.filter.from.is_some_and(|from| at < from) || self.filter.to.is_some_and(|to| at >= to) {
-            return Ok(None);
+            return Ok(false);
         }
         let AuditFilter { principal, role, activation, kind, from: _, to: _, newest_first: _ } = self.filter;
         if principal.is_none() && role.is_none() && activation.is_none() && kind.is_none() {
-            return Ok(Some(at));
+            return Ok(true);
         }
         let record: Record = serde_json::from_slice(bytes).map_err(|error| unreadable(seq, &error))?;
-        Ok(self.means(&record)?.then_some(at))
+        self.means(&record)
     }
 
     fn means(&self, record: &Record) -> Result<bool, Unavailable> {

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::common::names::ALICE;
+use crate::common::names::{ALICE, CAROL};
 use crate::common::{ELEVON, Home, elevon, run};
 use crate::stub::Stub;
 
@@ -37,14 +37,17 @@ fn a_folder_without_routes_is_named() {
 fn refusals_name_options_and_commands() {
     let home = Home::new();
     let server = home.serve();
-    let rows: [(&[&str], i32, &str); 3] = [
-        (&["activate", "readr", "--reason", "x"], 1, "`elevon roles` lists the roles."),
-        (&["activate", "db-admin"], 1, "Name the scope with --scope."),
-        (&["status", "--token", "nonsense"], 1, "Set ELEVON_TOKEN"),
+    let group = "nobody grants to themselves (it would reach User::\"carol\" through Group::\"security\")";
+    let rows: [(&str, &[&str], &str); 5] = [
+        (ALICE, &["activate", "readr", "--reason", "x"], "`elevon roles` lists the roles."),
+        (ALICE, &["activate", "db-admin"], "Name the scope with --scope."),
+        (ALICE, &["status", "--token", "nonsense"], "Set ELEVON_TOKEN"),
+        (CAROL, &["eligibility", "add", "User::\"carol\"", "reader", "--reason", "x"], "nobody grants to themselves; somebody else"),
+        (CAROL, &["eligibility", "add", "Group::\"security\"", "reader", "--reason", "x"], group),
     ];
-    for (command, code, words) in rows {
-        let ran = server.cli(ALICE, command);
-        assert!(ran.code == code && ran.stderr.contains(words), "{command:?}: {ran:?}");
+    for (who, command, words) in rows {
+        let ran = server.cli(who, command);
+        assert!(ran.code == 1 && ran.stderr.contains(words), "{command:?}: {ran:?}");
     }
     let nobody = elevon(&["status", "--url", "http://127.0.0.1:1"]);
     assert!(nobody.code == 2 && nobody.stderr.contains("elevon serve"), "{nobody:?}");

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -13,16 +14,23 @@ pub(crate) struct Scripted {
     address: SocketAddr,
     says: Arc<Mutex<Says>>,
     took: Arc<Mutex<Vec<(String, String)>>>,
+    connections: Arc<AtomicUsize>,
 }
 
 impl Scripted {
     /// One that says this, where it says something, and what servers say otherwise. To a connection that is new it says what it says to nothing.
     pub(crate) fn start(says: Says) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let server = Self { address: listener.local_addr().unwrap(), says: Arc::new(Mutex::new(says)), took: Arc::default() };
-        let (says, took) = (Arc::clone(&server.says), Arc::clone(&server.took));
+        let server = Self {
+            address: listener.local_addr().unwrap(),
+            says: Arc::new(Mutex::new(says)),
+            took: Arc::default(),
+            connections: Arc::default(),
+        };
+        let (says, took, connections) = (Arc::clone(&server.says), Arc::clone(&server.took), Arc::clone(&server.connections));
         thread::spawn(move || {
             for stream in listener.incoming() {
+                connections.fetch_add(1, Ordering::Relaxed);
                 let (says, took) = (Arc::clone(&says), Arc::clone(&took));
                 thread::spawn(move || drop(serve(stream.unwrap(), &says, &took)));
             }
@@ -36,6 +44,11 @@ impl Scripted {
 
     pub(crate) fn set(&self, says: Says) {
         *self.says.lock().unwrap() = says;
+    }
+
+    /// How many connections were made to it.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// The mails that it took: to whom, and the whole.

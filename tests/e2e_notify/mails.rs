@@ -95,3 +95,98 @@ fn who_is_disabled_meanwhile_is_not_told() {
     server.set(|_| None);
     eventually("the other one was told", || server.to() == ["carol@example.com"]);
 }
+
+#[test]
+fn nobody_is_asked_for_a_vote_on_what_was_taken_back() {
+    let server = Scripted::start(|line| line.is_empty().then_some("421 later\r\n"));
+    let mut world = World::new();
+    let alice = world.add_token("alice");
+    world.change_policy("roles.toml", |roles| {
+        let (head, tail) = roles.split_once("\n\n# Elevon's own administrator").unwrap();
+        let asks = "[[roles.\"operator\".approval.stages]]\napprovers = ['User::\"bob\"']\n\n[roles.\"operator\".notify]\n\
+                    requested = [\"approvers\", \"requester\"]\ncancelled = [\"approvers\"]\n";
+        format!("{head}\n{asks}\n\n# Elevon's own administrator{tail}")
+    });
+    mail(&world, &server, "");
+    world.start();
+    world.administer();
+    for name in ["alice", "bob"] {
+        world.user(name, &json!({ "email": format!("{name}@example.com") }));
+    }
+    world.done(&["eligibility", "add", "User::\"alice\"", "operator", "--scope", "Environment::\"prod\"", "--for", "P30D"]);
+    let ask = |scope: &str| -> String {
+        let asked = world.cli_as(&alice, &["activate", "operator", "--scope", scope, "--reason", "x", "--output", "json"]);
+        let asked: Value = serde_json::from_str(&asked.stdout).unwrap_or_else(|error| panic!("{error}: {asked:?}"));
+        asked["id"].as_str().unwrap_or_else(|| panic!("{asked}")).to_owned()
+    };
+    for _ in 0..3 {
+        let id = ask("Environment::\"prod\"");
+        let cancelled = world.cli_as(&alice, &["cancel", &id]);
+        assert_eq!(cancelled.code, 0, "{cancelled:?}");
+    }
+    ask("Environment::\"prod\"");
+    server.set(|_| None);
+    eventually("everything was told", || world.destination("mail")["lag"] == json!(0));
+    let subject = |mail: &str| mail.lines().find_map(|line| line.strip_prefix("Subject: ")).unwrap().to_owned();
+    let told: Vec<(String, String)> = server.took().iter().map(|(to, mail)| (to.clone(), subject(mail))).collect();
+    let to_bob = |what: &str| told.iter().filter(|(to, subject)| to == "bob@example.com" && subject.contains(what)).count();
+    assert_eq!((to_bob("taken back"), to_bob("asks")), (3, 1), "{told:?}");
+    // whoever asked hears of it, and has no vote to give
+    let mails = server.took();
+    let asked = |name: &str| mails.iter().find(|(to, mail)| to == name && subject(mail).contains("asks")).unwrap().1.contains("/approve#");
+    assert_eq!((asked("bob@example.com"), asked("alice@example.com")), (true, false));
+}
+
+#[test]
+fn mails_in_a_row_go_over_one_connection() {
+    let server = Scripted::start(|_| None);
+    let mut world = World::new();
+    let boxes: Vec<String> = (0..10).map(|number| format!("box-{number}@example.com")).collect();
+    mail(&world, &server, &format!("to = {boxes:?}\nevents = [\"activated\"]\n"));
+    world.start();
+    world.administer();
+    eventually("all were told", || server.to() == boxes);
+    assert_eq!(server.connections(), 1);
+    // one that takes so many and no more is connected to again
+    eventually("it is idle", || world.destination("mail")["state"] == "idle");
+    server.set(|line| (line == "RSET").then_some("421 that will do\r\n"));
+    world.done(&["notifications", "test", "mail"]);
+    assert_eq!((server.connections(), server.took().len()), (11, 20));
+}
+
+#[test]
+fn whoever_asks_and_takes_back_in_a_loop_buries_nobody() {
+    let server = Scripted::start(|_| None);
+    let mut world = World::new();
+    let alice = world.add_token("alice");
+    world.change_policy("roles.toml", |roles| {
+        let (head, tail) = roles.split_once("\n\n# Elevon's own administrator").unwrap();
+        let asks = "[[roles.\"operator\".approval.stages]]\napprovers = ['User::\"bob\"']\n\n[roles.\"operator\".notify]\n\
+                    requested = [\"approvers\"]\ncancelled = [\"approvers\"]\n";
+        format!("{head}\n{asks}\n\n# Elevon's own administrator{tail}")
+    });
+    mail(&world, &server, "to = [\"ops@example.com\"]\nevents = [\"entity\"]\n");
+    world.start();
+    world.administer();
+    for name in ["alice", "bob"] {
+        world.user(name, &json!({ "email": format!("{name}@example.com") }));
+    }
+    world.done(&["eligibility", "add", "User::\"alice\"", "operator", "--scope", "Environment::\"prod\"", "--for", "P30D"]);
+    // more than is told in two hours, should a new one begin meanwhile
+    for _ in 0..63 {
+        let asked =
+            world.cli_as(&alice, &["activate", "operator", "--scope", "Environment::\"prod\"", "--reason", "x", "--output", "json"]);
+        let asked: Value = serde_json::from_str(&asked.stdout).unwrap_or_else(|error| panic!("{error}: {asked:?}"));
+        let cancelled = world.cli_as(&alice, &["cancel", asked["id"].as_str().unwrap()]);
+        assert_eq!(cancelled.code, 0, "{cancelled:?}");
+    }
+    world.user("carol", &json!({}));
+    eventually("everything was told", || world.destination("mail")["lag"] == json!(0));
+    let told = server.to();
+    assert_eq!(told.last().map(String::as_str), Some("ops@example.com"), "{told:?}");
+    assert!(told.iter().filter(|to| *to == "bob@example.com").count() <= 120, "{told:?}");
+    let metrics = world.metrics();
+    let line = metrics.lines().find_map(|line| line.strip_prefix("elevon_notifications_held_back_total{destination=\"mail\"} "));
+    assert!(line.is_some_and(|count| count.parse::<u64>().unwrap() >= 6), "{metrics}");
+    assert!(world.log().contains("the rest of this hour is held back"));
+}

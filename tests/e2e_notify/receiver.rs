@@ -134,7 +134,7 @@ fn serve(mut stream: TcpStream, mode: &Mutex<Mode>, took: &Mutex<Vec<Took>>, sto
     let mode = match mode {
         Mode::RefusesOf(what) if payload(&body).contains(what) => Mode::Refuses("invalid_request"),
         Mode::RefusesOf(_) => Mode::Answers(202),
-        other => other,
+        mode @ (Mode::Answers(_) | Mode::Refuses(_) | Mode::Hangs | Mode::Closes) => mode,
     };
     let taken = matches!(mode, Mode::Answers(status) if (200..300).contains(&status));
     took.lock().unwrap().push(Took { headers, body: String::from_utf8(body).unwrap(), taken });

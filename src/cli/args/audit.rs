@@ -13,7 +13,7 @@ pub(super) const EXAMPLES: &str = r#"Examples:
   elevon audit list --newest-first --limit 20
   elevon audit tip
   elevon audit export --file journal.jsonl
-  elevon audit verify --file journal.jsonl --expect <SEQ:HASH>
+  elevon audit verify --file journal.jsonl --expect '17:<hash>'
 
 docs/audit.md describes the journal, what it proves, and how to verify it without Elevon."#;
 
@@ -32,7 +32,7 @@ pub(in crate::cli) enum Audit {
     /// Verify the hash chain of a data folder or of an exported file: exit code 0 if it holds, 1 if not
     #[command(after_help = "Examples:
   elevon audit verify --data data
-  elevon audit verify --file journal.jsonl --expect <SEQ:HASH>
+  elevon audit verify --file journal.jsonl --expect '17:<hash>'
 
 A journal whose end was cut off, or that was rewritten from some record on, is a valid chain. Only a record that was noted elsewhere before tells \
 the difference: pass it with --expect. No server may be running on the data folder. Nothing in the folder is changed.")]

@@ -396,7 +396,8 @@ mod tests {
         for (path, help) in helps() {
             let whole = help.replace("\\\n", "");
             for line in whole.lines().filter(|line| line.starts_with("  elevon ") && !line.contains('<')) {
-                for command in line.split(" > ").take(1).flat_map(|line| line.split(" && ")) {
+                let typed = line.split(" #").next().unwrap_or(line).split(['>', '|']).next().unwrap_or(line);
+                for command in typed.split(" && ") {
                     let parsed = Arguments::whole().try_get_matches_from(shell_words(command.trim()));
                     assert!(parsed.is_ok(), "`elevon{path} --help` shows `{command}`: {parsed:?}");
                     seen += 1;

@@ -89,6 +89,12 @@ impl Findings {
     }
 
     pub(super) fn say_again(&mut self) {
+        // what waits to be said need not be said twice
+        let standing = &self.standing;
+        self.changes.retain(|change| match change {
+            AlertChange::Raise(found) => standing.get(&(found.kind, found.subject.clone())) != Some(&**found),
+            AlertChange::Clear { .. } => true,
+        });
         self.changes.extend(self.standing.values().map(|finding| AlertChange::Raise(Box::new(finding.clone()))));
     }
 

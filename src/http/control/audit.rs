@@ -9,7 +9,7 @@ use crate::domain::text::Digest;
 use crate::domain::{ActivationId, RoleName, TextDigest};
 use crate::engine::ports::{AuditFilter, Sealed};
 use crate::http::asker::{Asker, Params};
-use crate::http::problem::{self, Problem};
+use crate::http::problem::Problem;
 use crate::http::reply::Answer;
 
 use super::paging::{cursor_or, listed};
@@ -58,11 +58,12 @@ pub(super) async fn tip(asker: Asker, params: Params) -> Result<Answer, Problem>
     Ok(Answer::ok(head.seq, json!({ "hash": head.hash, "at": head.at })))
 }
 
-/// A record as it stands in the journal, the hash of its canonical bytes, and its texts by digest: nothing for an erased one.
+/// A record as it stands in the journal, the hash of its bytes, and its texts by digest: nothing for an erased one. One that cannot be read is told
+/// to be there, so that an auditor sees where it is missing and what came after it.
 fn record(asker: &Asker, sealed: &Sealed) -> Result<Value, Problem> {
     let Ok(record) = serde_json::from_slice::<Value>(&sealed.bytes) else {
         tracing::error!(seq = sealed.seq, "a journal record is not JSON");
-        return Err(problem::internal());
+        return Ok(json!({ "seq": sealed.seq, "hash": sealed.hash, "record": null, "texts": {} }));
     };
     let texts = texts(asker, &record)?;
     Ok(json!({ "seq": sealed.seq, "hash": sealed.hash, "record": record, "texts": texts }))

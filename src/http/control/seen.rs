@@ -9,19 +9,14 @@ use crate::domain::event::Event;
 use crate::domain::facts::{Action, Object};
 use crate::domain::review::Subject;
 use crate::domain::{ActivationId, AssignmentId, EligibilityId, Record, Topic, Uid, Unavailable};
-use crate::engine::ports::Sealed;
 use crate::http::asker::Asker;
-use crate::http::problem::{self, Problem};
+use crate::http::problem::Problem;
 use crate::http::views;
 
 use super::audit::texts;
 
 /// What the caller sees of a record; nothing, where nothing in it is the caller's to see.
-pub(super) fn seen(asker: &Asker, sealed: &Sealed) -> Result<Option<Value>, Problem> {
-    let record: Record = serde_json::from_slice(&sealed.bytes).map_err(|error| {
-        tracing::error!(seq = sealed.seq, %error, "a journal record cannot be read");
-        problem::internal()
-    })?;
+pub(super) fn seen(asker: &Asker, record: &Record) -> Result<Option<Value>, Problem> {
     let whole = asker.may(Action::SubscribeEvents, Object::Sidecar)? && asker.may_audit()?;
     let mut shown = json!({
         "seq": record.seq,

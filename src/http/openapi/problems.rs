@@ -187,7 +187,7 @@ pub(super) const RULES: &[Rule] = &[
     ),
     rule(
         ("self_grant", 403, At::Own),
-        "nobody grants to oneself",
+        "nobody grants to themselves",
         "the caller, or a group the caller is in, would benefit",
         "let another administrator do it",
         &["actor", "principal"],
@@ -258,7 +258,7 @@ pub(super) const RULES: &[Rule] = &[
     ),
     rule(
         ("confirmation_needed", 409, At::Own),
-        "so much has to be confirmed",
+        "this much has to be confirmed",
         "carrying the review out takes away more than the share that its plan allows unasked, or another number than was confirmed",
         "look at what would go, and ask again with `confirm` set to `removals`",
         &["id", "removals", "items"],
@@ -321,7 +321,7 @@ pub(super) const RULES: &[Rule] = &[
     ),
     rule(
         ("not_in_state", 409, At::Own),
-        "it stands elsewhere by now",
+        "it is no longer in that state",
         "it was decided, cancelled or ended before the command came; nothing was changed",
         "read it again; `outcome` says where it stands",
         &["id", "outcome", "at"],

@@ -116,7 +116,7 @@ pub(super) fn commands() -> Vec<(&'static str, Value)> {
         &[
             (
                 "reviewers",
-                described(nullable(list(uid())), "principals, and groups whose enabled members decide; nobody on the own access"),
+                described(nullable(list(uid())), "principals, and groups whose enabled members decide; nobody on their own access"),
             ),
             ("self", described(nullable(boolean()), "holders decide themselves")),
             ("fallback", described(nullable(list(uid())), "who decides on what nobody of those could")),

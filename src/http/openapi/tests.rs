@@ -154,7 +154,7 @@ fn page() -> String {
     let mut page = String::from(
         "# Problems\n\n\
         Everything outside of the AuthZEN evaluation answers what goes wrong as a problem document (RFC 9457, `application/problem+json`):\n\n\
-        \x20   409 {\"type\": \"urn:elevon:problem:not_in_state\", \"rule\": \"not_in_state\", \"title\": \"it stands elsewhere by now\", \"status\": 409,\n\
+        \x20   409 {\"type\": \"urn:elevon:problem:not_in_state\", \"rule\": \"not_in_state\", \"title\": \"it is no longer in that state\", \"status\": 409,\n\
         \x20        \"detail\": \"`act_0198…` is denied since 2030-01-31T09:05:00.000Z; nothing was changed\",\n\
         \x20        \"id\": \"act_0198…\", \"outcome\": \"denied\", \"at\": \"2030-01-31T09:05:00.000Z\", \"seq\": 5, \"request_id\": \"…\"}\n\n\
         `type` is stable: `urn:elevon:problem:` and the rule's word, which stands alone in `rule`. Programs tell problems apart by it, and by nothing else; `detail` is\n\

@@ -485,7 +485,7 @@ fn operations() -> Vec<(&'static str, Value)> {
             whole(&[
                 ("seq", count()),
                 ("hash", described(reference("Digest"), "of the record's canonical bytes (RFC 8785)")),
-                ("record", reference("Record")),
+                ("record", described(nullable(reference("Record")), "null: what stands there cannot be read")),
                 (
                     "texts",
                     described(
