@@ -297,3 +297,35 @@ fn a_file_is_verified_without_elevon() {
     }
     drop(server);
 }
+
+/// The page lists the kinds of events and their members as the code has them.
+#[test]
+fn the_page_lists_every_kind_of_event_with_its_members() {
+    let read = |path: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+    let (page, code) = (read("docs/audit.md"), read("src/domain/event.rs"));
+    let body = code.split("pub enum Event {").nth(1).unwrap().split("\n}\n").next().unwrap();
+    let mut kinds: Vec<(String, Vec<String>)> = Vec::new();
+    for line in body.lines().filter(|line| !line.trim_start().starts_with(['/', '#'])) {
+        let indent = line.len() - line.trim_start().len();
+        let word: String = line.trim_start().chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect();
+        match (indent, word.is_empty()) {
+            (4, false) => {
+                let parts = word.char_indices().map(|(at, letter)| {
+                    let before = if at > 0 && letter.is_uppercase() { "_" } else { "" };
+                    format!("{before}{}", letter.to_lowercase())
+                });
+                kinds.push((parts.collect(), Vec::new()));
+            }
+            (8, false) => kinds.last_mut().unwrap().1.push(word),
+            _ => {}
+        }
+    }
+    assert!(kinds.len() > 50, "{kinds:?}");
+    let quoted = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+    let table = page.split("| kind | what happened | members |").nth(1).unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("| `")).map(|line| line.split('|').collect::<Vec<_>>());
+    let mut told: Vec<(String, Vec<String>)> = rows.map(|cells| (quoted(cells[1]).concat(), quoted(cells[3]))).collect();
+    // what is said of an incident has other members each time
+    told.iter_mut().filter(|(kind, _)| kind == "alert").for_each(|(_, members)| members.clear());
+    assert_eq!(told, kinds);
+}

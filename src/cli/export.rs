@@ -9,7 +9,7 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::args::AuditExport;
 use super::client::{Client, Failure};
@@ -50,12 +50,15 @@ fn of_folder(dir: &Path, shipment: &mut Shipment<'_>) -> Result<(), Failure> {
 
 fn of_server(client: &Client, shipment: &mut Shipment<'_>) -> Result<(), Failure> {
     // the cursor of the journal is the number of the last record that one has
-    let mut cursor = shipment.begins_with().saturating_sub(1).to_string();
+    let mut after = shipment.begins_with().saturating_sub(1);
     loop {
-        let page = client.get("/v1/audit/events", &[("limit", PAGE.to_string()), ("cursor", cursor)])?;
+        let page = client.get("/v1/audit/events", &[("limit", PAGE.to_string()), ("cursor", after.to_string())])?;
         for item in list(&page, "/items") {
             let seq = text(item, "/seq");
-            let bytes = audit::canonical(at(item, "/record").unwrap_or(&Value::Null)).map_err(Failure::Local)?;
+            let Some(record) = at(item, "/record") else {
+                return Err(Failure::Local(format!("the server cannot read record {seq} of its journal; `elevon audit verify` says why")));
+            };
+            let bytes = audit::canonical(record).map_err(Failure::Local)?;
             let (told, found) = (text(item, "/hash"), audit::hash(&bytes));
             if told != found.to_string() {
                 let text = format!(
@@ -69,7 +72,11 @@ fn of_server(client: &Client, shipment: &mut Shipment<'_>) -> Result<(), Failure
         if next.is_empty() {
             return Ok(());
         }
-        cursor = next;
+        after = next.parse().ok().filter(|next| *next > after).ok_or_else(|| {
+            Failure::Local(format!(
+                "the server says that its journal goes on after record {after} with the cursor `{next}`, and so it never ends"
+            ))
+        })?;
     }
 }
 

@@ -56,6 +56,8 @@ const CONNECTION: [&str; 4] = ["url", "token", "token_file", "ca"];
 const CONNECTION_HEADING: &str = "Connection";
 /// The commands that ask no server.
 const LOCAL: [&str; 9] = ["init", "serve", "config", "token", "route", "policy", "rebuild", "clock", "completion"];
+/// Those of which a part asks none.
+const LOCAL_PARTS: [(&str, &str); 1] = [("audit", "verify")];
 
 /// What every command takes. What stands in the environment is read where it is used, so that a complaint about an argument does not show
 /// a variable as if it had been typed.
@@ -90,7 +92,17 @@ impl Arguments {
     pub(super) fn whole() -> clap::Command {
         let mut command = Self::command();
         command.build();
-        command.mut_subcommands(|command| if LOCAL.contains(&command.get_name()) { without_connection(command) } else { command })
+        command.mut_subcommands(|command| {
+            let under = command.get_name().to_owned();
+            if LOCAL.contains(&under.as_str()) {
+                return without_connection(command);
+            }
+            command.mut_subcommands(
+                |part| {
+                    if LOCAL_PARTS.contains(&(under.as_str(), part.get_name())) { without_connection(part) } else { part }
+                },
+            )
+        })
     }
 }
 
@@ -404,8 +416,12 @@ mod tests {
         for name in LOCAL {
             assert!(whole.find_subcommand(name).is_some(), "{name}");
         }
+        for (under, name) in LOCAL_PARTS {
+            assert!(whole.find_subcommand(under).and_then(|one| one.find_subcommand(name)).is_some(), "{under} {name}");
+        }
         for (path, help) in helps() {
-            let local = path.split(' ').nth(1).is_some_and(|first| LOCAL.contains(&first));
+            let words: Vec<&str> = path.split(' ').skip(1).collect();
+            let local = words.first().is_some_and(|first| LOCAL.contains(first)) || LOCAL_PARTS.iter().any(|(a, b)| words == [*a, *b]);
             let offers = help.contains(CONNECTION_HEADING) || help.contains("--url");
             assert_eq!(offers, !local, "`elevon{path}`: {help}");
         }
