@@ -180,7 +180,7 @@ fn the_command_line_tells_what_waits_and_what_can_be_done() {
     let held = ["alerts", "list", "--kind", "role_held_outside"];
     let none = server.cli(CAROL, &held);
     assert_eq!(none.code, 0, "{none:?}");
-    assert!(none.stdout.contains("No incident stands there."), "{none:?}");
+    assert!(none.stdout.contains("No incidents."), "{none:?}");
     let grant = json!({ "principal": uid(("User", "dave")), "role": "reader", "justification": "x" });
     server.post(CAROL, "/v1/assignments", grant, 201);
     looked(&server);
@@ -188,7 +188,7 @@ fn the_command_line_tells_what_waits_and_what_can_be_done() {
     let id = found["items"][0]["id"].as_str().unwrap().to_owned();
     assert_eq!((code, found["items"].as_array().unwrap().len()), (0, 1), "{found}");
     let shown = server.cli(CAROL, &["alerts", "show", &id]);
-    for said in ["medium", "open", "User::\"dave\" as reader", "permanent 1", "remove assignment"] {
+    for said in ["medium", "open", "User::\"dave\" as reader", "permanent yes", "remove the assignment"] {
         assert!(shown.stdout.contains(said) || shown.stderr.contains(said), "{said} is not in {shown:?}");
     }
     let told = server.cli(CAROL, &["alerts"]);

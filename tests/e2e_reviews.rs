@@ -141,7 +141,7 @@ fn a_review_by_the_command_line() {
     let items = server.cli("bob", &["review", "items", id]);
     assert!(items.stdout.contains("alice") && items.stdout.contains(&eligibility) && items.stdout.contains("never"), "{items:?}");
     let refused = server.cli("dave", &["review", "decide", id, &eligibility, "--deny", "--reason", "x"]);
-    assert_eq!((refused.code, refused.stderr.contains("does not decide")), (1, true), "{refused:?}");
+    assert_eq!((refused.code, refused.stderr.contains("is not a reviewer")), (1, true), "{refused:?}");
     let decided = server.cli("bob", &["review", "decide", id, &eligibility, "--deny", "--reason", "=1+1"]);
     assert!(decided.code == 0 && decided.stdout.contains("1 denied"), "{decided:?}");
     let complete = server.cli(CAROL, &["review", "complete", id]);

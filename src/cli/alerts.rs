@@ -7,11 +7,11 @@ use super::client::{Client, encode};
 use super::describe::flag;
 use super::ending::because;
 use super::output::{Cell, Look, Output, looking, plain};
+use super::pages::Listing;
 use super::reply::{at, entity, list, scope, text};
+use super::words::span;
 use super::{Done, Outcome};
-
-/// Incidents of one page.
-const PAGE: &str = "1000";
+use crate::domain::time::Duration;
 
 fn path(id: &str, what: &str) -> String {
     format!("/v1/alerts/incidents/{}{what}", encode(id))
@@ -22,7 +22,7 @@ pub(super) fn alerts(client: &Client, out: &Output, what: Option<&Alerts>) -> Ou
     match what {
         None => incidents(client, out, vec![("status", "open".to_owned())]),
         Some(Alerts::List { kind, severity, status, principal, role }) => {
-            let mut query: Vec<(&str, String)> = Vec::new();
+            let mut query: Vec<(&'static str, String)> = Vec::new();
             let given = [("kind", kind.clone()), ("severity", severity.clone()), ("role", role.as_ref().map(ToString::to_string))];
             query.extend(given.into_iter().filter_map(|(name, value)| Some((name, value?))));
             if status != "all" {
@@ -64,12 +64,36 @@ fn standing(of: &Value) -> Cell {
     looking(look, word)
 }
 
+/// The numbers of incidents that say yes or no.
+const FLAGS: [&str; 9] =
+    ["accepted", "lacks_approval", "lacks_justification", "lacks_mfa", "new_principal", "new_role", "new_scope", "own", "permanent"];
+
 /// The numbers of a rule or of an incident, in a line.
 fn numbers(of: &Value, pointer: &str) -> String {
     let none = Map::new();
     let all = at(of, pointer).and_then(Value::as_object).unwrap_or(&none);
-    let shown = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    all.iter().map(|(name, value)| format!("{name} {}", shown(value))).collect::<Vec<_>>().join(", ")
+    all.iter().map(|(name, value)| number(name, value)).collect::<Vec<_>>().join(", ")
+}
+
+/// A number with its unit: `lasts 30 days`, `share 10%`, `permanent no`. What stands in a rule reads as `alerts.toml` takes it.
+fn number(name: &str, value: &Value) -> String {
+    let words = |name: &str| name.replace('_', " ");
+    let Some(number) = value.as_u64() else {
+        return format!("{name} {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+    };
+    if let Some(what) = name.strip_suffix("_seconds") {
+        return format!("{} {}", words(what), span(Duration::from_secs(number)));
+    }
+    if let Some(what) = name.strip_suffix("_percent").or_else(|| Some(name).filter(|name| *name == "share")) {
+        return format!("{} {number}%", words(what));
+    }
+    if FLAGS.contains(&name) {
+        return format!("{} {}", words(name), if number == 0 { "no" } else { "yes" });
+    }
+    if let Some(what) = name.strip_suffix("_days") {
+        return format!("{} {number} {}", words(what), if number == 1 { "day" } else { "days" });
+    }
+    format!("{} {number}", words(name))
 }
 
 /// What an incident is about, in a few words.
@@ -84,27 +108,8 @@ fn about(incident: &Value) -> String {
     }
 }
 
-fn incidents(client: &Client, out: &Output, filter: Vec<(&str, String)>) -> Outcome {
-    let (mut items, mut cursor): (Vec<Value>, Option<String>) = (Vec::new(), None);
-    let mut seq;
-    loop {
-        let mut query = filter.clone();
-        query.push(("limit", PAGE.to_owned()));
-        query.extend(cursor.take().map(|cursor| ("cursor", cursor)));
-        let reply = client.get("/v1/alerts/incidents", &query)?;
-        items.extend(list(&reply, "/items").iter().cloned());
-        seq = reply.get("seq").cloned();
-        let next = text(&reply, "/next");
-        if next.is_empty() {
-            break;
-        }
-        cursor = Some(next);
-    }
-    if out.json {
-        out.value(&json!({ "items": items, "seq": seq }))?;
-        return Ok(Done::Yes);
-    }
-    let row = |one: &Value| -> Vec<Cell> {
+fn incidents(client: &Client, out: &Output, query: Vec<(&'static str, String)>) -> Outcome {
+    let row = |one: &Value, _| -> Vec<Cell> {
         vec![
             severity(one),
             plain(text(one, "/kind")),
@@ -115,11 +120,15 @@ fn incidents(client: &Client, out: &Output, filter: Vec<(&str, String)>) -> Outc
             plain(text(one, "/id")),
         ]
     };
-    let rows: Vec<Vec<Cell>> = items.iter().map(row).collect();
-    let some = !rows.is_empty();
-    out.table(&["severity", "kind", "status", "about", "scope", "raised", "id"], rows, "No incident stands there.")?;
-    if some {
-        out.remark("`elevon alerts show ID` says what made it one and what to do about it.")?;
+    let incidents = Listing {
+        path: "/v1/alerts/incidents",
+        query,
+        header: &["severity", "kind", "status", "about", "scope", "raised", "id"],
+        empty: "No incidents.",
+        rest: "Narrow it with `elevon alerts list` and --kind, --severity, --principal or --role.",
+    };
+    if !incidents.show(client, out, row)?.is_empty() {
+        out.remark("`elevon alerts show ID` shows the numbers behind one, and what to do about it.")?;
     }
     Ok(Done::Yes)
 }
@@ -143,8 +152,8 @@ fn kinds(client: &Client, out: &Output) -> Outcome {
     let rows = list(&reply, "/items").iter().map(row).collect();
     out.table(&["kind", "severity", "open", "dismissed", "rule"], rows, "There are no alerts.")?;
     for (pointer, what) in [
-        ("/trouble/clock", "The clock is not believed: until it is, nothing is found and nothing is recorded."),
-        ("/trouble/journal", "The journal takes nothing: until it does, nothing is recorded."),
+        ("/trouble/clock", "The clock is not trusted: until it is, nothing is found and nothing is recorded."),
+        ("/trouble/journal", "The journal accepts nothing: until it does, nothing is recorded."),
     ] {
         if flag(&reply, pointer) {
             out.remark(what)?;
@@ -170,7 +179,7 @@ fn show(out: &Output, incident: &Value) -> Outcome {
     put("since", text(incident, "/began_at"));
     put("numbers", numbers(incident, "/numbers"));
     put("means", text(incident, "/means"));
-    put("do", text(incident, "/advice"));
+    put("to do", text(incident, "/advice"));
     if at(incident, "/dismissed").is_some() {
         let (by, when) = (entity(incident, "/dismissed/by"), text(incident, "/dismissed/at"));
         put("dismissed", format!("by {by} {when}: {}", text(incident, "/dismissed/reason")));
@@ -182,13 +191,34 @@ fn show(out: &Output, incident: &Value) -> Outcome {
     }
     out.fields(&rows)?;
     if flag(incident, "/dry_run") {
-        out.remark("This is what would become of it; nothing was changed.")?;
+        out.remark("This is what would happen; nothing was changed.")?;
         return Ok(Done::Yes);
     }
     let lasts = at(incident, "/cleared").is_none();
-    let action = text(incident, "/remedy/action").replace('_', " ");
+    let action = text(incident, "/remedy/action").replacen('_', " the ", 1);
     if lasts && !action.is_empty() {
         out.remark(&format!("`elevon alerts remedy {id}` would {action}."))?;
     }
     Ok(Done::Yes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_their_units() {
+        let rows = [
+            (json!({ "lasts_seconds": 2_592_000, "permanent": 0 }), "lasts 30 days, permanent no"),
+            (json!({ "lacks_mfa": 1, "lacks_approval": 0 }), "lacks mfa yes, lacks approval no"),
+            (json!({ "count": 20, "share": 10, "few": 5 }), "count 20, share 10%, few 5"),
+            (json!({ "holders": 9, "limit_percent": 10, "share_percent": 60 }), "holders 9, limit 10%, share 60%"),
+            (json!({ "days": 91, "limit_days": 90 }), "days 91, limit 90 days"),
+            (json!({ "times": 20, "within": "PT10M", "privileged": true }), "times 20, within PT10M, privileged true"),
+            (json!({}), ""),
+        ];
+        for (of, expected) in rows {
+            assert_eq!(numbers(&of, ""), expected, "{of}");
+        }
+    }
 }

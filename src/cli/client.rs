@@ -4,6 +4,7 @@ use std::io::{self, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::hints;
 use super::socket::{NoNames, SocketConnector};
 use crate::app;
 use serde_json::{Value, json};
@@ -28,7 +29,7 @@ pub(super) enum Failure {
     #[error("{}", .0.text())]
     Refused(Problem),
     /// No server answered.
-    #[error("no Elevon answers at {url}: {why}\nStart one with `make run`, or name another with ELEVON_URL or --url.")]
+    #[error("no Elevon answers at {url}: {why}\nStart one with `elevon serve`, or name another with ELEVON_URL or --url.")]
     Unreachable {
         /// Where it was looked for.
         url: String,
@@ -71,13 +72,7 @@ impl Problem {
         let part = |name: &str| self.body.get(name).and_then(Value::as_str);
         let detail = self.body.as_str().or_else(|| part("detail")).or_else(|| part("title")).unwrap_or("the server gave no reason");
         let rule = self.body.get("rule").and_then(Value::as_str).map(|rule| format!(", {rule}")).unwrap_or_default();
-        let hint = match self.status {
-            401 => {
-                "\nSay who you are with ELEVON_TOKEN: a token, or with a server started with --dev, such as: export ELEVON_TOKEN='Dev User::\"alice\"'"
-            }
-            503 => "\nThe server is not ready; `GET /readyz` says why.",
-            _ => "",
-        };
+        let hint = hints::of(self.status, &self.body).map(|hint| format!("\n{hint}")).unwrap_or_default();
         format!("{detail} ({}{rule}){hint}", self.status)
     }
 
@@ -132,8 +127,9 @@ impl Client {
         } else if given.starts_with("http://") {
             (config.build().into(), given.to_owned())
         } else {
-            let text =
-                format!("`{url}` is no address; write one such as http://127.0.0.1:8181, https://elevon.example or unix:/run/elevon.sock");
+            let text = format!(
+                "`{url}` is not an address; write one such as http://127.0.0.1:8181, https://elevon.example or unix:/run/elevon.sock"
+            );
             return Err(Failure::Usage(text));
         };
         let token = token
@@ -141,7 +137,7 @@ impl Client {
             .map(|token| if token.contains(' ') { token.to_owned() } else { format!("Bearer {token}") })
             .map(|token| HeaderValue::from_bytes(token.as_bytes()))
             .transpose()
-            .map_err(|_| Failure::Usage("the credential holds a control character".to_owned()))?
+            .map_err(|_| Failure::Usage("the credential contains a control character".to_owned()))?
             .map(|mut token| {
                 token.set_sensitive(true);
                 token
@@ -167,7 +163,7 @@ impl Client {
     /// Reads something that is no JSON, of the kind that is asked for.
     pub(super) fn text(&self, path: &str, kind: &'static str) -> Result<Vec<u8>, Failure> {
         let url = format!("{}{path}", self.base);
-        let bad = |error: ureq::http::Error| Failure::Usage(format!("`{url}` is no address: {error}"));
+        let bad = |error: ureq::http::Error| Failure::Usage(format!("`{url}` is not an address: {error}"));
         let unreachable = |error: ureq::Error| Failure::Unreachable { url: self.shown.clone(), why: error.to_string() };
         let mut reply = self.agent.run(self.request(Method::GET, &url, kind).body(()).map_err(bad)?).map_err(unreachable)?;
         let is_kind = reply.headers().get(header::CONTENT_TYPE).is_some_and(|found| found.as_bytes().starts_with(kind.as_bytes()));
@@ -188,7 +184,7 @@ impl Client {
     /// Reads server-sent events from after a place in the journal on.
     pub(super) fn stream(&self, path: &str, after: u64) -> Result<BufReader<ureq::BodyReader<'static>>, Failure> {
         let url = format!("{}{path}", self.base);
-        let bad = |error: ureq::http::Error| Failure::Usage(format!("`{url}` is no address: {error}"));
+        let bad = |error: ureq::http::Error| Failure::Usage(format!("`{url}` is not an address: {error}"));
         let request =
             self.request(Method::GET, &url, "text/event-stream").header("last-event-id", after.to_string()).body(()).map_err(bad)?;
         let request = self.agent.configure_request(request).timeout_global(None).timeout_recv_response(Some(CALL_TIMEOUT));
@@ -220,7 +216,7 @@ impl Client {
         let mark = if query.is_empty() { "" } else { "?" };
         let url = format!("{}{path}{mark}{}", self.base, query.join("&"));
         let request = self.request(method, &url, "application/json, application/problem+json");
-        let bad = |error: ureq::http::Error| Failure::Usage(format!("`{url}` is no address: {error}"));
+        let bad = |error: ureq::http::Error| Failure::Usage(format!("`{url}` is not an address: {error}"));
         let reply = match body {
             Some(body) => self.agent.run(request.header(header::CONTENT_TYPE, "application/json").body(body.to_string()).map_err(bad)?),
             None => self.agent.run(request.body(()).map_err(bad)?),

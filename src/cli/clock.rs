@@ -16,19 +16,27 @@ use crate::store::ClockWord;
 
 /// How often it is looked whether a server has answered.
 const LOOK: Span = Span::from_millis(100);
+/// For how long nothing is said of waiting: a running server answers sooner.
+const SILENT: Span = Span::from_secs(2);
 
 /// Leaves the word in the data folder, and waits for what a running server makes of it.
 pub(super) fn accept(out: &Output, data: &Path, wait: Duration) -> Outcome {
     let local = |error: &dyn std::fmt::Display| Failure::Local(error.to_string());
     let shown = SystemClock::new().now();
     let word = ClockWord::leave(data, shown).map_err(|error| local(&error))?;
-    let until = Instant::now() + Span::from_secs(wait.secs());
+    let began = Instant::now();
+    let until = began + Span::from_secs(wait.secs());
+    let mut told_to_wait = false;
     loop {
         if let Some(answer) = word.answer().map_err(|error| local(&error))? {
             return told(out, &answer);
         }
         if Instant::now() >= until {
             break;
+        }
+        if !told_to_wait && began.elapsed() >= SILENT {
+            out.remark(&format!("The confirmation is in the data folder; waiting up to {wait} for a running server to take it."))?;
+            told_to_wait = true;
         }
         thread::sleep(LOOK);
     }
@@ -37,7 +45,7 @@ pub(super) fn accept(out: &Output, data: &Path, wait: Duration) -> Outcome {
     } else {
         out.cells(&[
             looking(Look::Quiet, "waiting"),
-            plain(format!("  no server took it within {wait}; one that starts within the hour will")),
+            plain(format!("  no server took it within {wait}; one that starts within the hour takes it")),
         ])?;
     }
     Ok(Done::No)

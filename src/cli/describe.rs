@@ -17,16 +17,14 @@ pub(super) fn show(out: &Output, activation: &Value) -> Outcome {
     }
     in_full(out, activation)?;
     if flag(activation, "/dry_run") {
-        out.remark("This is what would become of it; nothing was changed.")?;
+        out.remark("This is what would happen; nothing was changed.")?;
         return Ok(Done::Yes);
     }
     let id = text(activation, "/id");
     match text(activation, "/status").as_str() {
-        "pending" => {
-            out.remark(&format!("It waits for approval. `elevon status` shows how it stands; `elevon cancel {id}` takes it back."))?
-        }
-        "scheduled" => out.remark(&format!("It begins by itself. `elevon cancel {id}` takes it back."))?,
-        "active" => out.remark(&format!("`elevon deactivate {id}` gives it up early."))?,
+        "pending" => out.remark(&format!("It waits for approval. `elevon status` shows its progress; `elevon cancel {id}` cancels it."))?,
+        "scheduled" => out.remark(&format!("It starts by itself. `elevon cancel {id}` cancels it."))?,
+        "active" => out.remark(&format!("`elevon deactivate {id}` ends it early."))?,
         _ => {}
     }
     Ok(Done::Yes)
@@ -54,10 +52,10 @@ pub(super) fn in_full(out: &Output, activation: &Value) -> Result<(), Failure> {
         }
     }
     if let Some(asked) = at(activation, "/requested") {
-        rows.push(("narrowed", plain(format!("asked for {} on {}", text(asked, "/duration"), scope(asked).text()))));
+        rows.push(("narrowed", plain(format!("requested for {} on {}", text(asked, "/duration"), scope(asked).text()))));
     }
     if let Some(by) = instant(activation, "/review_by") {
-        rows.push(("review", looking(Look::Waiting, format!("owed by {by}"))));
+        rows.push(("review", looking(Look::Waiting, format!("due by {by}"))));
     }
     rows.extend(votes(activation));
     rows.extend(ending(activation));
@@ -69,7 +67,7 @@ fn times(activation: &Value, now: Timestamp) -> Vec<(&'static str, Cell)> {
     let mut rows = Vec::new();
     let start = instant(activation, "/start");
     if let Some(start) = start.filter(|start| *start > now) {
-        rows.push(("begins", plain(format!("{start}, {}", until(start, now)))));
+        rows.push(("starts", plain(format!("{start}, {}", until(start, now)))));
     }
     if let Some(end) = instant(activation, "/end") {
         let word = if text(activation, "/status") == "active" { format!("{end}, {}", left(Some(end), now)) } else { end.to_string() };

@@ -69,11 +69,11 @@ fn everything(client: &Client, out: &Output, asked: &Revoke) -> Outcome {
     let whose = match (&asked.principal, &asked.role) {
         (Some(principal), _) => {
             body.insert("principal".to_owned(), wire(principal));
-            format!("that {principal} has active or has asked for")
+            format!("that {principal} has active or has requested")
         }
         (None, Some(role)) => {
             body.insert("role".to_owned(), json!(role));
-            format!("that anybody has active or has asked for of role `{role}`")
+            format!("of role `{role}` that is active or requested")
         }
         (None, None) => return Err(Failure::Usage("name what to revoke: ids, --principal or --role".to_owned())),
     };
@@ -98,9 +98,9 @@ fn everything(client: &Client, out: &Output, asked: &Revoke) -> Outcome {
 /// Asks once more. Only a person at a terminal is asked: a script says `--yes`.
 pub(super) fn confirmed(out: &Output, what: &str) -> Result<bool, Failure> {
     if !io::stdin().is_terminal() {
-        return Err(Failure::Usage(format!("this {what}; say so with --yes where no terminal can be asked")));
+        return Err(Failure::Usage(format!("this {what}; confirm it with --yes, as there is no terminal to ask on")));
     }
-    out.remark(&format!("This {what}. Go on? [y/N]"))?;
+    out.remark(&format!("This {what}. Continue? [y/N]"))?;
     let mut answer = String::new();
     io::Read::take(io::stdin().lock(), MAX_ANSWER).read_line(&mut answer)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))

@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 use super::args::{GrantAdd, GrantList, GrantProlong, GrantRequests, Grants};
 use super::client::{Client, encode};
 use super::output::{Cell, Look, Output, looking, plain};
-use super::reply::{entity, instant, list, now, scope, status, text, wire};
+use super::pages::Listing;
+use super::reply::{entity, instant, now, scope, status, text, wire};
 use super::words::left;
 use super::{Done, Outcome};
 use crate::domain::time::Timestamp;
@@ -34,8 +35,8 @@ impl Kind {
 
     fn none(self) -> &'static str {
         match self {
-            Self::Eligibility => "No eligibility matches.",
-            Self::Assignment => "No assignment matches.",
+            Self::Eligibility => "No eligibilities match.",
+            Self::Assignment => "No assignments match.",
         }
     }
 }
@@ -51,7 +52,7 @@ pub(super) fn grants(client: &Client, out: &Output, kind: Kind, what: &Grants) -
             if out.json {
                 out.value(&reply)?;
             } else {
-                out.line(&format!("{id} is removed; what rested on it is over."))?;
+                out.line(&format!("{id} is removed; whatever rested on it has ended."))?;
             }
             Ok(Done::Yes)
         }
@@ -96,13 +97,7 @@ fn listed(client: &Client, out: &Output, kind: Kind, filter: &GrantList) -> Outc
     if let Some(role) = &filter.role {
         query.push(("role", role.to_string()));
     }
-    let reply = client.get(kind.path(), &query)?;
-    if out.json {
-        out.value(&reply)?;
-        return Ok(Done::Yes);
-    }
-    let now = now(&reply);
-    let row = |one: &Value| -> Vec<Cell> {
+    let row = |one: &Value, now: Timestamp| -> Vec<Cell> {
         vec![
             plain(entity(one, "/principal")),
             plain(text(one, "/role")),
@@ -113,8 +108,14 @@ fn listed(client: &Client, out: &Output, kind: Kind, filter: &GrantList) -> Outc
             plain(text(one, "/id")),
         ]
     };
-    let rows = list(&reply, "/items").iter().map(row).collect();
-    out.table(&["who", "role", "scope", "status", "time", "granted by", "id"], rows, kind.none())?;
+    let grants = Listing {
+        path: kind.path(),
+        query,
+        header: &["who", "role", "scope", "status", "time", "granted by", "id"],
+        empty: kind.none(),
+        rest: "Narrow it with --principal or --role.",
+    };
+    grants.show(client, out, row)?;
     Ok(Done::Yes)
 }
 
@@ -146,14 +147,7 @@ pub(super) fn requests(client: &Client, out: &Output, what: Option<&GrantRequest
 }
 
 fn requests_listed(client: &Client, out: &Output, wanted: Option<&str>) -> Outcome {
-    let query: Vec<(&str, String)> = wanted.iter().map(|wanted| ("status", (*wanted).to_owned())).collect();
-    let reply = client.get("/v1/grant-requests", &query)?;
-    if out.json {
-        out.value(&reply)?;
-        return Ok(Done::Yes);
-    }
-    let now = now(&reply);
-    let row = |one: &Value| -> Vec<Cell> {
+    let row = |one: &Value, now: Timestamp| -> Vec<Cell> {
         let open = text(one, "/status") == "pending";
         vec![
             plain(entity(one, "/principal")),
@@ -166,10 +160,14 @@ fn requests_listed(client: &Client, out: &Output, wanted: Option<&str>) -> Outco
             plain(text(one, "/id")),
         ]
     };
-    let items = list(&reply, "/items");
-    let header = ["who", "role", "scope", "asks", "status", "time", "why", "id"];
-    out.table(&header, items.iter().map(row).collect(), "No request to extend or renew.")?;
-    if items.iter().any(|one| text(one, "/status") == "pending") {
+    let requests = Listing {
+        path: "/v1/grant-requests",
+        query: wanted.iter().map(|wanted| ("status", (*wanted).to_owned())).collect(),
+        header: &["who", "role", "scope", "asks for", "status", "time", "why", "id"],
+        empty: "No requests to extend or renew.",
+        rest: "Narrow it with `elevon grant-requests list --status pending`.",
+    };
+    if requests.show(client, out, row)?.iter().any(|one| text(one, "/status") == "pending") {
         out.remark("Decide with `elevon grant-requests approve ID` or `elevon grant-requests deny ID --reason TEXT`.")?;
     }
     Ok(Done::Yes)
@@ -190,7 +188,7 @@ fn show(out: &Output, request: &Value) -> Outcome {
         ("who", plain(entity(request, "/principal"))),
         ("role", plain(text(request, "/role"))),
         ("scope", scope(request)),
-        ("asks", plain(what_for(request))),
+        ("asks for", plain(what_for(request))),
     ];
     let mut put = |name: &'static str, text: String| {
         if !text.is_empty() {
@@ -204,7 +202,7 @@ fn show(out: &Output, request: &Value) -> Outcome {
     out.fields(&rows)?;
     if text(request, "/status") == "pending" {
         let id = text(request, "/id");
-        out.remark(&format!("It waits for an administrator. `elevon grant-requests cancel {id}` takes it back."))?;
+        out.remark(&format!("It waits for an administrator. `elevon grant-requests cancel {id}` cancels it."))?;
     }
     Ok(Done::Yes)
 }

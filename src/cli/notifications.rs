@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::args::{DeadLetters, Notifications};
 use super::client::{Client, encode};
 use super::output::{Cell, Output, plain};
+use super::pages::Listing;
 use super::reply::{entity, list, text};
 use super::{Done, Outcome};
 
@@ -17,11 +18,11 @@ pub(super) fn notifications(client: &Client, out: &Output, what: Option<&Notific
         Some(Notifications::Dead(asked)) => dead(client, out, asked),
         Some(Notifications::Retry { id }) => {
             let reply = client.post(&format!("{LETTERS}/{}/retry", encode(id)), &json!({}))?;
-            done(out, &reply, &format!("{id} is tried once more; look with `elevon notifications dead`."))
+            done(out, &reply, &format!("{id} will be retried; `elevon notifications dead` lists it until it is delivered."))
         }
         Some(Notifications::Discard { id }) => {
             let reply = client.delete(&format!("{LETTERS}/{}", encode(id)), &[])?;
-            done(out, &reply, &format!("{id} is gone."))
+            done(out, &reply, &format!("{id} is discarded."))
         }
         Some(Notifications::Test { destination }) => test(client, out, destination),
     }
@@ -49,34 +50,28 @@ fn listed(client: &Client, out: &Output) -> Outcome {
     };
     let items = list(&reply, "/items");
     let header = ["name", "kind", "state", "lag", "delivered", "dead", "last error"];
-    out.table(&header, items.iter().map(row).collect(), "No destination: the configuration has no `[notify.destinations.NAME]`.")?;
+    out.table(&header, items.iter().map(row).collect(), "No destinations: the configuration has no `[notify.destinations.NAME]`.")?;
     if items.iter().any(|one| text(one, "/dead_letters") != "0") {
-        out.remark("Look at what could not be delivered with `elevon notifications dead`.")?;
+        out.remark("List the dead letters with `elevon notifications dead`.")?;
     }
     Ok(Done::Yes)
 }
 
 fn dead(client: &Client, out: &Output, asked: &DeadLetters) -> Outcome {
-    let mut query = vec![("limit", "1000".to_owned())];
-    query.extend(asked.destination.iter().map(|name| ("destination", name.clone())));
-    let reply = client.get(LETTERS, &query)?;
-    if out.json {
-        out.value(&reply)?;
-        return Ok(Done::Yes);
-    }
-    let row = |one: &Value| -> Vec<Cell> {
+    let row = |one: &Value, _| -> Vec<Cell> {
         let mut cells: Vec<Cell> = ["/id", "/kind", "/record", "/at", "/attempts", "/error"].map(|place| plain(text(one, place))).into();
         cells.insert(3, plain(entity(one, "/person")));
         cells
     };
-    let items = list(&reply, "/items");
-    let some = !items.is_empty();
-    let header = ["id", "kind", "record", "person", "at", "attempts", "error"];
-    out.table(&header, items.iter().map(row).collect(), "Nothing that could not be delivered.")?;
-    if some {
-        out.remark(
-            "Have one tried once more with `elevon notifications retry ID`, or take it away with `elevon notifications discard ID`.",
-        )?;
+    let letters = Listing {
+        path: LETTERS,
+        query: asked.destination.iter().map(|name| ("destination", name.clone())).collect(),
+        header: &["id", "kind", "record", "person", "at", "attempts", "error"],
+        empty: "No dead letters.",
+        rest: "Narrow it with --destination.",
+    };
+    if !letters.show(client, out, row)?.is_empty() {
+        out.remark("Retry one with `elevon notifications retry ID`, or discard it with `elevon notifications discard ID`.")?;
     }
     Ok(Done::Yes)
 }
@@ -88,9 +83,9 @@ fn test(client: &Client, out: &Output, destination: &str) -> Outcome {
     if out.json {
         out.value(&reply)?;
     } else if delivered {
-        out.line(&format!("{destination} took it."))?;
+        out.line(&format!("{destination} accepted the test message."))?;
     } else {
-        out.line(&format!("{destination} did not take it: {}", text(&reply, "/error")))?;
+        out.line(&format!("{destination} did not accept the test message: {}", text(&reply, "/error")))?;
     }
     Ok(if delivered { Done::Yes } else { Done::No })
 }

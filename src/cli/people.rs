@@ -6,6 +6,7 @@ use super::args::{Activate, Approve, Extend, Vote};
 use super::client::{Client, Failure, encode};
 use super::describe::{flag, in_full, one_line, progress, refused_line, show};
 use super::output::{Cell, Look, Output, looking, plain};
+use super::pages::Listing;
 use super::reply::{at, entity, instant, list, now, scope, text, wire};
 use super::words::{left, until};
 use super::{Done, Outcome};
@@ -105,8 +106,13 @@ pub(super) fn status_of_me(client: &Client, out: &Output) -> Outcome {
 pub(super) fn standing(out: &Output, me: &Value) -> Result<(), Failure> {
     let now = now(me);
     out.cells(&[looking(Look::Quiet, "You are "), plain(entity(me, "/principal"))])?;
-    if text(me, "/presence") == "disabled" {
-        out.cells(&[looking(Look::Bad, "You are disabled: nothing that you hold counts.")])?;
+    let presence = match text(me, "/presence").as_str() {
+        "disabled" => "You are disabled: nothing that you hold counts.",
+        "unknown" => "You are not known here: no role counts for you until an administrator stores you with `elevon entity put`.",
+        _ => "",
+    };
+    if !presence.is_empty() {
+        out.cells(&[looking(Look::Bad, presence)])?;
     }
     if at(me, "/time_trusted").and_then(Value::as_bool) == Some(false) {
         out.cells(&[looking(Look::Bad, "The server does not trust its clock: nothing that is bound to time counts.")])?;
@@ -165,14 +171,7 @@ fn through(one: &Value, me: &Value) -> String {
 
 /// What waits for the caller's vote.
 pub(super) fn approvals(client: &Client, out: &Output) -> Outcome {
-    let waiting = client.get("/v1/approvals", &[])?;
-    if out.json {
-        out.value(&waiting)?;
-        return Ok(Done::Yes);
-    }
-    let now = now(&waiting);
-    let items = list(&waiting, "/items");
-    let rows = items.iter().map(|one| {
+    let row = |one: &Value, now: Timestamp| {
         let kind = if text(one, "/extends").is_empty() { "" } else { " more" };
         vec![
             plain(entity(one, "/principal")),
@@ -183,9 +182,15 @@ pub(super) fn approvals(client: &Client, out: &Output) -> Outcome {
             looking(Look::Waiting, left(instant(one, "/approval/expires_at"), now)),
             plain(text(one, "/id")),
         ]
-    });
-    out.table(&["who", "role", "scope", "for", "why", "time", "id"], rows.collect(), "Nothing waits for your vote.")?;
-    if !items.is_empty() {
+    };
+    let waiting = Listing {
+        path: "/v1/approvals",
+        query: Vec::new(),
+        header: &["who", "role", "scope", "for", "why", "time", "id"],
+        empty: "Nothing waits for your vote.",
+        rest: "Vote on some of these first.",
+    };
+    if !waiting.show(client, out, row)?.is_empty() {
         out.remark("Vote with `elevon approve ID` or `elevon deny ID --reason TEXT`.")?;
     }
     Ok(Done::Yes)
@@ -228,14 +233,14 @@ fn vote(client: &Client, out: &Output, verb: &str, vote: &Vote, mut body: Map<St
     if let Some(link) = &vote.link {
         return by_link(client, out, verb, link, vote.reason.as_deref());
     }
-    let Some(id) = &vote.id else { return Err(Failure::Local("name the request, or give its link".to_owned())) };
+    let Some(id) = &vote.id else { return Err(Failure::Local("name the request or give its link".to_owned())) };
     let path = format!("/v1/activations/{}", encode(id.as_str()));
     let request = client.get(&path, &[])?;
     let shown = text(&request, "/request_hash");
     let hash = match &vote.hash {
         Some(pinned) => pinned.to_string(),
         None if shown.is_empty() => {
-            return Err(Failure::Local(format!("`{id}` is {}; only what is pending can be voted on", text(&request, "/status"))));
+            return Err(Failure::Local(format!("`{id}` is {}; only pending requests can be voted on", text(&request, "/status"))));
         }
         None => shown,
     };

@@ -8,12 +8,11 @@ use super::args::{ReportFormat, ReviewDecide, ReviewPlan, ReviewReport, Reviews}
 use super::client::{Client, Failure, encode};
 use super::describe::flag;
 use super::ending::{because, confirmed};
+use super::entities::json_of;
 use super::output::{Cell, Look, Output, looking, plain};
+use super::pages::Listing;
 use super::reply::{entity, instant, list, scope, status, text, wire};
 use super::{Done, Outcome};
-
-/// Items of one page.
-const PAGE: &str = "1000";
 
 fn at(id: &str, what: &str) -> String {
     format!("/v1/reviews/{}{what}", encode(id))
@@ -47,8 +46,7 @@ pub(super) fn reviews(client: &Client, out: &Output, what: &Reviews) -> Outcome 
 /// The definition that was typed, or that stands in a file.
 fn body(plan: &ReviewPlan) -> Result<Value, Failure> {
     if let Some(file) = &plan.from {
-        let read = fs::read_to_string(file).map_err(|error| Failure::Usage(format!("`{}` cannot be read: {error}", file.display())))?;
-        return serde_json::from_str(&read).map_err(|error| Failure::Usage(format!("`{}` is not JSON: {error}", file.display())));
+        return json_of(file);
     }
     let mut stage = Map::new();
     if plan.holders {
@@ -70,13 +68,7 @@ fn count(review: &Value, of: &str) -> String {
 }
 
 fn listed(client: &Client, out: &Output, wanted: Option<&str>) -> Outcome {
-    let query: Vec<(&str, String)> = wanted.iter().map(|wanted| ("status", (*wanted).to_owned())).collect();
-    let reply = client.get("/v1/reviews", &query)?;
-    if out.json {
-        out.value(&reply)?;
-        return Ok(Done::Yes);
-    }
-    let row = |one: &Value| -> Vec<Cell> {
+    let row = |one: &Value, _| -> Vec<Cell> {
         vec![
             plain(text(one, "/name")),
             status(one),
@@ -87,11 +79,15 @@ fn listed(client: &Client, out: &Output, wanted: Option<&str>) -> Outcome {
             plain(text(one, "/id")),
         ]
     };
-    let rows: Vec<Vec<Cell>> = list(&reply, "/items").iter().map(row).collect();
-    let some = !rows.is_empty();
-    out.table(&["name", "status", "until", "items", "open", "go", "id"], rows, "No review that you have a part in.")?;
-    if some {
-        out.remark("Look at what is asked with `elevon review items ID`.")?;
+    let reviews = Listing {
+        path: "/v1/reviews",
+        query: wanted.iter().map(|wanted| ("status", (*wanted).to_owned())).collect(),
+        header: &["name", "status", "until", "items", "open", "to remove", "id"],
+        empty: "No reviews that you take part in.",
+        rest: "Narrow it with --status.",
+    };
+    if !reviews.show(client, out, row)?.is_empty() {
+        out.remark("List the items of one with `elevon review items ID`.")?;
     }
     Ok(Done::Yes)
 }
@@ -122,37 +118,17 @@ fn show(out: &Output, review: &Value) -> Outcome {
             count(review, "undecided")
         ),
     );
-    put("go", format!("{}, of which {} are gone", count(review, "removals"), count(review, "removed")));
+    put("to remove", format!("{} ({} done)", count(review, "removals"), count(review, "removed")));
     out.fields(&rows)?;
     if instant(review, "/completed_at").is_some() && text(review, "/status") == "completed" {
-        out.remark(&format!("It waits to be carried out: `elevon review apply {}`.", text(review, "/id")))?;
+        out.remark(&format!("It is ready to be applied: `elevon review apply {}`.", text(review, "/id")))?;
     }
     Ok(Done::Yes)
 }
 
-/// All items that the server lets the caller see, page by page.
-fn all_items(client: &Client, id: &str) -> Result<Value, Failure> {
-    let (mut items, mut cursor): (Vec<Value>, Option<String>) = (Vec::new(), None);
-    loop {
-        let mut query = vec![("limit", PAGE.to_owned())];
-        query.extend(cursor.take().map(|cursor| ("cursor", cursor)));
-        let reply = client.get(&at(id, "/items"), &query)?;
-        items.extend(list(&reply, "/items").iter().cloned());
-        let next = text(&reply, "/next");
-        if next.is_empty() {
-            return Ok(json!({ "items": items, "seq": reply.get("seq") }));
-        }
-        cursor = Some(next);
-    }
-}
-
+/// All items that the server lets the caller see.
 fn items(client: &Client, out: &Output, id: &str) -> Outcome {
-    let reply = all_items(client, id)?;
-    if out.json {
-        out.value(&reply)?;
-        return Ok(Done::Yes);
-    }
-    let row = |one: &Value| -> Vec<Cell> {
+    let row = |one: &Value, _| -> Vec<Cell> {
         let used = [text(one, "/last_activation"), text(one, "/last_check")].into_iter().max().unwrap_or_default();
         let goes = text(one, "/outcome") == "remove";
         vec![
@@ -162,13 +138,18 @@ fn items(client: &Client, out: &Output, id: &str) -> Outcome {
             plain(if used.is_empty() { "never".to_owned() } else { used }),
             plain(text(one, "/recommendation")),
             plain(text(one, "/decision")),
-            if goes { looking(Look::Waiting, "goes") } else { plain("stays") },
+            if goes { looking(Look::Waiting, "remove") } else { plain("keep") },
             plain(text(one, "/subject/id")),
         ]
     };
-    let rows = list(&reply, "/items").iter().map(row).collect();
-    let header = ["who", "role", "scope", "last used", "recommended", "decided", "as it stands", "item"];
-    out.table(&header, rows, "Nothing in it waits for your decision.")?;
+    let items = Listing {
+        path: &at(id, "/items"),
+        query: Vec::new(),
+        header: &["who", "role", "scope", "last used", "recommended", "decided", "outcome", "item"],
+        empty: "Nothing in it waits for your decision.",
+        rest: &format!("`elevon review report {id}` has every item."),
+    };
+    items.show(client, out, row)?;
     Ok(Done::Yes)
 }
 
@@ -179,7 +160,7 @@ fn named(id: &str) -> Result<Value, Failure> {
         Some(("asg", _)) => "assignment",
         Some(("act", _)) => "activation",
         Some(_) | None => {
-            return Err(Failure::Usage(format!("`{id}` is no item of a review; `elevon review items` lists them in the last column")));
+            return Err(Failure::Usage(format!("`{id}` is not an item of a review; `elevon review items` lists them in the last column")));
         }
     };
     Ok(json!({ "kind": kind, "id": id }))
@@ -201,9 +182,9 @@ fn apply(client: &Client, out: &Output, id: &str, yes: bool) -> Outcome {
     let confirm = review.get("confirm").and_then(Value::as_u64);
     let mut body = json!({});
     if let Some(removals) = confirm {
-        let what = format!("takes {removals} of {} items away", count(&review, "total"));
+        let what = format!("removes {removals} of {} items", count(&review, "total"));
         if !yes && !confirmed(out, &what)? {
-            out.remark("Nothing was carried out.")?;
+            out.remark("Nothing was applied.")?;
             return Ok(Done::No);
         }
         body = json!({ "confirm": removals });
@@ -233,12 +214,7 @@ fn report(client: &Client, out: &Output, asked: &ReviewReport) -> Outcome {
 }
 
 fn definitions(client: &Client, out: &Output) -> Outcome {
-    let reply = client.get("/v1/reviews/definitions", &[])?;
-    if out.json {
-        out.value(&reply)?;
-        return Ok(Done::Yes);
-    }
-    let row = |one: &Value| -> Vec<Cell> {
+    let row = |one: &Value, _| -> Vec<Cell> {
         let next = text(one, "/next");
         vec![
             plain(text(one, "/name")),
@@ -248,8 +224,14 @@ fn definitions(client: &Client, out: &Output) -> Outcome {
             plain(text(one, "/id")),
         ]
     };
-    let rows = list(&reply, "/items").iter().map(row).collect();
-    out.table(&["name", "every", "next", "reviews", "id"], rows, "Nothing is reviewed yet.")?;
+    let definitions = Listing {
+        path: "/v1/reviews/definitions",
+        query: Vec::new(),
+        header: &["name", "every", "next", "reviews", "id"],
+        empty: "No reviews are defined yet.",
+        rest: "`GET /v1/reviews/definitions` has the rest, page by page.",
+    };
+    definitions.show(client, out, row)?;
     Ok(Done::Yes)
 }
 
@@ -268,11 +250,11 @@ fn show_definition(out: &Output, definition: &Value) -> Outcome {
         text(definition, "/recurrence/at"),
         text(definition, "/recurrence/time_zone")
     );
-    let mut rows = vec![("name", plain(text(definition, "/name"))), ("comes", plain(every))];
+    let mut rows = vec![("name", plain(text(definition, "/name"))), ("recurs", plain(every))];
     if !ended {
         rows.push(("next", plain(text(definition, "/next"))));
         rows.push(("no answer", plain(text(definition, "/no_answer"))));
-        rows.push(("carried out", plain(if flag(definition, "/auto_apply") { "by itself" } else { "when somebody says so" })));
+        rows.push(("applied", plain(if flag(definition, "/auto_apply") { "automatically" } else { "with `elevon review apply`" })));
     }
     out.fields(&rows)?;
     Ok(Done::Yes)

@@ -9,6 +9,9 @@ use super::output::{Look, Output, looking, plain};
 use super::{Done, Outcome};
 use crate::policy::{self, PassedOver, Target};
 
+/// The file in a policy folder that has the routes.
+const ROUTES: &str = "routes.toml";
+
 /// No route, and a request that is refused, are exit code 1: it would be denied.
 pub(super) fn route(out: &Output, asked: &Route) -> Outcome {
     let bundle = match local::load(out, &asked.policies)? {
@@ -24,6 +27,9 @@ pub(super) fn route(out: &Output, asked: &Route) -> Outcome {
     let others = routes.passed_over(&target);
     let found = match routes.find(&target) {
         Ok(found) => found,
+        Err(_) if !bundle.files().iter().any(|file| file.path == ROUTES) => {
+            return none(out, "no route", &format!("`{}` has no `{ROUTES}`", asked.policies.display()), &others);
+        }
         Err(why) => return none(out, "no route", &why.to_string(), &others),
     };
     let route = found.route;

@@ -24,11 +24,11 @@ pub(super) fn init(out: &Output, asked: &Init) -> Outcome {
     let text = [
         format!("`{}` holds a configuration, policies and data to begin with.", asked.dir.display()),
         String::new(),
-        format!("{} may activate `{}`. Its token is shown this once and is nowhere else:", made.administrator, made.role),
+        format!("{} may activate `{}`. Its token is shown only this once, and is stored nowhere:", made.administrator, made.role),
         String::new(),
         format!("    {}", made.token),
         String::new(),
-        "Serve, and in another terminal be the administrator for a while:".to_owned(),
+        "Start the server, and in another terminal become administrator for a while:".to_owned(),
         String::new(),
         format!("    elevon serve --config {config}"),
         "    export ELEVON_TOKEN=<that token>".to_owned(),
@@ -51,9 +51,9 @@ pub(super) fn token(out: &Output, asked: &NewToken) -> Outcome {
     }
     // a JSON string is a TOML string
     let text = |text: &str| Value::from(text).to_string();
-    let before = ["The token is shown this once and is nowhere else:", "", &format!("    {token}"), ""];
+    let before = ["The token is shown only this once, and is stored nowhere:", "", &format!("    {token}"), ""];
     before.iter().try_for_each(|line| out.line(line))?;
-    out.line("Its entry, for the configuration; then send the server SIGHUP:")?;
+    out.line("Add this entry to the configuration, then send the server SIGHUP:")?;
     out.line("")?;
     out.line("[[tokens]]")?;
     out.line(&format!("id = {}", text(&asked.id)))?;
@@ -106,7 +106,7 @@ pub(super) fn check(out: &Output, file: &Path) -> Outcome {
             .map(plain)
             .collect()
     });
-    out.table(&["listener", "at", "", "planes", "accepts"], rows.collect(), "Nobody is served.")?;
+    out.table(&["listener", "at", "", "planes", "accepts"], rows.collect(), "No listeners.")?;
     Ok(Done::Yes)
 }
 

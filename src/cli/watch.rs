@@ -63,7 +63,7 @@ fn wait(ticks: &Receiver<Tick>, out: &Output, shown: &Value) -> Option<Tick> {
     match ticks.recv_timeout(next_change(shown).map_or(most, |next| next.min(most))) {
         Ok(tick) => Some(tick),
         Err(RecvTimeoutError::Timeout) => None,
-        Err(RecvTimeoutError::Disconnected) => Some(Tick::Over(Failure::Local("nothing more is heard of the server".to_owned()))),
+        Err(RecvTimeoutError::Disconnected) => Some(Tick::Over(Failure::Local("the connection to the server has ended".to_owned()))),
     }
 }
 

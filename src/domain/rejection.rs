@@ -15,7 +15,7 @@ use super::time::{Duration, Timestamp};
 #[serde(rename_all = "snake_case")]
 pub enum Rejection {
     /// Cedar said no.
-    #[error("no policy permits {principal} to `{action}` here{}; ask whoever keeps the policies", forbidden_by(.policies))]
+    #[error("no policy permits {principal} to `{action}` here{}; ask whoever maintains the policies", forbidden_by(.policies))]
     NotPermitted {
         /// Who asked.
         principal: Uid,
@@ -67,7 +67,7 @@ pub enum Rejection {
         allowed: Vec<String>,
     },
     /// No scope where one is required.
-    #[error("role `{role}` is only given on a scope; name one of type {}", .allowed.join(", "))]
+    #[error("role `{role}` needs a scope; name one of type {}", .allowed.join(", "))]
     ScopeRequired {
         /// The role.
         role: RoleName,
@@ -182,15 +182,13 @@ pub enum Rejection {
         role: RoleName,
     },
     /// Break-glass for somebody else.
-    #[error("an emergency activation is for oneself only; {principal} has to ask for it")]
+    #[error("nobody requests an emergency activation for somebody else; {principal} has to ask for it")]
     EmergencyForOthers {
         /// For whom it was asked.
         principal: Uid,
     },
     /// Break-glass too often.
-    #[error(
-        "{principal} began {max} emergency activations of role `{role}` today (UTC), which is the most there may be; ask without `emergency`"
-    )]
+    #[error("{principal} began {max} emergency activations of role `{role}` today (UTC), which is the limit; ask without `emergency`")]
     EmergencyLimit {
         /// Who.
         principal: Uid,
@@ -200,7 +198,7 @@ pub enum Rejection {
         max: u32,
     },
     /// More than what stands there.
-    #[error("an approver gives less than was asked for, never more: {what}")]
+    #[error("an approver may give less than was asked for, never more: {what}")]
     WiderThanAsked {
         /// What would be more.
         what: String,
@@ -246,7 +244,7 @@ pub enum Rejection {
         pending: GrantRequestId,
     },
     /// Too many requests wait already.
-    #[error("{principal} has {pending} requests waiting, which is the most there may be; cancel one first")]
+    #[error("{principal} has {pending} requests waiting, which is the limit; cancel one first")]
     TooManyPending {
         /// Who.
         principal: Uid,
@@ -298,7 +296,7 @@ pub enum Rejection {
         voter: Uid,
     },
     /// For oneself, or for a group one is in.
-    #[error("{actor} would grant to itself through {holder}; somebody else has to do it")]
+    #[error("nobody grants to themselves{}; somebody else has to do it", reaching(.actor, .holder))]
     SelfGrant {
         /// Who acts.
         actor: Uid,
@@ -306,7 +304,7 @@ pub enum Rejection {
         holder: Uid,
     },
     /// Somebody else's to end.
-    #[error("only {holder} deactivates `{id}`; revoke it instead")]
+    #[error("only {holder} can deactivate `{id}`; revoke it instead")]
     NotTheHolder {
         /// Which activation.
         id: ActivationId,
@@ -320,7 +318,7 @@ pub enum Rejection {
         uid: Uid,
     },
     /// Only case tells the two apart.
-    #[error("{uid} differs from the existing {existing} by case only; use that one")]
+    #[error("{uid} differs from the existing {existing} only by case; use that one")]
     FoldExists {
         /// As it was named.
         uid: Uid,
@@ -328,7 +326,7 @@ pub enum Rejection {
         existing: Uid,
     },
     /// An entity that is above itself.
-    #[error("{uid} would stand above itself through {through}; leave that parent out")]
+    #[error("{uid} would be its own ancestor through {through}; leave that parent out")]
     Cycle {
         /// Which.
         uid: Uid,
@@ -336,7 +334,7 @@ pub enum Rejection {
         through: Uid,
     },
     /// A role as a stored parent.
-    #[error("{uid} cannot have {role} as a parent: a role is held by an activation or an assignment only")]
+    #[error("{uid} cannot have {role} as a parent: roles are held only by activation or assignment")]
     RoleAsParent {
         /// Which.
         uid: Uid,
@@ -358,7 +356,7 @@ pub enum Rejection {
         uid: Uid,
     },
     /// Not as the schema wants it.
-    #[error("{uid} is not as the schema wants it: {problem}")]
+    #[error("{uid} does not conform to the schema: {problem}")]
     EntityInvalid {
         /// Which.
         uid: Uid,
@@ -366,7 +364,7 @@ pub enum Rejection {
         problem: String,
     },
     /// The key came with another body.
-    #[error("the idempotency key `{key}` was used for another request; take a new one")]
+    #[error("the idempotency key `{key}` was used for another request; use a new one")]
     IdempotencyKeyReused {
         /// The key.
         key: IdempotencyKey,
@@ -375,13 +373,13 @@ pub enum Rejection {
     #[error("{0}; try again")]
     Unavailable(String),
     /// A review is not defined as it should be, or too much is asked of one at once.
-    #[error("the review is not as it should be: {what}")]
+    #[error("the review is not valid: {what}")]
     ReviewInvalid {
         /// What is wrong, and what to do.
         what: String,
     },
     /// Not one of those who decide on an item.
-    #[error("{who} does not decide on `{subject}` in stage {stage}; `GET /v1/reviews/{{id}}` says who does")]
+    #[error("{who} is not a reviewer of `{subject}` in stage {stage}; `GET /v1/reviews/{{id}}` says who is")]
     NotAReviewer {
         /// Who tried.
         who: Uid,
@@ -391,7 +389,7 @@ pub enum Rejection {
         stage: u32,
     },
     /// So much would be taken away that it has to be said once more.
-    #[error("carrying `{id}` out takes {removals} of {items} items away; if that is meant, ask again with `\"confirm\": {removals}`")]
+    #[error("applying `{id}` removes {removals} of {items} items; if that is intended, ask again with `\"confirm\": {removals}`")]
     ConfirmationNeeded {
         /// Which review.
         id: ReviewId,
@@ -412,7 +410,7 @@ pub enum Rejection {
     },
     /// The clock stands before what was already seen, or jumped ahead.
     #[error(
-        "the clock cannot be believed, so nothing is decided: it stands before a time already seen, or jumped ahead of the machine's running time; set it right, or say that it is right with `elevon clock accept` on the machine"
+        "the clock cannot be trusted, so nothing is decided: it is behind a time already seen, or jumped ahead of the machine's running time; set it right, or confirm it with `elevon clock accept` on the machine"
     )]
     TimeUntrusted,
 }
@@ -506,6 +504,11 @@ impl From<Unavailable> for Rejection {
 
 fn forbidden_by(policies: &[String]) -> String {
     if policies.is_empty() { String::new() } else { format!(" (forbidden by {})", policies.join(", ")) }
+}
+
+/// The group through which it would come back to whoever acts; nothing, where they name themselves.
+fn reaching(actor: &Uid, holder: &Uid) -> String {
+    if actor == holder { String::new() } else { format!(" (it would reach {actor} through {holder})") }
 }
 
 fn did_you_mean(nearest: Option<&str>) -> String {

@@ -47,7 +47,7 @@ impl Head {
 pub struct Sealed {
     /// Its place in the journal, from 1.
     pub seq: u64,
-    /// When it was decided.
+    /// When it was decided. One that cannot be read counts as decided with the one before it.
     pub at: Timestamp,
     /// SHA-256 over the bytes.
     pub hash: Digest,
@@ -232,11 +232,12 @@ pub trait Reader: Tables + Send + Sync {
     /// The store cannot be read, or the cursor is not one of this list's.
     fn entities(&self, kind: Option<&str>, page: &Page) -> Result<Listing<(Uid, Arc<EntityRow>)>, Unavailable>;
 
-    /// Records of the journal, oldest first. A page begins with one seek to its cursor, so that whoever follows the journal asks for what came
-    /// after a sequence ([`Page::after_seq`]) whenever there is more.
+    /// Records of the journal, oldest first unless the filter says otherwise. A page begins with one seek to its cursor, so that whoever follows the
+    /// journal asks for what came after a sequence ([`Page::after_seq`]) whenever there is more. A record whose bytes are none is handed over as they
+    /// are, so that whoever reads on can say so and pass over it; only a search for what records are about ends there.
     ///
     /// # Errors
-    /// The store cannot be read, or the cursor is not one of this list's.
+    /// The store cannot be read, the cursor is not one of this list's, or what a record is about is asked and it cannot be read.
     fn journal(&self, filter: &AuditFilter, page: &Page) -> Result<Listing<Sealed>, Unavailable>;
 
     /// Reads ahead what checks will read, so that the first question about each name need not wait for the disk; returns when there is no more,
@@ -462,6 +463,8 @@ pub struct AuditFilter {
     pub from: Option<Timestamp>,
     /// Decided before this instant.
     pub to: Option<Timestamp>,
+    /// Whether the newest come first; a cursor then means what is older.
+    pub newest_first: bool,
 }
 
 /// Where a clock stood that was believed, beside the machine's running time: a clock that is far ahead of what follows from it has jumped.

@@ -439,6 +439,9 @@ impl Observer for Metrics {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::path::Path;
+
     use super::*;
 
     #[test]
@@ -471,5 +474,68 @@ mod tests {
         }
         drop(open);
         assert_eq!(metrics.connections.get(), 0);
+    }
+
+    /// A row of the page: what is served, by name, and its type and labels.
+    type Told = BTreeMap<String, (String, BTreeSet<String>)>;
+
+    /// Every metric with something counted under it, as it is served.
+    fn everything() -> Told {
+        let metrics = Metrics::new();
+        metrics.command("approve", CommandResult::Done);
+        metrics.swap(true);
+        metrics.refused("full");
+        metrics.cut("idle");
+        metrics.shed("check");
+        metrics.bundle.get_or_create(&RevisionLabels { revision: "r".to_owned() }).set(1);
+        metrics.incidents.get_or_create(&AlertLabels { kind: "never_used", severity: "low" }).set(1);
+        let labels = DestinationLabels { destination: "ops".to_owned() };
+        for family in [&metrics.notified, &metrics.notify_failures, &metrics.given_up, &metrics.forgotten] {
+            family.get_or_create(&labels).inc();
+        }
+        for family in [&metrics.notify_lag, &metrics.notify_failing, &metrics.dead_letters] {
+            family.get_or_create(&labels).set(1);
+        }
+        let mut text = String::new();
+        text::encode(&mut text, &metrics.registry).unwrap();
+        let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+        types
+            .map(|(name, kind)| {
+                let of_it = |line: &str| line.split(['{', ' ']).next().and_then(|sample| sample.strip_prefix(name)).map(str::to_owned);
+                let samples =
+                    text.lines().filter(|line| of_it(line).is_some_and(|rest| ["", "_total", "_bucket"].contains(&rest.as_str())));
+                let labels = samples.filter_map(|line| line.split_once('{')?.1.split_once('}'));
+                let labels = labels.flat_map(|(labels, _)| labels.split(',').filter_map(|label| label.split_once('=')));
+                let labels = labels.map(|(label, _)| label.to_owned()).filter(|label| label != "le").collect();
+                (format!("{name}{}", if kind == "counter" { "_total" } else { "" }), (kind.to_owned(), labels))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_page_about_metrics_names_what_is_served_and_nothing_else() {
+        let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md")).unwrap();
+        let quoted = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+        let rows =
+            page.lines().filter(|line| line.starts_with("| `elevon_")).map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
+        let told: Told =
+            rows.map(|cells| (quoted(cells[1]).concat(), (cells[2].to_owned(), quoted(cells[3]).into_iter().collect()))).collect();
+        let served = everything();
+        assert_eq!(told, served);
+        // one was counted under each that is registered
+        assert_eq!(
+            served.len(),
+            include_str!("metrics.rs").lines().filter(|line| line.trim_start().starts_with("registry.register")).count()
+        );
+        let words = Reason::ALL.iter().map(|reason| reason.as_str()).chain([Kind::Check, Kind::Control, Kind::Health].map(Kind::as_str));
+        let results = [CommandResult::Done, CommandResult::Unchanged, CommandResult::Repeated, CommandResult::Busy, CommandResult::Failed];
+        for word in words.chain(results.map(CommandResult::as_str)) {
+            assert!(page.contains(&format!("`{word}`")), "{word}");
+        }
+        // and rules for alerting ask for nothing else
+        for name in page.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').filter(|word| word.starts_with("elevon_")) {
+            let name = name.trim_end_matches("_bucket");
+            assert!(served.contains_key(name), "{name}");
+        }
     }
 }

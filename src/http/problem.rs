@@ -284,7 +284,7 @@ pub fn timed_out() -> Problem {
 #[must_use]
 pub fn not_ready(journal: bool, health: Value) -> Problem {
     let detail = if journal {
-        "the clock is not to be believed, so that commands are refused; set it right, or say that it is right with `elevon clock accept`"
+        "the clock is not trusted, so commands are refused; set it right, or confirm it with `elevon clock accept`"
     } else {
         "the journal failed and takes no more commands until the server is started again"
     };
@@ -394,14 +394,14 @@ pub fn status_of(rejection: &Rejection) -> (StatusCode, &'static str) {
         R::NotEligible { .. } => (StatusCode::FORBIDDEN, "not eligible for the role"),
         R::SeparationOfDuties { .. } => (StatusCode::FORBIDDEN, "somebody else has to decide"),
         R::NotAnApprover { .. } => (StatusCode::FORBIDDEN, "not an approver"),
-        R::SelfGrant { .. } => (StatusCode::FORBIDDEN, "nobody grants to oneself"),
+        R::SelfGrant { .. } => (StatusCode::FORBIDDEN, "nobody grants to themselves"),
         R::NotTheHolder { .. } => (StatusCode::FORBIDDEN, "not the holder"),
         R::NotFound { .. } => (StatusCode::NOT_FOUND, "there is no such thing"),
         R::AlreadyGranted { .. } => (StatusCode::CONFLICT, "granted already"),
         R::QuorumUnreachable { .. } => (StatusCode::CONFLICT, "not enough approvers exist"),
         R::AlreadyActive { .. } => (StatusCode::CONFLICT, "active already"),
         R::TooManyPending { .. } => (StatusCode::CONFLICT, "too many requests wait"),
-        R::NotInState { .. } => (StatusCode::CONFLICT, "it stands elsewhere by now"),
+        R::NotInState { .. } => (StatusCode::CONFLICT, "it is no longer in that state"),
         R::RequestChanged { .. } => (StatusCode::CONFLICT, "the request changed"),
         R::AlreadyVoted { .. } => (StatusCode::CONFLICT, "voted already"),
         R::OwnedByBundle { .. } => (StatusCode::CONFLICT, "the bundle owns this name"),
@@ -436,7 +436,7 @@ pub fn status_of(rejection: &Rejection) -> (StatusCode, &'static str) {
         R::EntityInvalid { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "the entity is not as the schema wants it"),
         R::ReviewInvalid { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "the review is not as it should be"),
         R::NotAReviewer { .. } => (StatusCode::FORBIDDEN, "not a reviewer"),
-        R::ConfirmationNeeded { .. } => (StatusCode::CONFLICT, "so much has to be confirmed"),
+        R::ConfirmationNeeded { .. } => (StatusCode::CONFLICT, "this much has to be confirmed"),
         R::NoRemedy { .. } => (StatusCode::CONFLICT, "there is no remedy by one change"),
         R::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "stored facts cannot be read"),
         R::TimeUntrusted => (StatusCode::SERVICE_UNAVAILABLE, "the clock is not to be believed"),

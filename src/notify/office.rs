@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::bell::Bell;
 use super::destination::{Destination, Shared};
-use super::digest::DigestSettings;
+use super::digest::{DigestSettings, Digests};
 use super::links::Links;
 use super::post::Roots;
 use super::settings::NotifySettings;
@@ -87,13 +87,14 @@ struct Desk {
 pub struct Office {
     sources: Sources,
     desks: Mutex<BTreeMap<String, Desk>>,
+    digests: Arc<Digests>,
 }
 
 impl Office {
     /// With no destinations yet.
     #[must_use]
     pub fn new(sources: Sources) -> Arc<Self> {
-        Arc::new(Self { sources, desks: Mutex::default() })
+        Arc::new(Self { sources, desks: Mutex::default(), digests: Arc::default() })
     }
 
     fn locked(&self) -> MutexGuard<'_, BTreeMap<String, Desk>> {
@@ -138,6 +139,7 @@ impl Office {
         };
         let (bell, shown): (_, Shown) = (Arc::new(Bell::default()), Arc::new(Mutex::new(fared)));
         let before = old.and_then(|mut old| old.thread.take());
+        let digests = Arc::clone(&self.digests);
         let parts = (Arc::clone(&destination), Arc::clone(&bell), Arc::clone(&shown));
         let thread = std::thread::Builder::new().name(format!("notify-{name}")).spawn(move || {
             // whoever told it before may be in the middle of something, and has to note where it got to
@@ -160,6 +162,7 @@ impl Office {
                 outbox,
                 destination,
                 digest,
+                digests,
                 bell,
                 shown,
                 position,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::bell::Bell;
 use super::destination::{Destination, Made, Ready};
-use super::digest::{Digest, DigestSettings};
+use super::digest::{Digest, DigestSettings, Digests};
 use super::hearing::{Heard, heard};
 use super::message::{Message, message};
 use super::post::{Failure, MAX_RETRY_AFTER};
@@ -59,6 +59,8 @@ pub(super) struct Worker {
     pub(super) outbox: Arc<dyn Outbox>,
     pub(super) destination: Arc<Destination>,
     pub(super) digest: Option<DigestSettings>,
+    /// What all destinations are told once a week.
+    pub(super) digests: Arc<Digests>,
     pub(super) bell: Arc<Bell>,
     pub(super) shown: Shown,
     pub(super) position: Position,
@@ -160,13 +162,30 @@ impl Worker {
 
     /// Reads what comes next in the journal. Whether there is something.
     fn read_on(&mut self) -> Result<bool, Unavailable> {
-        if self.waiting.is_empty() {
+        while self.waiting.is_empty() && !self.bell.stopped() {
             let found = self.engine.reader().journal(&AuditFilter::default(), &Page::after_seq(self.position.after, RECORDS))?;
+            if found.items.is_empty() {
+                break;
+            }
             for sealed in found.items {
-                self.waiting.push_back((parsed(sealed.seq, &sealed.bytes)?, sealed.hash));
+                match parsed(sealed.seq, &sealed.bytes) {
+                    Ok(record) => self.waiting.push_back((record, sealed.hash)),
+                    // those before it are told first
+                    Err(_) if !self.waiting.is_empty() => break,
+                    Err(unreadable) => self.pass_over(sealed.seq, &unreadable),
+                }
             }
         }
         Ok(!self.waiting.is_empty())
+    }
+
+    /// Goes on after a record that cannot be read: nobody can be told of it, and everybody of what came after it, the alert about it among that.
+    fn pass_over(&mut self, seq: u64, unreadable: &Unavailable) {
+        let why = format!("{unreadable}; nobody is told of it");
+        tracing::error!(destination = self.destination.name(), seq, why, "THE JOURNAL DOES NOT HOLD TOGETHER: a record is passed over");
+        locked(&self.shown).last_error = Some((self.engine.moment().now, why));
+        self.position = Position { after: seq, events: 0, told: None, ..self.position.clone() };
+        self.moved = true;
     }
 
     /// Tells what is next, or passes over it. What comes after, where something was sent or tried.
@@ -369,7 +388,7 @@ impl Worker {
     }
 
     fn tell_digest(&mut self, until: Timestamp) -> Result<Turn, Unavailable> {
-        let digest = Digest::read(&**self.engine.reader(), until, self.engine.moment().now)?;
+        let digest = self.digest_of(until)?;
         let matter = Matter::Digest { until };
         match self.destination.ready_digest(&digest) {
             Some(ready) => self.send(&ready, matter, "digest", until),
@@ -378,6 +397,10 @@ impl Worker {
                 Ok(Turn::Again)
             }
         }
+    }
+
+    fn digest_of(&self, until: Timestamp) -> Result<Arc<Digest>, Unavailable> {
+        self.digests.of(until, || Digest::read(&**self.engine.reader(), until, self.engine.moment().now))
     }
 
     // ---- letters -----------------------------------------------------------------------------------------------------------------
@@ -402,7 +425,7 @@ impl Worker {
 
     fn try_letter(&mut self, id: &LetterId, letter: Letter) -> Result<(), Unavailable> {
         let now = self.engine.moment().now;
-        let sent = match self.ready_again(&letter.matter, now)? {
+        let sent = match self.ready_again(&letter.matter)? {
             Made::Ready(ready) => self.destination.send(&ready, now),
             Made::Lost(why) => Err(Failure::permanent(why)),
             Made::Nobody => {
@@ -426,17 +449,16 @@ impl Worker {
         Ok(())
     }
 
-    fn ready_again(&self, matter: &Matter, now: Timestamp) -> Result<Made, Unavailable> {
+    fn ready_again(&self, matter: &Matter) -> Result<Made, Unavailable> {
         let (seq, event, person) = match matter {
             Matter::Digest { until } => {
-                let digest = Digest::read(&**self.engine.reader(), *until, now)?;
-                return Ok(self.destination.ready_digest(&digest).map_or(Made::Nobody, Made::Ready));
+                return Ok(self.destination.ready_digest(&*self.digest_of(*until)?).map_or(Made::Nobody, Made::Ready));
             }
             Matter::Event { seq, event, person } => (*seq, *event, person),
         };
         let found = self.engine.reader().journal(&AuditFilter::default(), &Page::after_seq(seq.saturating_sub(1), 1))?;
         let Some(sealed) = found.items.first().filter(|sealed| sealed.seq == seq) else { return Ok(Made::Nobody) };
-        let record = parsed(seq, &sealed.bytes)?;
+        let Ok(record) = parsed(seq, &sealed.bytes) else { return Ok(Made::Nobody) };
         self.engine.records(|facts, moment| {
             let Some(message) = message(facts, (&record, &sealed.hash), event, self.destination.texts())? else { return Ok(Made::Nobody) };
             self.destination.ready((facts, moment, &**self.engine.reader()), &record, &message, person.as_ref())

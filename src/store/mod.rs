@@ -10,6 +10,7 @@
 mod commit;
 mod desk;
 mod entries;
+mod evidence;
 mod family;
 mod filter;
 mod image;
@@ -44,6 +45,7 @@ use crate::engine::ports::{Anchor, Head};
 
 pub use self::commit::StoreJournal;
 pub use self::desk::{ClockWord, DeskError, FolderDesk};
+pub use self::evidence::read_journal;
 pub use self::open::{FORMAT, Mode, OpenError};
 pub use self::rebuild::{RebuildReport, rebuild};
 

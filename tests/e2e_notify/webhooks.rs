@@ -134,7 +134,7 @@ fn what_is_given_up_waits_in_a_list_and_the_next_goes_on() {
     world.done(&["notifications", "test", "ops"]);
     receiver.set(Mode::Closes);
     let failed = world.cli(&["notifications", "test", "ops"]);
-    assert!(failed.code == 1 && failed.stdout.contains("did not take it"), "{failed:?}");
+    assert!(failed.code == 1 && failed.stdout.contains("did not accept the test message"), "{failed:?}");
     assert_eq!(world.cli(&["notifications", "test", "none"]).code, 1);
 }
 

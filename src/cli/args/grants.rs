@@ -15,65 +15,65 @@ pub(super) const ASSIGNMENT_EXAMPLES: &str = r#"Examples:
   elevon assignment add 'Group::"auditors"' auditor --for P180D --reason "the yearly audit"
   elevon assignment renew asg_0198c0de-... --until 2031-01-31T00:00:00Z --reason "it goes on"
 
-A role that is assigned holds at once and all the time: give an eligibility instead, wherever that will do."#;
+An assigned role holds at once and all the time: prefer an eligibility wherever that will do."#;
 
 pub(super) const REQUEST_EXAMPLES: &str = r#"Examples:
   elevon grant-requests
   elevon grant-requests approve grq_0198c0de-... --until 2030-12-31T00:00:00Z --reason "until the end of the year"
 
-Nobody decides for oneself, nor for a group one is in."#;
+Nobody decides on a request for themselves, or for a group they are in. Without a subcommand, it lists the requests that you may see."#;
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Grants {
-    /// Give one to a principal or a group
+    /// Grant one to a principal or a group
     Add(GrantAdd),
     /// List them
     List(GrantList),
-    /// End one; what rests on it ends with it
+    /// Remove one; whatever rests on it ends with it
     Remove {
-        /// Which
+        /// Eligibility or assignment
         id: String,
-        /// Why
+        /// Reason
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
     },
-    /// Ask an administrator to let one run longer, before its end
+    /// Request more time for one, before its end
     Extend(GrantProlong),
-    /// Ask an administrator for one anew, up to 30 days after its end
+    /// Request one again, up to 30 days after its end
     Renew(GrantProlong),
 }
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct GrantAdd {
-    /// The principal or group
+    /// Principal or group
     #[arg(value_parser = entity)]
     pub(in crate::cli) holder: Uid,
-    /// The role
+    /// Role
     #[arg(value_parser = role)]
     pub(in crate::cli) role: RoleName,
-    /// On what, there and below; everywhere, if nothing is said
+    /// Scope: the role holds on it and below; by default everywhere
     #[arg(long, value_parser = entity, value_name = "TYPE::\"ID\"")]
     pub(in crate::cli) scope: Option<Uid>,
-    /// For how long from now
+    /// Duration from now, as ISO 8601
     #[arg(long = "for", value_parser = duration, value_name = "DURATION", conflicts_with = "until")]
     pub(in crate::cli) duration: Option<Duration>,
-    /// From when (RFC 3339); from now, if nothing is said
+    /// Start (RFC 3339); by default now
     #[arg(long, value_parser = instant, value_name = "TIME", conflicts_with = "duration")]
     pub(in crate::cli) start: Option<Timestamp>,
-    /// Until when (RFC 3339)
+    /// End (RFC 3339)
     #[arg(long, value_parser = instant, value_name = "TIME")]
     pub(in crate::cli) until: Option<Timestamp>,
-    /// Why
+    /// Reason
     #[arg(long, value_name = "TEXT")]
     pub(in crate::cli) reason: Option<String>,
 }
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct GrantList {
-    /// Of this principal or group only
+    /// Only those of this principal or group
     #[arg(long, value_parser = entity, value_name = "TYPE::\"ID\"")]
     pub(in crate::cli) principal: Option<Uid>,
-    /// For this role only
+    /// Only those for this role
     #[arg(long, value_parser = role)]
     pub(in crate::cli) role: Option<RoleName>,
 }
@@ -81,15 +81,15 @@ pub(in crate::cli) struct GrantList {
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("until when").required(true).args(["duration", "until"]))]
 pub(in crate::cli) struct GrantProlong {
-    /// Which
+    /// Eligibility or assignment
     pub(in crate::cli) id: String,
-    /// How much longer, as an ISO 8601 duration: from its end, or from now where it is renewed
+    /// Additional time, as an ISO 8601 duration: from its end, or from now when renewing
     #[arg(long = "for", value_parser = duration, value_name = "DURATION")]
     pub(in crate::cli) duration: Option<Duration>,
-    /// Until when (RFC 3339)
+    /// End (RFC 3339)
     #[arg(long, value_parser = instant, value_name = "TIME")]
     pub(in crate::cli) until: Option<Timestamp>,
-    /// Why
+    /// Reason
     #[arg(long, value_name = "TEXT")]
     pub(in crate::cli) reason: Option<String>,
 }
@@ -98,34 +98,34 @@ pub(in crate::cli) struct GrantProlong {
 pub(in crate::cli) enum GrantRequests {
     /// List those that you may see
     List {
-        /// In this state only, such as `pending`
+        /// Only with this status, such as `pending`
         #[arg(long)]
         status: Option<String>,
     },
-    /// Grant one, or less of it
+    /// Approve one, or less than it asks for
     Approve {
-        /// Which
+        /// Request
         id: String,
-        /// Until when instead (RFC 3339), earlier than what was asked for
+        /// An earlier end than the one requested (RFC 3339)
         #[arg(long, value_parser = instant, value_name = "TIME")]
         until: Option<Timestamp>,
-        /// Why
+        /// Reason
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
     },
-    /// Refuse one
+    /// Deny one
     Deny {
-        /// Which
+        /// Request
         id: String,
-        /// Why
+        /// Reason
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
     },
-    /// Take one back
+    /// Cancel one
     Cancel {
-        /// Which
+        /// Request
         id: String,
-        /// Why
+        /// Reason
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
     },

@@ -1,6 +1,8 @@
 //! What can be typed, and what it means; the help texts are part of the teaching.
 
 mod alerts;
+mod audit;
+mod entities;
 mod grants;
 mod notifications;
 mod people;
@@ -10,19 +12,21 @@ mod reviews;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub(super) use alerts::Alerts;
+pub(super) use audit::{Audit, AuditExport, AuditList, AuditVerify};
+pub(super) use entities::{Entities, EntityChange, EntityPut, Roles};
 pub(super) use grants::{GrantAdd, GrantList, GrantProlong, GrantRequests, Grants};
 pub(super) use notifications::{DeadLetters, Notifications};
 pub(super) use people::{Activate, Approve, Check, Ending, Events, Extend, Revoke, Status, Vote};
 pub(super) use reviews::{ReportFormat, ReviewDecide, ReviewPlan, ReviewReport, Reviews};
 
-use crate::domain::id::{ActivationId, RoleName, Uid};
+use crate::domain::id::Uid;
 use crate::domain::time::{Duration, Timestamp};
 
-use read::{activation, entity, instant, role, wait};
+use read::{entity, instant, wait};
 
 const EXAMPLES: &str = r#"Examples:
   elevon init company && elevon serve --config company/elevon.toml
@@ -32,11 +36,11 @@ const EXAMPLES: &str = r#"Examples:
   elevon activate db-admin --scope 'Environment::"prod"' --for PT30M --reason "restore orders"
   elevon check 'User::"alice"' 'Action::"write"' 'Database::"orders"'
 
-Exit codes: 0 done or allowed, 1 refused or denied, 2 wrong usage or no server."#;
+Exit codes: 0 done or allowed; 1 refused or denied; 2 wrong usage, no server, or a server that cannot act."#;
 
 /// Elevon answers one question: may this principal do this, given what it has activated right now?
 ///
-/// Cedar policies over time-bound role activations. `elevon serve` is the server; everything else asks one, or works on a policy folder.
+/// Cedar policies over time-bound role activations. `elevon serve` runs the server; most other commands talk to one.
 #[derive(Debug, Parser)]
 #[command(name = "elevon", version, after_help = EXAMPLES, propagate_version = true, max_term_width = 120)]
 pub(super) struct Arguments {
@@ -46,117 +50,154 @@ pub(super) struct Arguments {
     pub(super) command: Command,
 }
 
-/// What every command takes.
+/// Ids of the options of [`Shared`] that name a server and who asks it.
+const CONNECTION: [&str; 4] = ["url", "token", "token_file", "ca"];
+/// The heading under which they are shown.
+const CONNECTION_HEADING: &str = "Connection";
+/// The commands that ask no server.
+const LOCAL: [&str; 9] = ["init", "serve", "config", "token", "route", "policy", "rebuild", "clock", "completion"];
+
+/// What every command takes. What stands in the environment is read where it is used, so that a complaint about an argument does not show
+/// a variable as if it had been typed.
 #[derive(Debug, Args)]
 pub(super) struct Shared {
-    /// How to print: tables for people, JSON for programs
-    #[arg(long, global = true, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
+    /// Print tables for people, or JSON for programs
+    #[arg(long, global = true, value_enum, default_value_t = Format::Table, value_name = "FORMAT", help_heading = "Output")]
     pub(super) output: Format,
-    /// The server that is asked: `http://…`, `https://…`, or `unix:/path` for a UNIX socket
-    #[arg(long, global = true, env = "ELEVON_URL", default_value = "http://127.0.0.1:8181", value_name = "URL")]
-    pub(super) url: String,
-    /// Who asks: a token, or with a server started with --dev: Dev User::"alice"
-    #[arg(long, global = true, env = "ELEVON_TOKEN", hide_env_values = true, value_name = "CREDENTIAL")]
+    /// Server: `http://…`, `https://…`, or `unix:/path` for a UNIX socket [env: ELEVON_URL] [default: http://127.0.0.1:8181]
+    #[arg(long, global = true, value_name = "URL", help_heading = CONNECTION_HEADING)]
+    pub(super) url: Option<String>,
+    /// Token; for a server started with --dev: 'Dev User::"alice"' [env: ELEVON_TOKEN]
+    #[arg(long, global = true, value_name = "CREDENTIAL", help_heading = CONNECTION_HEADING)]
     pub(super) token: Option<String>,
-    /// A file with the token, which then is in no list of processes
-    #[arg(long, global = true, env = "ELEVON_TOKEN_FILE", value_name = "FILE")]
+    /// File with the token, which keeps it out of process lists [env: ELEVON_TOKEN_FILE]
+    #[arg(long, global = true, value_name = "FILE", help_heading = CONNECTION_HEADING)]
     pub(super) token_file: Option<PathBuf>,
-    /// The authorities (PEM) that an https:// server's certificate is held against; those that this machine trusts, unless said
-    #[arg(long, global = true, env = "ELEVON_CA", value_name = "FILE")]
+    /// CA certificates (PEM) for an https:// server; by default those that this machine trusts [env: ELEVON_CA]
+    #[arg(long, global = true, value_name = "FILE", help_heading = CONNECTION_HEADING)]
     pub(super) ca: Option<PathBuf>,
+}
+
+impl Arguments {
+    /// What the process was started with. Wrong usage and `--help` end the process.
+    pub(super) fn given() -> Self {
+        let mut command = Self::whole();
+        let read = command.try_get_matches_from_mut(std::env::args_os()).and_then(|mut matches| Self::from_arg_matches_mut(&mut matches));
+        read.unwrap_or_else(|error| error.format(&mut command).exit())
+    }
+
+    /// All commands. Those that ask no server do not offer to name one.
+    pub(super) fn whole() -> clap::Command {
+        let mut command = Self::command();
+        command.build();
+        command.mut_subcommands(|command| if LOCAL.contains(&command.get_name()) { without_connection(command) } else { command })
+    }
+}
+
+fn without_connection(command: clap::Command) -> clap::Command {
+    let hidden = command.mut_args(|arg| {
+        let connects = CONNECTION.contains(&arg.get_id().as_str()) && arg.get_help_heading() == Some(CONNECTION_HEADING);
+        arg.hide(connects)
+    });
+    hidden.mut_subcommands(without_connection)
 }
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
-    /// For people.
     Table,
-    /// For programs.
     Json,
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Write a configuration, policies and data to begin with, and a first administrator's token
+    /// Create a configuration, policies and data to start with, and the first administrator's token
     Init(Init),
     /// Run the server
     Serve(Serve),
-    /// The configuration
+    /// Check a configuration
     #[command(subcommand)]
     Config(Config),
-    /// Make a token, and the entry for it in the configuration
+    /// Create a token, and its entry for the configuration
     Token(NewToken),
-    /// Ask for one role or several for a while
+    /// Request one or more roles for a limited time
     Activate(Activate),
-    /// Ask for more time for an activation that runs
+    /// Request more time for an active role
     Extend(Extend),
-    /// What you may activate, what is active and what waits
+    /// Show what you may activate, what is active and what is waiting
     Status(Status),
-    /// Requests that wait for your vote
+    /// List the requests that wait for your vote
     Approvals,
-    /// Vote for a request, or for less than it asks
+    /// Approve a request, or less than it asks for
+    #[command(after_help = people::VOTING)]
     Approve(Approve),
-    /// Vote against a request, which ends it
+    /// Deny a request, which ends it
+    #[command(after_help = people::VOTING)]
     Deny(Vote),
-    /// Take back a request before it begins
+    /// Cancel a request before it starts
     Cancel(Ending),
-    /// Give up an activation of your own
+    /// End one of your own activations early
     Deactivate(Ending),
-    /// End activations of others, or everything of a principal or of a role at once
+    /// End activations of others: single ones, or everything of a principal or a role
     Revoke(Revoke),
-    /// Ask for a decision: exit 0 if it is allowed, 1 if it is denied
+    /// Ask whether something is allowed: exit code 0 if it is, 1 if it is denied
+    #[command(after_help = people::CHECK_EXAMPLES)]
     Check(Check),
-    /// Ask for a decision with its reasons: policies, activations that counted, and why others did not
+    /// Explain a decision: the policies, the activations that counted, and why others did not
+    #[command(after_help = people::EXPLAIN_EXAMPLES)]
     Explain(Check),
-    /// Say what an HTTP request asks for, by the routes of a policy folder: exit 0 if there is a route, 1 if not
+    /// Show what an HTTP request asks for, by the routes of a policy folder: exit code 0 if there is a route, 1 if not
     Route(Route),
-    /// Who may activate what
+    /// Manage who may activate which role
     #[command(subcommand, after_help = grants::ELIGIBILITY_EXAMPLES)]
     Eligibility(Grants),
-    /// Who holds what without activating it
+    /// Manage who holds which role without activating it
     #[command(subcommand, after_help = grants::ASSIGNMENT_EXAMPLES)]
     Assignment(Grants),
-    /// Requests to extend or renew an eligibility or an assignment
+    /// List the roles, what each requires, and who approves it
+    #[command(after_help = entities::ROLE_EXAMPLES)]
+    Roles(Roles),
+    /// Manage principals, groups and resources, and disable a principal at once
+    #[command(subcommand, after_help = entities::ENTITY_EXAMPLES)]
+    Entity(Entities),
+    /// List and decide requests to extend or renew eligibilities and assignments
     #[command(after_help = grants::REQUEST_EXAMPLES)]
     GrantRequests {
-        /// What to do; list those that you may see, if nothing is said
         #[command(subcommand)]
         what: Option<GrantRequests>,
     },
-    /// Who still needs what: access reviews
+    /// Review who still needs which role
     #[command(subcommand, after_help = reviews::EXAMPLES)]
     Review(Reviews),
-    /// What is odd: incidents that wait for somebody, and what to do about them
+    /// List incidents that need attention, and act on them
     #[command(after_help = alerts::EXAMPLES)]
     Alerts {
-        /// What to do; list those that wait, if nothing is said
         #[command(subcommand)]
         what: Option<Alerts>,
     },
-    /// Who is told of what happened, and what could not be delivered
+    /// Show where notifications go, and what could not be delivered
     #[command(after_help = notifications::EXAMPLES)]
     Notifications {
-        /// What to do; list the destinations, if nothing is said
         #[command(subcommand)]
         what: Option<Notifications>,
     },
-    /// Look at a policy folder, without a server
+    /// Validate and test a policy folder, without a server
     #[command(subcommand)]
     Policy(Policy),
-    /// What happened
-    #[command(subcommand)]
+    /// Search the journal, export it, and verify that nothing in it was changed
+    #[command(subcommand, after_help = audit::EXAMPLES)]
     Audit(Audit),
-    /// What happens, as it happens
+    /// Follow events as they happen
     Events(Events),
-    /// Replay the journal from empty and prove that what is stored is the same
+    /// Replay the journal from the start, and verify that what is stored is the same
     Rebuild(Rebuild),
-    /// The machine's clock
+    /// Confirm the machine's clock after it jumped ahead
     #[command(subcommand)]
     Clock(Clock),
-    /// Print a completion script
+    /// Print a completion script for a shell
     #[command(after_help = "Example:\n  elevon completion bash > ~/.local/share/bash-completion/completions/elevon")]
     Completion {
-        /// For which shell
+        /// Shell
         #[arg(value_enum)]
         shell: Shell,
     },
@@ -164,17 +205,17 @@ pub(super) enum Command {
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  elevon init company\n  elevon serve --config company/elevon.toml\n\n\
-    The folder has to be new or empty. The token is shown once; the configuration keeps its digest only.")]
+    The folder has to be new or empty. The token is shown once; the configuration keeps only its digest.")]
 pub(super) struct Init {
-    /// The folder
+    /// Folder
     pub(super) dir: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Config {
-    /// Read a configuration and all that it names, as a start would: what would be served, or everything that is wrong (exit 2)
+    /// Read a configuration and everything it names, as a start would: what would be served, or everything that is wrong (exit code 2)
     Check {
-        /// The file
+        /// Configuration
         file: PathBuf,
     },
 }
@@ -182,43 +223,43 @@ pub(super) enum Config {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  elevon token --id alice-laptop --principal 'User::\"alice\"' --expires 2031-01-31T00:00:00Z")]
 pub(super) struct NewToken {
-    /// By which people and logs know it; no secret
+    /// Name of the token in the configuration and in logs; not a secret
     #[arg(long)]
     pub(super) id: String,
-    /// Whom it shows
+    /// Principal whose token it is
     #[arg(long, value_parser = entity, value_name = "TYPE::\"ID\"")]
     pub(super) principal: Uid,
-    /// Until when it counts (RFC 3339); for ever, unless said
+    /// End of its validity (RFC 3339); by default it does not expire
     #[arg(long, value_parser = instant, value_name = "TIME")]
     pub(super) expires: Option<Timestamp>,
 }
 
 #[derive(Debug, Args)]
 #[command(
-    override_usage = "elevon serve --config <FILE>\n       elevon serve --policies <DIR> --data <DIR> --dev [OPTIONS]",
+    override_usage = "elevon serve --config <FILE> [OPTIONS]\n       elevon serve --policies <DIR> --data <DIR> --dev [OPTIONS]",
     after_help = "Examples:\n  elevon serve --config elevon.toml\n  elevon serve --policies policies --data data --dev --log-format json\n\n\
-    SIGHUP has the configuration's credentials, keys and certificates read again, and the policies. SIGTERM ends it."
+    On SIGHUP the server reads the configuration's credentials, keys and certificates again, and the policies. SIGTERM ends it."
 )]
 pub(super) struct Serve {
-    /// The configuration; `elevon init` writes one
+    /// Configuration; `elevon init` creates one
     #[arg(long, value_name = "FILE", conflicts_with_all = ["dev", "policies", "data", "listen"])]
     pub(super) config: Option<PathBuf>,
-    /// The policy folder; it is watched
+    /// Policy folder, which is watched for changes
     #[arg(long, value_name = "DIR", required_unless_present = "config")]
     pub(super) policies: Option<PathBuf>,
-    /// The data folder; it is made if it is not there
+    /// Data folder, which is created if it is missing
     #[arg(long, value_name = "DIR", required_unless_present = "config")]
     pub(super) data: Option<PathBuf>,
-    /// Where to listen; port 0 takes a free one
+    /// Address to listen on; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8181")]
     pub(super) listen: SocketAddr,
-    /// Believe whoever a caller says it is. For trying out: loopback only, and the data folder is marked
+    /// Believe whoever a caller claims to be. For trying things out: loopback only, and the data folder is marked
     #[arg(long)]
     pub(super) dev: bool,
-    /// How to write the log; as the configuration says, or text
+    /// Format of the log; by default as configured, else text
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub(super) log_format: Option<LogFormat>,
-    /// What to log, such as `info` or `elevon=debug,info`; as the configuration says, or info
+    /// What to log, such as `info` or `elevon=debug,info`; by default as configured, else info
     #[arg(long, env = "ELEVON_LOG", value_name = "FILTER")]
     pub(super) log: Option<String>,
     /// Write the port to this file once the server listens
@@ -230,104 +271,67 @@ pub(super) struct Serve {
     pub(super) test_clock: bool,
 }
 
-/// How the log is written.
+/// How the log is written: for people, or for programs one JSON object a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum LogFormat {
-    /// For people.
     Text,
-    /// For programs, one JSON object a line.
     Json,
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  elevon route GET https://db.example/databases/orders --policies policies")]
+#[command(after_help = "Example:\n  elevon route GET https://db.example/databases/orders --policies examples/gateways/policies")]
 pub(super) struct Route {
-    /// The method, in capital letters
+    /// Method, in capital letters
     pub(super) method: String,
-    /// The URL, as the client asks for it
+    /// URL, as the client requests it
     pub(super) url: String,
-    /// The policy folder
+    /// Policy folder with a `routes.toml`
     #[arg(long, value_name = "DIR", default_value = "policies")]
     pub(super) policies: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Policy {
-    /// Read, validate and test a policy folder: exactly what a server does before a bundle goes live
+    /// Read, validate and test a policy folder, exactly as a server does before a bundle goes live
     Validate {
-        /// The policy folder
+        /// Policy folder
         dir: PathBuf,
     },
     /// Run the policy tests and list each
     Test {
-        /// The policy folder
+        /// Policy folder
         dir: PathBuf,
     },
     /// Print the whole schema, the author's part and Elevon's, for other Cedar tools
     Schema {
-        /// The policy folder
+        /// Policy folder
         dir: PathBuf,
     },
 }
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Audit {
-    /// List what happened: who, what, when and why
-    #[command(after_help = r#"Examples:
-  elevon audit list --principal 'User::"alice"' --from 2030-01-31T09:00:00Z
-  elevon audit list --activation act_0198c0de-... --output json"#)]
-    List(AuditList),
-}
-
-#[derive(Debug, Args)]
-pub(super) struct AuditList {
-    /// What this principal did, or what was done about it
-    #[arg(long, value_parser = entity, value_name = "TYPE::\"ID\"")]
-    pub(super) principal: Option<Uid>,
-    /// About this role
-    #[arg(long, value_parser = role)]
-    pub(super) role: Option<RoleName>,
-    /// About this activation
-    #[arg(long, value_parser = activation, value_name = "ID")]
-    pub(super) activation: Option<ActivationId>,
-    /// Of this kind, such as `activation_started`
-    #[arg(long)]
-    pub(super) kind: Option<String>,
-    /// Not before this (RFC 3339)
-    #[arg(long, value_parser = instant, value_name = "TIME")]
-    pub(super) from: Option<Timestamp>,
-    /// Before this (RFC 3339)
-    #[arg(long, value_parser = instant, value_name = "TIME")]
-    pub(super) to: Option<Timestamp>,
-    /// At most so many records
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub(super) limit: u32,
-    /// Go on after a list that was cut, with the cursor it ended with
-    #[arg(long)]
-    pub(super) cursor: Option<String>,
-}
-
-#[derive(Debug, Subcommand)]
 pub(super) enum Clock {
-    /// Say that the clock is right although it jumped ahead. Every activation, and every assignment with an end, is over then
+    /// Confirm that the clock is right although it jumped ahead; ends every activation, and every assignment that has an end
     #[command(after_help = "\
-A server does not believe a clock that is more than five minutes ahead of the machine's running time: what is bound to time does not count \
-meanwhile, and commands are refused. Where the clock is wrong, set it right; that is all. Where it is right, say so here, on the machine \
-itself. Permanent assignments are not touched.\n\nExample:\n  elevon clock accept --data data")]
+A server does not trust a clock that is more than five minutes ahead of the machine's running time: meanwhile, whatever is bound to time does not \
+count, and commands are refused. If the clock is wrong, set it right; nothing else is needed. If it is right, confirm it here, on the machine \
+itself. Permanent assignments are not affected.\n\n\
+The confirmation is left in the data folder, and a running server takes it within seconds. If none does within --wait, the exit code is 1, and the \
+confirmation stays there: a server that starts within the hour takes it.\n\nExample:\n  elevon clock accept --data data")]
     Accept {
-        /// The data folder
+        /// Data folder
         #[arg(long, value_name = "DIR")]
         data: PathBuf,
-        /// How long to wait for a running server to take it
+        /// Longest wait for a running server to take it; PT0S does not wait
         #[arg(long, value_parser = wait, value_name = "DURATION", default_value = "PT15S")]
         wait: Duration,
     },
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "The server must not be running: two processes cannot hold one data folder. Nothing in the folder is changed.")]
+#[command(after_help = "The server must not be running: two processes cannot open one data folder. Nothing in the folder is changed.")]
 pub(super) struct Rebuild {
-    /// The data folder
+    /// Data folder
     #[arg(long, value_name = "DIR")]
     pub(super) data: PathBuf,
 }
@@ -341,6 +345,69 @@ mod tests {
     #[test]
     fn the_arguments_hold_together() {
         Arguments::command().debug_assert();
+    }
+
+    /// Every command, by the words that call it, and its help.
+    fn helps() -> Vec<(String, String)> {
+        let (mut found, mut todo) = (Vec::new(), vec![(String::new(), Arguments::whole())]);
+        while let Some((path, mut command)) = todo.pop() {
+            let below = command.get_subcommands().filter(|sub| sub.get_name() != "help");
+            todo.extend(below.map(|sub| (format!("{path} {}", sub.get_name()), sub.clone())));
+            // as it is written: lines are not broken
+            command = command.term_width(0).max_term_width(0);
+            found.push((path, command.render_long_help().to_string()));
+        }
+        assert!(found.len() > 60, "{found:?}");
+        found
+    }
+
+    /// The words of a line as a shell would cut it.
+    fn shell_words(line: &str) -> Vec<String> {
+        let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+        for letter in line.chars() {
+            match (quote, letter) {
+                (Some(open), letter) if letter == open => quote = None,
+                (None, '\'' | '"') => {
+                    quote = Some(letter);
+                    word.get_or_insert_default();
+                }
+                (None, ' ') => words.extend(word.take()),
+                (_, letter) => word.get_or_insert_default().push(letter),
+            }
+        }
+        words.into_iter().chain(word).collect()
+    }
+
+    #[test]
+    fn every_example_of_a_help_is_a_command() {
+        let mut seen = 0;
+        for (path, help) in helps() {
+            let whole = help.replace("\\\n", "");
+            for line in whole.lines().filter(|line| line.starts_with("  elevon ") && !line.contains('<')) {
+                for command in line.split(" > ").take(1).flat_map(|line| line.split(" && ")) {
+                    let parsed = Arguments::whole().try_get_matches_from(shell_words(command.trim()));
+                    assert!(parsed.is_ok(), "`elevon{path} --help` shows `{command}`: {parsed:?}");
+                    seen += 1;
+                }
+                if let Some(first) = path.split(' ').nth(1) {
+                    assert!(line.contains(&format!("elevon {first}")) || first == "init", "`elevon{path} --help` shows `{line}`");
+                }
+            }
+        }
+        assert!(seen > 40, "{seen}");
+    }
+
+    #[test]
+    fn commands_that_ask_no_server_offer_none() {
+        let whole = Arguments::whole();
+        for name in LOCAL {
+            assert!(whole.find_subcommand(name).is_some(), "{name}");
+        }
+        for (path, help) in helps() {
+            let local = path.split(' ').nth(1).is_some_and(|first| LOCAL.contains(&first));
+            let offers = help.contains(CONNECTION_HEADING) || help.contains("--url");
+            assert_eq!(offers, !local, "`elevon{path}`: {help}");
+        }
     }
 
     #[test]
@@ -388,6 +455,20 @@ mod tests {
             (&["grant-requests", "approve", "grq_1", "--until", "2030-01-01T00:00:00Z", "--reason", "x"], true),
             (&["grant-requests", "approve"], false),
             (&["grant-requests", "cancel", "grq_1"], true),
+            (&["roles"], true),
+            (&["roles", "db-admin"], true),
+            (&["entity", "get", "User::\"a\""], true),
+            (&["entity", "get", "alice"], false),
+            (&["entity", "list", "--type", "User"], true),
+            (&["entity", "put"], false),
+            (&["entity", "put", "--from", "f"], true),
+            (&["entity", "put", "User::\"a\"", "--from", "f"], false),
+            (&["entity", "put", "--from", "f", "--parent", "Group::\"g\""], false),
+            (&["entity", "put", "User::\"a\"", "--parent", "Group::\"g\"", "--attrs", "{\"name\":\"A\"}", "--dry-run"], true),
+            (&["entity", "put", "User::\"a\"", "--attrs", "[]"], false),
+            (&["entity", "disable", "User::\"a\"", "--reason", "x"], true),
+            (&["entity", "enable"], false),
+            (&["entity", "delete", "User::\"a\""], true),
             (&["alerts"], true),
             (&["alerts", "list", "--kind", "never_used", "--principal", "User::\"a\"", "--status", "all"], true),
             (&["alerts", "list", "--principal", "alice"], false),
@@ -399,6 +480,16 @@ mod tests {
             (&["events", "--after", "-1"], false),
             (&["audit", "list", "--from", "yesterday"], false),
             (&["audit", "list", "--limit", "0"], false),
+            (&["audit", "list", "--newest-first"], true),
+            (&["audit", "tip"], true),
+            (&["audit", "verify"], false),
+            (&["audit", "verify", "--data", "d"], true),
+            (&["audit", "verify", "--file", "-", "--expect", &format!("17:{}", "ab".repeat(32))], true),
+            (&["audit", "verify", "--file", "f", "--expect", "17"], false),
+            (&["audit", "verify", "--file", "f", "--data", "d"], false),
+            (&["audit", "export"], true),
+            (&["audit", "export", "--from", "17", "--file", "f", "--data", "d"], true),
+            (&["audit", "export", "--from", "0"], false),
             (&["serve", "--policies", "p"], false),
             (&["serve", "--policies", "p", "--data", "d", "--listen", "localhost"], false),
             (&["serve", "--policies", "p", "--data", "d"], true),

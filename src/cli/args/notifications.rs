@@ -6,34 +6,36 @@ pub(super) const EXAMPLES: &str = "Examples:
   elevon notifications
   elevon notifications test ops
   elevon notifications dead --destination ops
-  elevon notifications retry ops.2752512";
+  elevon notifications retry ops.2752512
+
+Without a subcommand, it lists the destinations.";
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Notifications {
-    /// Destinations, and how they fare
+    /// List the destinations and their state
     List,
-    /// What could not be delivered
+    /// List dead letters: what could not be delivered
     Dead(DeadLetters),
-    /// Have something tried once more that could not be delivered
+    /// Retry a dead letter
     Retry {
-        /// Which
+        /// Dead letter
         id: String,
     },
-    /// Take something away that could not be delivered
+    /// Discard a dead letter
     Discard {
-        /// Which
+        /// Dead letter
         id: String,
     },
-    /// Tell a destination that nothing happened: exit 0 if it takes that, 1 if not
+    /// Send a test message: exit code 0 if the destination takes it, 1 if not
     Test {
-        /// Its name in the configuration
+        /// Name of the destination in the configuration
         destination: String,
     },
 }
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct DeadLetters {
-    /// Of this destination only
+    /// Only those of this destination
     #[arg(long, value_name = "NAME")]
     pub(in crate::cli) destination: Option<String>,
 }

@@ -42,5 +42,5 @@ pub(super) fn ticket(text: &str) -> Result<(String, String), String> {
 }
 
 pub(super) fn object(text: &str) -> Result<serde_json::Map<String, serde_json::Value>, String> {
-    serde_json::from_str(text).map_err(|error| format!("it is no JSON object: {error}"))
+    serde_json::from_str(text).map_err(|error| format!("it is not a JSON object: {error}"))
 }

@@ -17,65 +17,64 @@ pub(super) const EXAMPLES: &str = r#"Examples:
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Reviews {
-    /// Reviews that you may see, and those in which something waits for your decision
+    /// List the reviews that you may see, and those that wait for your decision
     List {
-        /// Standing there only, such as `in_progress`
+        /// Only with this status, such as `in_progress`
         #[arg(long)]
         status: Option<String>,
     },
-    /// One review, and how far it is
+    /// Show a review and its progress
     Show {
-        /// Which
+        /// Review
         id: String,
     },
-    /// Its items: all, or those that wait for your decision
+    /// List the items of a review: all, or those that wait for your decision
     Items {
-        /// Which
+        /// Review
         id: String,
     },
     /// Decide on items
     Decide(ReviewDecide),
-    /// End the asking before its time
+    /// Complete a review before its end date
     Complete {
-        /// Which
+        /// Review
         id: String,
-        /// Why
+        /// Reason
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
     },
-    /// Carry out what was decided
+    /// Apply the decisions of a completed review
     Apply {
-        /// Which
+        /// Review
         id: String,
-        /// Do not ask once more where much is taken away
+        /// Do not ask for confirmation when much is removed
         #[arg(long)]
         yes: bool,
     },
-    /// Keep what became of a review
+    /// Export a review's report
     Report(ReviewReport),
-    /// What is reviewed, by whom and how often
+    /// List the definitions: what is reviewed, and how often
     Definitions,
-    /// Say what is to be reviewed
+    /// Create a definition
     Define(ReviewPlan),
-    /// Say it anew, from the next review on
+    /// Change a definition, from its next review on
     Change {
-        /// Which definition
+        /// Definition
         id: String,
-        /// As it is to be, whole
         #[command(flatten)]
         plan: ReviewPlan,
     },
-    /// Open no more reviews of a definition
+    /// End a definition: no more reviews are opened
     End {
-        /// Which definition
+        /// Definition
         id: String,
-        /// Why
+        /// Reason
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
     },
-    /// Open a review of a definition now
+    /// Open a review now
     Start {
-        /// Which definition
+        /// Definition
         id: String,
     },
 }
@@ -83,100 +82,97 @@ pub(in crate::cli) enum Reviews {
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("what").required(true).args(["approve", "deny", "dont_know"]))]
 pub(in crate::cli) struct ReviewDecide {
-    /// Which review
+    /// Review
     pub(in crate::cli) id: String,
-    /// Which items, as `elevon review items` lists them
+    /// Items, as `elevon review items` lists them
     #[arg(required = true, value_name = "ITEM")]
     pub(in crate::cli) items: Vec<String>,
-    /// They stay
+    /// Keep them
     #[arg(long)]
     pub(in crate::cli) approve: bool,
-    /// They go
+    /// Remove them
     #[arg(long)]
     pub(in crate::cli) deny: bool,
-    /// Somebody else has to know
+    /// Leave them to somebody else
     #[arg(long)]
     pub(in crate::cli) dont_know: bool,
-    /// Why
+    /// Reason
     #[arg(long, value_name = "TEXT")]
     pub(in crate::cli) reason: String,
 }
 
-/// What a report is written as.
+/// What a report is written as: for programs, for spreadsheets, or to be read and printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(in crate::cli) enum ReportFormat {
-    /// For programs.
     Json,
-    /// For spreadsheets.
     Csv,
-    /// To be read and printed.
     Html,
 }
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ReviewReport {
-    /// Which review
+    /// Review
     pub(in crate::cli) id: String,
-    /// As what
+    /// Output format
     #[arg(long, value_enum, default_value_t = ReportFormat::Json, value_name = "FORMAT")]
     pub(in crate::cli) format: ReportFormat,
-    /// Into this file; printed, if nothing is said
+    /// File to write; by default it is printed
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Several stages, or a fallback for each, are written into a file: the body of `POST /v1/reviews/definitions`, as in docs/api.md."
+    after_help = "Several stages, or a fallback for each, need --from: the file is the body of `POST /v1/reviews/definitions`, as in docs/api.md."
 )]
 #[command(group = ArgGroup::new("said").required(true).args(["name", "from"]))]
 pub(in crate::cli) struct ReviewPlan {
-    /// What people call it
+    /// Name
     #[arg(long, requires = "first", requires = "who", value_name = "TEXT")]
     pub(in crate::cli) name: Option<String>,
-    /// All of it, as a JSON file
+    /// The whole definition, as a JSON file
     #[arg(long, value_name = "FILE", conflicts_with_all = ["role", "scope", "first", "who"])]
     pub(in crate::cli) from: Option<PathBuf>,
-    /// Grants of this role; of all, if nothing is said
+    /// Review grants of this role; by default of all roles. May be repeated
     #[arg(long, value_parser = role)]
     pub(in crate::cli) role: Vec<RoleName>,
-    /// Grants on this scope and below; all, if nothing is said
+    /// Review grants on this scope and below; by default all. May be repeated
     #[arg(long, value_parser = entity, value_name = "TYPE::\"ID\"")]
     pub(in crate::cli) scope: Vec<Uid>,
-    /// Which grants: `eligibilities`, `assignments` or `both`
+    /// Review `eligibilities`, `assignments` or `both`
     #[arg(long)]
     pub(in crate::cli) covers: Option<String>,
-    /// Only what was not used for so many days
+    /// Review only grants that were not used for this many days
     #[arg(long, value_name = "DAYS")]
     pub(in crate::cli) inactive: Option<u32>,
-    /// Who decides: a principal, or a group whose members do
+    /// Reviewer: a principal, or a group whose members decide. May be repeated
     #[arg(long, value_parser = entity, value_name = "TYPE::\"ID\"", group = "who")]
     pub(in crate::cli) reviewer: Vec<Uid>,
-    /// Holders decide themselves
+    /// Let holders review their own grants
     #[arg(long, group = "who", conflicts_with = "reviewer")]
     pub(in crate::cli) holders: bool,
-    /// Who decides on what nobody of those could
+    /// Reviewer of items that none of the reviewers may decide on. May be repeated
     #[arg(long, value_parser = entity, value_name = "TYPE::\"ID\"")]
     pub(in crate::cli) fallback: Vec<Uid>,
-    /// For how many days they are asked
+    /// Days that the review is open
     #[arg(long, default_value_t = 14)]
     pub(in crate::cli) days: u32,
-    /// How often: `once`, `weekly`, `monthly`, `quarterly`, `half_yearly` or `yearly`
+    /// Recurrence: `once`, `weekly`, `monthly`, `quarterly`, `half_yearly` or `yearly`
     #[arg(long, default_value = "once")]
     pub(in crate::cli) every: String,
-    /// The first day, such as 2030-01-31
+    /// Day of the first review, such as 2030-01-31
     #[arg(long, value_name = "DATE")]
     pub(in crate::cli) first: Option<String>,
-    /// At which time of the day
+    /// Time of day at which reviews open, such as 09:00
     #[arg(long, value_name = "TIME")]
     pub(in crate::cli) at: Option<String>,
-    /// By the clocks of which zone, such as Europe/Berlin; UTC, if nothing is said
+    /// Time zone, such as Europe/Berlin; by default UTC
     #[arg(long, value_name = "ZONE")]
     pub(in crate::cli) time_zone: Option<String>,
-    /// What becomes of an item on which nobody decides: `no_change`, `remove`, `approve` or `take_recommendation`
+    /// What happens to items that nobody decides on: `no_change`, `remove`, `approve` or `take_recommendation`
     #[arg(long, value_name = "RULE")]
     pub(in crate::cli) no_answer: Option<String>,
-    /// Carry it out as soon as it is complete
+    /// Apply the decisions as soon as the review is complete
     #[arg(long)]
     pub(in crate::cli) auto_apply: bool,
 }

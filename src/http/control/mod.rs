@@ -150,7 +150,7 @@ fn review_endpoints() -> Vec<Endpoint> {
     let see = "readAudit or manageReviews on Sidecar";
     let part = "reviewers: what waits for their decision; all: readAudit or manageReviews on Sidecar";
     let decide =
-        "a reviewer of the stage that is asked now, never on the own access but where holders decide, and reviewAccess on the grant";
+        "a reviewer of the stage that is asked now, never on one's own access unless holders decide, and reviewAccess on the grant";
     vec![
         row(Method::POST, "/v1/reviews/definitions", manage, post(reviews::define)),
         row(Method::GET, "/v1/reviews/definitions", see, get(reviews::definitions)),
@@ -209,6 +209,7 @@ fn other_endpoints() -> Vec<Endpoint> {
         row(Method::POST, "/v1/policies/validate", BUNDLE, post(policies::validate)),
         row(Method::POST, "/v1/explain", "explainAccess on SubjectKind of the subject", post(explain::explain)),
         row(Method::GET, "/v1/audit/events", "readAudit on Sidecar", get(audit::events)),
+        row(Method::GET, "/v1/audit/tip", "readAudit on Sidecar", get(audit::tip)),
         row(
             Method::GET,
             "/v1/events",

@@ -144,18 +144,18 @@ pub(super) const RULES: &[Rule] = &[
         &[],
     ),
     rule(
-        ("not_an_approver", 403, At::Own),
-        "not an approver",
-        "the caller is not in the list of the stage that is asked now",
-        "let somebody vote who is; the activation lists them",
-        &["voter", "stage"],
-    ),
-    rule(
         ("not_a_reviewer", 403, At::Own),
         "not a reviewer",
         "the caller is not one of those who decide on that item in the stage that is asked now",
         "let somebody decide who is; the review says who",
         &["principal", "id", "stage"],
+    ),
+    rule(
+        ("not_an_approver", 403, At::Own),
+        "not an approver",
+        "the caller is not in the list of the stage that is asked now",
+        "let somebody vote who is; the activation lists them",
+        &["voter", "stage"],
     ),
     rule(
         ("not_eligible", 403, At::Own),
@@ -187,7 +187,7 @@ pub(super) const RULES: &[Rule] = &[
     ),
     rule(
         ("self_grant", 403, At::Own),
-        "nobody grants to oneself",
+        "nobody grants to themselves",
         "the caller, or a group the caller is in, would benefit",
         "let another administrator do it",
         &["actor", "principal"],
@@ -257,6 +257,13 @@ pub(super) const RULES: &[Rule] = &[
         &["principal", "role", "day", "asked", "left"],
     ),
     rule(
+        ("confirmation_needed", 409, At::Own),
+        "this much has to be confirmed",
+        "carrying the review out takes away more than the share that its plan allows unasked, or another number than was confirmed",
+        "look at what would go, and ask again with `confirm` set to `removals`",
+        &["id", "removals", "items"],
+    ),
+    rule(
         ("emergency_limit", 409, At::Own),
         "too many emergencies today",
         "the role's number of emergencies for that principal on one UTC day is reached",
@@ -276,20 +283,6 @@ pub(super) const RULES: &[Rule] = &[
         "a name that differs by case only exists, and its type does not tell them apart",
         "use the one that exists",
         &["entity", "existing"],
-    ),
-    rule(
-        ("confirmation_needed", 409, At::Own),
-        "so much has to be confirmed",
-        "carrying the review out takes away more than the share that its plan allows unasked, or another number than was confirmed",
-        "look at what would go, and ask again with `confirm` set to `removals`",
-        &["id", "removals", "items"],
-    ),
-    rule(
-        ("no_remedy", 409, At::Own),
-        "there is no remedy by one change",
-        "no single change ends what the incident is about",
-        "do what `instead` says, or dismiss it",
-        &["id", "kind", "instead"],
     ),
     rule(
         ("grant_request_waits", 409, At::Own),
@@ -313,6 +306,13 @@ pub(super) const RULES: &[Rule] = &[
         &[],
     ),
     rule(
+        ("no_remedy", 409, At::Own),
+        "there is no remedy by one change",
+        "no single change ends what the incident is about",
+        "do what `instead` says, or dismiss it",
+        &["id", "kind", "instead"],
+    ),
+    rule(
         ("not_extendable", 409, At::Own),
         "it cannot be extended",
         "the activation is not active, is an emergency, or was extended as often as its role allows",
@@ -321,7 +321,7 @@ pub(super) const RULES: &[Rule] = &[
     ),
     rule(
         ("not_in_state", 409, At::Own),
-        "it stands elsewhere by now",
+        "it is no longer in that state",
         "it was decided, cancelled or ended before the command came; nothing was changed",
         "read it again; `outcome` says where it stands",
         &["id", "outcome", "at"],
@@ -461,6 +461,13 @@ pub(super) const RULES: &[Rule] = &[
         &["role", "missing"],
     ),
     rule(
+        ("review_invalid", 422, At::Own),
+        "the review is not as it should be",
+        "its stages, days, reviewers or dates do not go together, or too many items are decided on at once",
+        "mend what the detail names",
+        &["what"],
+    ),
+    rule(
         ("role_as_parent", 422, At::Own),
         "a role is nobody's parent",
         "a role is held by an activation or an assignment only",
@@ -522,13 +529,6 @@ pub(super) const RULES: &[Rule] = &[
         "nobody stored the resource that was named as a scope",
         "store it first",
         &["scope"],
-    ),
-    rule(
-        ("review_invalid", 422, At::Own),
-        "the review is not as it should be",
-        "its stages, days, reviewers or dates do not go together, or too many items are decided on at once",
-        "mend what the detail names",
-        &["what"],
     ),
     rule(
         ("wider_than_asked", 422, At::Own),

@@ -392,6 +392,8 @@ fn reviewers_hear_when_they_are_asked_and_when_it_is_over() {
     let rows: Vec<(Reviewers, Event, &[&str])> = vec![
         (leads(), began(), &["bob", "bob-admin", "grace"]),
         (leads(), reminded(), &["bob", "bob-admin", "grace"]),
+        // where everything is answered nobody is reminded
+        (leads(), Event::ReviewReminded { id: id(), stage: 0, open: 0, ends_at, remind_at }, &[]),
         (leads(), over(), &["bob", "bob-admin"]),
         (Reviewers::Holder, began(), &["alice", "dave", "grace"]),
         // who has answered is not asked again

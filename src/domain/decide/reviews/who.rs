@@ -13,7 +13,7 @@ use crate::domain::standing::{Presence, presence};
 pub enum Part {
     /// May decide on it, where the policies permit it.
     Reviewer,
-    /// Would, if it were not the own access.
+    /// Would, if it were not their own access.
     Own,
     /// None.
     None,
