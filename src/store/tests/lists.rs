@@ -238,6 +238,25 @@ fn a_record_that_cannot_be_read_is_handed_over_and_ends_no_list() {
 }
 
 #[test]
+fn a_record_is_there_for_nobody_before_what_it_changed_is() {
+    let mut desk = Desk::new();
+    furnish(&mut desk);
+    let store = Arc::clone(desk.store());
+    let seqs = || {
+        let found = store.journal(&AuditFilter::default(), &Page::first(100)).unwrap().items;
+        found.into_iter().map(|record| record.seq).collect::<Vec<_>>()
+    };
+    let before = seqs();
+    // as in the middle of a commit: it is in the database, and what is held in memory does not follow it yet
+    let last = *before.last().unwrap();
+    let bytes = store.journal(&AuditFilter::default(), &Page::after_seq(last - 1, 1)).unwrap().items[0].bytes.clone();
+    let mut batch = WriteBatch::default();
+    poke(&store.db, &mut batch, &JOURNAL, &Seq(last + 1), &bytes);
+    store.db.write(batch).unwrap();
+    assert_eq!(seqs(), before);
+}
+
+#[test]
 fn a_cursor_of_another_list_is_refused() {
     let mut desk = Desk::new();
     furnish(&mut desk);
