@@ -1,5 +1,6 @@
 //! A digest for each week, by a clock that the test moves: in this process, for a real server's clock is moved by nobody.
 
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use elevon::notify::{Office, Opened, Roots, Sources};
 use elevon::policy::Bundle;
 use elevon::store::{Mode as Folder, Opened as Stored, Store};
 
-use crate::common::eventually;
+use crate::common::{Home, eventually};
 use crate::receiver::{Mode, Receiver};
 
 /// An engine and an office on a folder, until it is dropped.
@@ -95,9 +96,9 @@ impl Open {
     }
 }
 
-/// A folder with a configuration whose one destination hears of some kinds of events, and gets digests.
-fn configured(receiver: &Receiver, events: &str) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
+/// A home with a configuration whose one destination hears of some kinds of events, and gets digests.
+fn configured(receiver: &Receiver, events: &str) -> Home {
+    let folder = Home::new();
     let config = format!(
         "policies = \"p\"\ndata = \"d\"\n\n[[listeners]]\nname = \"l\"\naddress = \"127.0.0.1:1\"\naccept = [\"token\"]\n\n[[tokens]]\nid = \"t\"\n\
          sha256 = \"{}\"\nprincipal = 'User::\"a\"'\n\n[notify.destinations.ops]\nkind = \"webhook\"\nurl = \"{}\"\nsecret_files = [\"one\"]\n\
@@ -140,6 +141,32 @@ fn a_record_that_cannot_be_read_keeps_nothing_that_comes_after_it_from_anybody()
     let digest = receiver.all().last().unwrap().json();
     assert_eq!((&digest["data"]["happened"]["refused"], &digest["data"]["happened"]["policies"]), (&2.into(), &1.into()), "{digest}");
     open.close();
+}
+
+#[test]
+fn a_record_that_cannot_be_read_is_shown_to_be_missing() {
+    let receiver = Receiver::start(Mode::Answers(200));
+    let home = configured(&receiver, "");
+    let open = Open::with(home.path(), Timestamp::parse("2025-01-04T12:00:00Z").unwrap(), 3, false);
+    for number in 0..3 {
+        open.clock.advance(Duration::from_mins(2));
+        open.refuses(number);
+    }
+    open.close();
+    let server = home.serve();
+    for path in
+        ["/v1/audit/events?limit=4", "/v1/audit/events?kind=command_refused&limit=3", "/v1/audit/events?from=2025-01-01T00:00:00Z&limit=4"]
+    {
+        let items = server.get("carol", path)["items"].as_array().unwrap().clone();
+        let shown: Vec<(u64, bool)> = items.iter().map(|item| (item["seq"].as_u64().unwrap(), item["record"].is_null())).collect();
+        assert!(shown.ends_with(&[(2, false), (3, true), (4, false)]), "{path}: {shown:?}");
+    }
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    stream.write_all(b"GET /v1/events?after=1 HTTP/1.1\r\nhost: localhost\r\nauthorization: Dev User::\"carol\"\r\n\r\n").unwrap();
+    let mut told = BufReader::new(stream).lines().map(Result::unwrap);
+    let missing = told.by_ref().find(|line| line == ": record 3 cannot be read");
+    assert_eq!((missing.is_some(), told.next().as_deref()), (true, Some("id: 3")));
 }
 
 #[test]
