@@ -6,6 +6,10 @@ use std::io;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
+/// What is never logged, whatever the filter says: at these levels the client that notifications are sent with writes down addresses and headers,
+/// and with them the secrets that open a channel or a receiver.
+const NEVER: &str = "ureq=info,ureq_proto=info";
+
 /// How the log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {
@@ -55,7 +59,11 @@ impl LogConfig {
 
     fn read_filter(&self) -> Result<EnvFilter, TelemetryError> {
         let bad = |error: &dyn fmt::Display| TelemetryError::Filter { filter: self.filter.clone(), why: error.to_string() };
-        EnvFilter::builder().parse(&self.filter).map_err(|error| bad(&error))
+        EnvFilter::builder().parse(&self.filter).map_err(|error| bad(&error))?;
+        // a directive that comes later counts, and one that is more exact than these does not get by them
+        let exact = |directive: &&str| !["ureq", "ureq_proto"].iter().any(|name| directive.trim_start().starts_with(name));
+        let kept: Vec<&str> = self.filter.split(',').filter(exact).chain([NEVER]).collect();
+        EnvFilter::builder().parse(kept.join(",")).map_err(|error| bad(&error))
     }
 }
 
@@ -80,6 +88,39 @@ pub fn init(config: &LogConfig) -> Result<(), TelemetryError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What a filter lets through.
+    #[derive(Clone, Default)]
+    struct Written(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn no_filter_shows_what_is_sent_to_whom() {
+        let rows = ["trace", "ureq=trace", "info,ureq::run=trace,ureq_proto::util=debug", "trace,ureq_proto[x]=trace", "ureq"];
+        for filter in rows {
+            let written = Written::default();
+            let to = written.clone();
+            let config = LogConfig { filter: filter.to_owned(), ..LogConfig::default() };
+            let subscriber =
+                tracing_subscriber::fmt().with_env_filter(config.read_filter().unwrap()).with_writer(move || to.clone()).finish();
+            tracing::subscriber::with_default(subscriber, || {
+                tracing::debug!(target: "ureq::run", "secret");
+                tracing::trace!(target: "ureq_proto::util", "secret");
+                tracing::info!(target: "ureq", "plain");
+            });
+            let written = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+            assert!(written.contains("plain") && !written.contains("secret"), "{filter}: {written}");
+        }
+    }
 
     #[test]
     fn a_filter_that_does_not_read_is_refused() {

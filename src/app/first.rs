@@ -159,3 +159,27 @@ fn first_records(policies: &Path, data: &Path, administrator: &Uid) -> Result<()
     engine.stop();
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::facts::Action;
+
+    /// What the bundle to begin with lets nobody do, for want of what it would be done with.
+    const LEFT_OUT: [(Action, &str); 3] = [
+        (Action::ActivateRoleFor, "everybody asks for oneself"),
+        (Action::ActivateInEmergency, "no role of it can be taken in an emergency"),
+        (Action::VouchIdentity, "no gateway of it says who its clients are"),
+    ];
+
+    #[test]
+    fn the_first_policies_let_somebody_do_each_thing_that_there_is_to_do() {
+        let text = POLICIES.iter().find(|(name, _)| *name == "elevon.cedar").unwrap().1;
+        let said: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+        for action in Action::ALL {
+            let named = said.contains(&format!("Elevon::Action::\"{}\"", action.as_str()));
+            let left_out = LEFT_OUT.iter().any(|(out, _)| *out == action);
+            assert!(named != left_out, "{}", action.as_str());
+        }
+    }
+}

@@ -58,7 +58,7 @@ impl Desk {
 
     /// Reads what settings name of destinations.
     pub(super) fn read(&self, settings: &Settings) -> Result<Opened, String> {
-        let roots: Roots = Arc::new(|ca| outbound::tls_config(ca).map_err(|bad| bad.to_string()));
+        let roots: Roots = Arc::new(|ca| outbound::trust(ca).map_err(|bad| bad.to_string()));
         Opened::new(&settings.notify, self.links.get().and_then(|maker| maker.links(settings)), &roots)
     }
 

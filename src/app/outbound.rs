@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::{ClientConfig, RootCertStore};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider};
+
+use crate::notify::Trust;
 
 /// Largest file of authorities, in bytes.
 const MAX_ROOTS_BYTES: u64 = 4 << 20;
@@ -32,16 +35,41 @@ pub enum BadRoots {
 /// # Errors
 /// The file cannot be used, or this machine trusts nobody.
 pub fn tls_config(authorities: Option<&Path>) -> Result<TlsConfig, BadRoots> {
-    let certificates = match authorities {
-        Some(path) => from_file(path)?,
-        None => of_machine()?,
-    };
+    found(authorities).map(|certificates| http(&certificates))
+}
+
+/// The same, for whatever notifications are sent by.
+///
+/// # Errors
+/// Those of [`tls_config`].
+pub(super) fn trust(authorities: Option<&Path>) -> Result<Trust, BadRoots> {
+    let certificates = found(authorities)?;
+    let mut roots = RootCertStore::empty();
+    let (taken, _) = roots.add_parsable_certificates(certificates.iter().map(|one| one.der().to_vec().into()));
+    if taken == 0 {
+        return Err(BadRoots::None { why: "none of its certificates can be read".to_owned() });
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = config.map_err(|error| BadRoots::None { why: error.to_string() })?;
+    let mail = Arc::new(config.with_root_certificates(roots).with_no_client_auth());
+    Ok(Trust { http: http(&certificates), mail })
+}
+
+fn found(authorities: Option<&Path>) -> Result<Vec<Certificate<'static>>, BadRoots> {
+    match authorities {
+        Some(path) => from_file(path),
+        None => of_machine(),
+    }
+}
+
+fn http(certificates: &[Certificate<'static>]) -> TlsConfig {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = TlsConfig::builder()
         .provider(TlsProvider::Rustls)
-        .root_certs(RootCerts::new_with_certs(&certificates))
+        .root_certs(RootCerts::new_with_certs(certificates))
         .unversioned_rustls_crypto_provider(provider);
-    Ok(config.build())
+    config.build()
 }
 
 fn from_file(path: &Path) -> Result<Vec<Certificate<'static>>, BadRoots> {

@@ -90,9 +90,23 @@ pub fn hash(bytes: &[u8]) -> Digest {
 /// # Errors
 /// The bytes are not the canonical form of a record that follows the tip.
 pub fn follow(tip: &Tip, bytes: &[u8]) -> Result<(Tip, Record), Break> {
+    let record = read(bytes).map_err(|why| Break { seq: tip.seq.saturating_add(1), why })?;
+    Ok((link(tip, &record, bytes)?, record))
+}
+
+/// The same, where the record before it is not at hand: what it follows is as it says, and nothing else of it is believed.
+pub(super) fn follow_unknown(bytes: &[u8]) -> Result<(Tip, Tip, Record), Break> {
+    let record = read(bytes).map_err(|why| Break { seq: 1, why })?;
+    let before = match record.seq {
+        0 | 1 => Tip::before_first(),
+        seq => Tip { seq: seq.saturating_sub(1), hash: record.prev, at: record.at },
+    };
+    Ok((before, link(&before, &record, bytes)?, record))
+}
+
+fn link(tip: &Tip, record: &Record, bytes: &[u8]) -> Result<Tip, Break> {
     let seq = tip.seq.saturating_add(1);
     let broken = |why| Break { seq, why };
-    let record = read(bytes).map_err(broken)?;
     if record.seq != seq {
         return Err(broken(Why::OutOfOrder { found: record.seq }));
     }
@@ -102,7 +116,15 @@ pub fn follow(tip: &Tip, bytes: &[u8]) -> Result<(Tip, Record), Break> {
     if record.at < tip.at && tip.seq > 0 {
         return Err(broken(Why::BackInTime { at: record.at, before: tip.at }));
     }
-    Ok((Tip { seq, hash: hash(bytes), at: record.at }, record))
+    Ok(Tip { seq, hash: hash(bytes), at: record.at })
+}
+
+/// A record that came as JSON, in the bytes that it was hashed as.
+///
+/// # Errors
+/// A number in it has no canonical form.
+pub fn canonical(record: &Value) -> Result<Vec<u8>, String> {
+    serde_json_canonicalizer::to_vec(record).map_err(|error| error.to_string())
 }
 
 /// Reads a record and checks that its bytes are the only way to write what they say.
@@ -118,7 +140,7 @@ fn read(bytes: &[u8]) -> Result<Record, Why> {
     }
     let record: Record = serde_json::from_slice(bytes).map_err(unreadable)?;
     let written: Value = serde_json::from_slice(bytes).map_err(unreadable)?;
-    let canonical = serde_json_canonicalizer::to_vec(&written).map_err(|error| Why::Unreadable(error.to_string()))?;
+    let canonical = canonical(&written).map_err(Why::Unreadable)?;
     let read = serde_json::to_value(&record).map_err(unreadable)?;
     if canonical == bytes && says_all_of(&read, &written) { Ok(record) } else { Err(Why::NotCanonical) }
 }
@@ -149,13 +171,13 @@ pub fn verify<B: AsRef<[u8]>>(records: impl IntoIterator<Item = B>) -> Result<Ti
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::domain::event::Event;
     use crate::domain::id::CommandId;
     use crate::domain::{Actor, Revision, Uid};
 
-    fn records(count: u64) -> Vec<Vec<u8>> {
+    pub(in crate::audit) fn records(count: u64) -> Vec<Vec<u8>> {
         let mut prev = Digest([0; 32]);
         (1..=count)
             .map(|seq| {
@@ -179,7 +201,7 @@ mod tests {
             .collect()
     }
 
-    fn changed(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
+    pub(in crate::audit) fn changed(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
         let text = std::str::from_utf8(bytes).unwrap();
         assert!(text.contains(from), "{text}");
         text.replacen(from, to, 1).into_bytes()

@@ -8,7 +8,7 @@ use super::output::{Cell, Look, Output, looking, plain};
 use super::reply::{at, entity, list, text};
 use super::{Done, Outcome};
 
-/// Lists records of the journal, oldest first: one line for each event.
+/// Lists records of the journal: one line for each event.
 pub(super) fn listed(client: &Client, out: &Output, filter: &AuditList) -> Outcome {
     let mut query = vec![("limit", filter.limit.to_string())];
     if let Some(principal) = &filter.principal {
@@ -22,6 +22,7 @@ pub(super) fn listed(client: &Client, out: &Output, filter: &AuditList) -> Outco
         ("from", filter.from.map(|from| from.to_string())),
         ("to", filter.to.map(|to| to.to_string())),
         ("cursor", filter.cursor.clone()),
+        ("order", filter.newest_first.then(|| "desc".to_owned())),
     ];
     query.extend(others.into_iter().filter_map(|(name, value)| value.map(|value| (name, value))));
     let reply = client.get("/v1/audit/events", &query)?;
@@ -29,7 +30,17 @@ pub(super) fn listed(client: &Client, out: &Output, filter: &AuditList) -> Outco
         out.value(&reply)?;
         return Ok(Done::Yes);
     }
-    let record = |item: &Value| cells(&text(item, "/seq"), at(item, "/record").unwrap_or(&Value::Null), at(item, "/texts"));
+    let record = |item: &Value| match at(item, "/record").filter(|record| !record.is_null()) {
+        Some(record) => cells(&text(item, "/seq"), record, at(item, "/texts")),
+        None => vec![vec![
+            looking(Look::Quiet, text(item, "/seq")),
+            plain(""),
+            plain(""),
+            looking(Look::Bad, "cannot be read"),
+            plain(""),
+            plain(""),
+        ]],
+    };
     let rows = list(&reply, "/items").iter().flat_map(record).collect();
     out.table(&["seq", "when", "who", "what", "about", "why"], rows, "Nothing happened that matches.")?;
     let next = text(&reply, "/next");

@@ -11,6 +11,8 @@ mod clock;
 mod describe;
 mod ending;
 mod entities;
+mod evidence;
+mod export;
 mod feed;
 mod grants;
 mod hints;
@@ -103,6 +105,9 @@ fn dispatch(shared: &Shared, command: &Command, out: &Output) -> Outcome {
         Command::Alerts { what } => alerts::alerts(&client()?, out, what.as_ref()),
         Command::Notifications { what } => notifications::notifications(&client()?, out, what.as_ref()),
         Command::Audit(Audit::List(filter)) => audit::listed(&client()?, out, filter),
+        Command::Audit(Audit::Tip) => evidence::tip(&client()?, out),
+        Command::Audit(Audit::Verify(asked)) => evidence::verify(out, asked),
+        Command::Audit(Audit::Export(asked)) => export::export(client, out, asked),
         Command::Events(asked) => watch::events(&client()?, out, asked),
         Command::Completion { shell } => completion(*shell, out),
         Command::Init(asked) => setup::init(out, asked),

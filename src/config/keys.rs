@@ -95,19 +95,23 @@ pub(super) const SLACK: [&str; 2] = ["url_file", "principal"];
 /// Those of e-mail.
 pub(super) const EMAIL: [&str; 8] = ["host", "port", "tls", "username", "password_file", "from", "to", "address_attribute"];
 /// Those of a receiver of security events.
-pub(super) const SET: [&str; 11] = [
+pub(super) const SET: [&str; 13] = [
     "url",
     "issuer",
     "audience",
     "key_file",
     "kid",
     "retired_key_files",
+    "retired_keys",
     "authorization_file",
     "subject",
     "subject_issuer",
+    "subject_type",
     "address_attribute",
     "claim",
 ];
+/// Keys of `retired_keys` of such a destination.
+pub(super) const RETIRED_KEY: [&str; 2] = ["file", "kid"];
 /// Keys of `[notify.digest]`.
 pub(super) const DIGEST: [&str; 4] = ["weekday", "at", "zone", "destinations"];
 /// Keys of `[notify.templates.EVENT]`.
@@ -116,7 +120,7 @@ pub(super) const TEMPLATE: [&str; 2] = ["subject", "text"];
 /// Every key that has a value of its own, spelt out from the top.
 #[must_use]
 pub fn all() -> Vec<String> {
-    let tables: [(&str, &[&str]); 22] = [
+    let tables: [(&str, &[&str]); 23] = [
         ("log", &LOG),
         ("listeners", &LISTENER),
         ("listeners.tls", &TLS),
@@ -137,6 +141,7 @@ pub fn all() -> Vec<String> {
         ("notify.destinations.NAME", &SLACK),
         ("notify.destinations.NAME", &EMAIL),
         ("notify.destinations.NAME", &SET),
+        ("notify.destinations.NAME.retired_keys", &RETIRED_KEY),
         ("notify.digest", &DIGEST),
         ("notify.templates.EVENT", &TEMPLATE),
     ];

@@ -335,9 +335,11 @@ impl One<'_> {
             self.report(key, format!("`{key}` is not for receivers of security events"), "they get what changes what somebody may claim");
         }
         let word_of = word(&self.section, "subject", &[("opaque", 0), ("iss_sub", 1), ("email", 2)]).unwrap_or(0);
+        let of = self.subject_type(word_of != 0);
+        let attribute = self.maybe("address_attribute").unwrap_or_else(|| "email".to_owned());
         let subject = match word_of {
-            1 => self.needed("subject_issuer").map(|issuer| SubjectFormat::IssSub { issuer }),
-            2 => Some(SubjectFormat::Email { attribute: self.maybe("address_attribute").unwrap_or_else(|| "email".to_owned()) }),
+            1 => self.needed("subject_issuer").zip(of).map(|(issuer, of)| SubjectFormat::IssSub { issuer, of }),
+            2 => of.map(|of| SubjectFormat::Email { attribute, of }),
             _ => Some(SubjectFormat::Opaque),
         };
         if word_of != 1 && self.section.has("subject_issuer") {
@@ -351,10 +353,7 @@ impl One<'_> {
                 "name a file with a key on P-256, PKCS #8 in PEM",
             );
         }
-        let retired = self.paths("retired_key_files").unwrap_or_default();
-        if retired.len() > MAX_SECRETS {
-            self.report("retired_key_files", format!("at most {MAX_SECRETS} keys are published beside the one that signs"), "");
-        }
+        let retired = self.retired_keys();
         Some(Kind::Set(SetSettings {
             url: url?,
             issuer: issuer?,
@@ -366,5 +365,51 @@ impl One<'_> {
             subject: subject?,
             claim: self.maybe("claim").unwrap_or_else(|| CLAIM.to_owned()),
         }))
+    }
+
+    /// Keys that sign no more: by their thumbprints, and by the names that they had.
+    fn retired_keys(&self) -> Vec<(PathBuf, Option<String>)> {
+        let mut found: Vec<_> = self.paths("retired_key_files").unwrap_or_default().into_iter().map(|path| (path, None)).collect();
+        for section in self.section.sections("retired_keys") {
+            section.only(&keys::RETIRED_KEY, &[]);
+            let one = One { file: self.file, section };
+            if let (Some(_), Some(path)) = (one.section.needed("file"), self.file.maybe_path(&one.section, "file")) {
+                found.push((path, one.maybe("kid")));
+            }
+        }
+        if found.len() > MAX_SECRETS {
+            let key = if self.section.has("retired_keys") { "retired_keys" } else { "retired_key_files" };
+            self.report(key, format!("at most {MAX_SECRETS} keys are published beside the one that signs"), "");
+        }
+        found
+    }
+
+    /// The type of principals that tokens speak of, where these are named by something that does not say it.
+    fn subject_type(&self, needed: bool) -> Option<String> {
+        let (key, given) = ("subject_type", self.section.has("subject_type"));
+        match (needed, given) {
+            (false, false) => None,
+            (false, true) => {
+                self.report(key, "`subject_type` goes with a `subject` that is `iss_sub` or `email`", "leave it out");
+                None
+            }
+            (true, false) => {
+                let message = "no `subject_type`: an id or an address alone does not say of which type a principal is";
+                self.report(key, message, "name the type of those whom the receiver knows, such as `subject_type = \"User\"`");
+                None
+            }
+            (true, true) => {
+                let of = self.maybe(key)?;
+                let sound = Uid::parse(&format!("{of}::\"x\"")).is_ok_and(|uid| uid.kind() == of);
+                if !sound {
+                    self.report(
+                        key,
+                        format!("`{of}` is no type of principals"),
+                        "write one such as `User`, or `Corp::User` with its namespace",
+                    );
+                }
+                sound.then_some(of)
+            }
+        }
     }
 }

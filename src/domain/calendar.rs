@@ -110,7 +110,7 @@ impl Zone {
         (0..=LONGEST_GAP).find_map(|minutes| {
             let local = local.checked_add_signed(TimeDelta::minutes(minutes))?;
             match zone.from_local_datetime(&local) {
-                LocalResult::Single(time) | LocalResult::Ambiguous(time, _) => Some(time.with_timezone(&Utc).into()),
+                LocalResult::Single(time) | LocalResult::Ambiguous(time, _) => Timestamp::checked(time.timestamp_millis()),
                 LocalResult::None => None,
             }
         })
@@ -321,6 +321,8 @@ mod tests {
         assert_eq!(schedule(Every::Once, "2030-01-31", "09:00", "UTC").occurrence(1), None);
         assert_eq!(schedule(Every::Monthly, "2030-01-31", "09:00", "Europe/Atlantis").occurrence(0), None);
         assert_eq!(schedule(Every::Yearly, "9990-01-31", "09:00", "UTC").occurrence(10), None);
+        // in the year 9999 there, and past it in UTC
+        assert_eq!(schedule(Every::Once, "9999-12-31", "23:00", "America/New_York").occurrence(0), None);
     }
 
     /// Days by going from one to the next, with a table of months and the rule of Gregory: no other calendar is asked.

@@ -22,6 +22,7 @@ pub mod settings;
 pub mod standing;
 pub mod text;
 pub mod time;
+pub mod topic;
 
 pub use alert::{AlertEvent, AlertKind, Incident};
 pub use apply::apply;
@@ -41,3 +42,4 @@ pub use review::{Review, ReviewDefinition, ReviewEntry};
 pub use settings::{Definitions, EntityDef, RoleSettings};
 pub use text::{Text, TextDigest, Ticket};
 pub use time::{Day, Duration, Timestamp, Window};
+pub use topic::Topic;

@@ -193,7 +193,7 @@ impl Notice {
             | Event::GrantRequestTimedOut { .. } => Self::GrantRequest,
             Event::ReviewOpened { .. }
             | Event::ReviewStageBegan { .. }
-            | Event::ReviewReminded { .. }
+            | Event::ReviewReminded { open: 1.., .. }
             | Event::ReviewCompleted { .. }
             | Event::ReviewApplied { .. } => Self::Review,
             Event::ReviewDefined { .. } | Event::ReviewsEnded { .. } => Self::ReviewDefinition,
@@ -204,7 +204,9 @@ impl Notice {
             Event::BundleActivated { .. } => Self::Policies,
             Event::ClockAccepted {} => Self::Clock,
             Event::CommandRefused { .. } => Self::Refused,
-            Event::VotesVoided { .. }
+            // that nobody has to be reminded is nothing to be told
+            Event::ReviewReminded { open: 0, .. }
+            | Event::VotesVoided { .. }
             | Event::ReviewItemsTaken { .. }
             | Event::ReviewItemDecided { .. }
             | Event::ReviewApplying { .. }

@@ -1,4 +1,7 @@
 //! Instants, durations and windows. All in UTC, to the millisecond; a day is 24 hours and there are no months.
+//!
+//! An instant has a year of four digits, by its type: what RFC 3339 can write and Cedar can read. What is reckoned past that stands still at the
+//! last one. So whatever is written to the journal can be read back from it; a sum that nobody can read would make it unreadable for good.
 
 use std::fmt;
 
@@ -12,10 +15,27 @@ use serde::{Deserialize, Serialize};
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The instant so many milliseconds after the Unix epoch.
+    /// The first instant of the year 0000.
+    pub const FIRST: Self = Self(-62_167_219_200_000);
+    /// The last instant of the year 9999.
+    pub const LAST: Self = Self(253_402_300_799_999);
+
+    /// The instant so many milliseconds after the Unix epoch; the first or the last one, where it would lie outside of them.
     #[must_use]
     pub const fn from_millis(millis: i64) -> Self {
-        Self(millis)
+        if millis < Self::FIRST.0 {
+            Self::FIRST
+        } else if millis > Self::LAST.0 {
+            Self::LAST
+        } else {
+            Self(millis)
+        }
+    }
+
+    /// The same, or nothing where it would lie outside of what there is.
+    #[must_use]
+    pub const fn checked(millis: i64) -> Option<Self> {
+        if millis < Self::FIRST.0 || millis > Self::LAST.0 { None } else { Some(Self(millis)) }
     }
 
     /// Milliseconds since the Unix epoch.
@@ -27,21 +47,19 @@ impl Timestamp {
     /// This instant and a duration; the last instant there is, where it would lie past it.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(duration.millis()))
+        Self::from_millis(self.0.saturating_add(duration.millis()))
     }
 
     /// From `earlier` to this instant; nothing, where that lies in the future.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
-        let millis = self.0.saturating_sub(earlier.0).max(0);
-        Duration(u64::try_from(millis).unwrap_or(0) / 1000)
+        Duration(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0) / 1000)
     }
 
     /// From `earlier` to this instant, a second that has begun counted in full.
     #[must_use]
     pub fn since_in_full(self, earlier: Self) -> Duration {
-        let millis = u64::try_from(self.0.saturating_sub(earlier.0).max(0)).unwrap_or(0);
-        Duration(millis.div_ceil(1000))
+        Duration(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0).div_ceil(1000))
     }
 
     /// The UTC day that it lies in.
@@ -53,17 +71,16 @@ impl Timestamp {
     /// Reads RFC 3339, such as `2030-01-31T09:00:00Z`.
     ///
     /// # Errors
-    /// The text is not RFC 3339.
+    /// The text is not RFC 3339, or lies outside the years 0000 to 9999 in UTC.
     pub fn parse(text: &str) -> Result<Self, BadTime> {
-        DateTime::parse_from_rfc3339(text)
-            .map(|time| Self(time.timestamp_millis()))
-            .map_err(|_| BadTime::NotAnInstant { text: text.to_owned() })
+        let time = DateTime::parse_from_rfc3339(text).map_err(|_| BadTime::NotAnInstant { text: text.to_owned() })?;
+        Self::checked(time.timestamp_millis()).ok_or_else(|| BadTime::OutOfRange { text: text.to_owned() })
     }
 }
 
 impl From<DateTime<Utc>> for Timestamp {
     fn from(time: DateTime<Utc>) -> Self {
-        Self(time.timestamp_millis())
+        Self::from_millis(time.timestamp_millis())
     }
 }
 
@@ -94,7 +111,7 @@ impl<'de> Deserialize<'de> for Timestamp {
             let text = String::deserialize(deserializer)?;
             Self::parse(&text).map_err(de::Error::custom)
         } else {
-            i64::deserialize(deserializer).map(Self)
+            i64::deserialize(deserializer).map(Self::from_millis)
         }
     }
 }
@@ -110,7 +127,7 @@ impl Day {
     /// Its first instant.
     #[must_use]
     pub fn start(self) -> Timestamp {
-        Timestamp(i64::from(self.0).saturating_mul(Self::MILLIS))
+        Timestamp::from_millis(i64::from(self.0).saturating_mul(Self::MILLIS))
     }
 
     /// The day after.
@@ -129,36 +146,37 @@ impl fmt::Display for Day {
     }
 }
 
-/// A length of time in whole seconds, never negative. ISO 8601 in text (`PT8H`, `P365D`, `P2W`), a number of seconds on disk.
+/// A length of time in whole seconds, never negative, and none longer than the time that there is. ISO 8601 in text (`PT8H`, `P365D`, `P2W`), a
+/// number of seconds on disk.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Duration(u64);
 
-/// The longest duration that is taken: a thousand years of 365 days, in seconds.
-const LONGEST_SECONDS: u64 = 1000 * 365 * 86_400;
-
 impl Duration {
-    /// So many seconds.
+    /// From the first instant to the last, a second that has begun counted in full: no two instants are farther apart.
+    pub const LONGEST: Self = Self((Timestamp::LAST.0 - Timestamp::FIRST.0).unsigned_abs().div_ceil(1000));
+
+    /// So many seconds; the longest duration, where that would be longer.
     #[must_use]
     pub const fn from_secs(seconds: u64) -> Self {
-        Self(seconds)
+        if seconds > Self::LONGEST.0 { Self::LONGEST } else { Self(seconds) }
     }
 
     /// So many minutes.
     #[must_use]
     pub const fn from_mins(minutes: u64) -> Self {
-        Self(minutes * 60)
+        Self::from_secs(minutes.saturating_mul(60))
     }
 
     /// So many hours.
     #[must_use]
     pub const fn from_hours(hours: u64) -> Self {
-        Self(hours * 3600)
+        Self::from_secs(hours.saturating_mul(3600))
     }
 
     /// So many days of 24 hours.
     #[must_use]
     pub const fn from_days(days: u64) -> Self {
-        Self(days * 86_400)
+        Self::from_secs(days.saturating_mul(86_400))
     }
 
     /// Its length in seconds.
@@ -176,7 +194,7 @@ impl Duration {
     /// Reads ISO 8601: weeks, days, hours, minutes and whole seconds. Years and months are refused, for they have no fixed length.
     ///
     /// # Errors
-    /// The text is not of that form, uses years or months, or is longer than a thousand years.
+    /// The text is not of that form, uses years or months, or is longer than the ten thousand years that there are.
     pub fn parse(text: &str) -> Result<Self, BadTime> {
         let bad = || BadTime::NotADuration { text: text.to_owned() };
         let body = text.strip_prefix('P').ok_or_else(bad)?;
@@ -194,8 +212,8 @@ impl Duration {
         let days = units(date, &[('W', 7 * 86_400), ('D', 86_400)]).ok_or_else(bad)?;
         let rest = units(time, &[('H', 3600), ('M', 60), ('S', 1)]).ok_or_else(bad)?;
         days.checked_add(rest)
-            .filter(|seconds| *seconds <= LONGEST_SECONDS)
             .map(Self)
+            .filter(|duration| *duration <= Self::LONGEST)
             .ok_or_else(|| BadTime::TooLong { text: text.to_owned() })
     }
 }
@@ -254,7 +272,7 @@ impl<'de> Deserialize<'de> for Duration {
             let text = String::deserialize(deserializer)?;
             Self::parse(&text).map_err(de::Error::custom)
         } else {
-            u64::deserialize(deserializer).map(Self)
+            u64::deserialize(deserializer).map(Self::from_secs)
         }
     }
 }
@@ -265,6 +283,12 @@ pub enum BadTime {
     /// Not RFC 3339.
     #[error("`{text}` is not an RFC 3339 time; write one such as `2030-01-31T09:00:00Z`")]
     NotAnInstant {
+        /// The text as given.
+        text: String,
+    },
+    /// A year of more than four digits, or one before 0000.
+    #[error("`{text}` is not within the years 0000 to 9999 in UTC; leave it out for something without an end")]
+    OutOfRange {
         /// The text as given.
         text: String,
     },
@@ -280,8 +304,8 @@ pub enum BadTime {
         /// The text as given.
         text: String,
     },
-    /// Past a thousand years.
-    #[error("`{text}` is longer than a thousand years")]
+    /// Longer than from the first instant to the last.
+    #[error("`{text}` is longer than ten thousand years")]
     TooLong {
         /// The text as given.
         text: String,
@@ -367,6 +391,37 @@ mod tests {
         for text in ["PT1H", "P365D", "P1DT12H", "PT30M", "PT1H30M5S", "PT0S"] {
             assert_eq!(Duration::parse(text).unwrap().to_string(), text);
         }
+    }
+
+    #[test]
+    fn what_is_reckoned_or_read_can_be_written_and_read_back() {
+        for millis in [i64::MIN, Timestamp::FIRST.0 - 1, Timestamp::FIRST.0, -1, 0, 1, Timestamp::LAST.0, Timestamp::LAST.0 + 1, i64::MAX] {
+            let at = Timestamp::from_millis(millis);
+            assert_eq!(Timestamp::parse(&at.to_string()), Ok(at), "{millis}");
+            for seconds in [0, 1, 31_536_000_000, Duration::LONGEST.0, u64::MAX] {
+                let later = at.plus(Duration::from_secs(seconds));
+                assert_eq!(Timestamp::parse(&later.to_string()), Ok(later), "{millis} and {seconds} s");
+                for apart in [later.since(at), later.since_in_full(at), at.since(later), Duration::from_days(seconds)] {
+                    assert_eq!(Duration::parse(&apart.to_string()), Ok(apart), "{millis} and {seconds} s");
+                }
+            }
+        }
+        assert_eq!(Timestamp::LAST.since_in_full(Timestamp::FIRST), Duration::LONGEST);
+        assert_eq!(
+            (Timestamp::FIRST.to_string(), Timestamp::LAST.to_string()),
+            ("0000-01-01T00:00:00.000Z".into(), "9999-12-31T23:59:59.999Z".into())
+        );
+        for text in ["9999-12-31T23:00:00-05:00", "0000-01-01T00:00:00+05:00", "9999-12-31T23:59:60Z"] {
+            assert_eq!(Timestamp::parse(text), Err(BadTime::OutOfRange { text: text.to_owned() }));
+            assert!(serde_json::from_value::<Timestamp>(text.into()).is_err(), "{text}");
+        }
+        assert!(matches!(Timestamp::parse("+10000-01-01T00:00:00Z"), Err(BadTime::NotAnInstant { .. })));
+    }
+
+    #[test]
+    fn a_window_up_to_the_last_instant_is_split_to_its_end() {
+        let window = Window { start: Timestamp::from_millis(Timestamp::LAST.0 - 90_000_000), end: Some(Timestamp::LAST) };
+        assert_eq!(window.by_day().map(|(_, millis)| millis).sum::<u64>(), 90_000_000);
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub const FRESH_BYTES: usize = 8 << 20;
 pub const DUE: usize = 128;
 /// How many steps of a review are asked for at a time: each is a record of its own, and they share a commit.
 pub const STEPS: usize = 16;
+/// Commands that timers have in the queue at a time: the rest of it is for those who call.
+pub const ASKED: usize = QUEUE / 2;
 /// Marks of use that wait to be written. One more is not noted.
 pub const USES: usize = 4096;
 /// Holdings of which it is remembered that their use was noted within the hour, at most.
@@ -44,6 +46,10 @@ pub const SENTRY_BREATH: Duration = Duration::from_millis(20);
 pub const DETECTION_SAVED_EVERY: Duration = Duration::from_secs(5);
 /// And never sooner than so many times what the last saving took.
 pub const DETECTION_SHARE: u32 = 200;
+/// For how long an alert that cannot be recorded for a fault that may pass is tried again before others go first.
+pub const SENTRY_PATIENCE: Duration = Duration::from_mins(1);
+/// After which time what was left out like that is looked for among what is recorded, and said again.
+pub const SENTRY_SAID_AGAIN: Duration = Duration::from_mins(10);
 /// How many due timers that could not be recorded are passed over at a time.
 pub const STUCK: usize = 4096;
 /// After which time one of them is tried again.

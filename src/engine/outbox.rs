@@ -185,6 +185,8 @@ pub struct DestinationCounts {
     pub given_up: u64,
     /// Letters that went because there were too many.
     pub dropped: u64,
+    /// Messages that were not made, because one requester's requests had made too many.
+    pub held_back: u64,
 }
 
 /// Where a destination stands.

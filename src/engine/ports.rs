@@ -47,7 +47,7 @@ impl Head {
 pub struct Sealed {
     /// Its place in the journal, from 1.
     pub seq: u64,
-    /// When it was decided.
+    /// When it was decided. One that cannot be read counts as decided with the one before it.
     pub at: Timestamp,
     /// SHA-256 over the bytes.
     pub hash: Digest,
@@ -232,8 +232,9 @@ pub trait Reader: Tables + Send + Sync {
     /// The store cannot be read, or the cursor is not one of this list's.
     fn entities(&self, kind: Option<&str>, page: &Page) -> Result<Listing<(Uid, Arc<EntityRow>)>, Unavailable>;
 
-    /// Records of the journal, oldest first. A page begins with one seek to its cursor, so that whoever follows the journal asks for what came
-    /// after a sequence ([`Page::after_seq`]) whenever there is more.
+    /// Records of the journal, oldest first unless the filter says otherwise. A page begins with one seek to its cursor, so that whoever follows the
+    /// journal asks for what came after a sequence ([`Page::after_seq`]) whenever there is more. Where something stands that is no record, its bytes
+    /// are handed over as they are, whatever is looked for, so that whoever reads says so and goes on behind it.
     ///
     /// # Errors
     /// The store cannot be read, or the cursor is not one of this list's.
@@ -462,6 +463,8 @@ pub struct AuditFilter {
     pub from: Option<Timestamp>,
     /// Decided before this instant.
     pub to: Option<Timestamp>,
+    /// Whether the newest come first; a cursor then means what is older.
+    pub newest_first: bool,
 }
 
 /// Where a clock stood that was believed, beside the machine's running time: a clock that is far ahead of what follows from it has jumped.

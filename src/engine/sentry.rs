@@ -15,12 +15,15 @@ use tokio::sync::mpsc;
 use crate::domain::alert::IncidentStatus;
 use crate::domain::decide::MAX_NOTED;
 use crate::domain::detect::{Detectors, Observed};
+use crate::domain::standing::Moment;
 use crate::domain::text::Digest;
 use crate::domain::{Actor, Command, Definitions, Envelope, Event, Overlay, Record, Rejection, Revision, Timestamp, Unavailable};
 use crate::policy::Bundle;
 
 use super::answer::SubmitError;
-use super::bounds::{DETECTION_SAVED_EVERY, DETECTION_SHARE, SENTRY_BREATH, SENTRY_RECORDS, TIMER_SLEEP};
+use super::bounds::{
+    DETECTION_SAVED_EVERY, DETECTION_SHARE, SENTRY_BREATH, SENTRY_PATIENCE, SENTRY_RECORDS, SENTRY_SAID_AGAIN, TIMER_SLEEP,
+};
 use super::clock::Reading;
 use super::fresh::Fresh;
 use super::ports::{AuditFilter, IncidentFilter, Page, Sealed};
@@ -46,6 +49,14 @@ pub(super) struct Sentry {
     /// The hash of the last record, where that is known.
     tip: Option<Digest>,
     distrusted: Option<Distrusted>,
+    /// Whether a record says that the clock is to be believed, and it is not yet: what became of it is told by that record.
+    accepted: bool,
+    /// Since when the first of what is to be recorded is refused.
+    refused: Option<Instant>,
+    /// Since when something is left out for that.
+    left_out: Option<Instant>,
+    /// Whether the log says that more is not kept in mind.
+    full_told: bool,
     /// The record up to which it was saved, when, and how long that took.
     saved: (u64, Instant, Duration),
 }
@@ -55,7 +66,19 @@ impl Sentry {
     pub(super) fn new(shared: Arc<Shared>, queue: mpsc::Sender<Message>) -> Self {
         let definitions = Arc::clone(shared.view.load().bundle.definitions());
         let saved = (0, Instant::now(), Duration::ZERO);
-        Self { shared, queue, detectors: Detectors::default(), definitions, tip: None, distrusted: None, saved }
+        Self {
+            shared,
+            queue,
+            detectors: Detectors::default(),
+            definitions,
+            tip: None,
+            distrusted: None,
+            accepted: false,
+            refused: None,
+            left_out: None,
+            full_told: false,
+            saved,
+        }
     }
 
     /// Runs until the engine stops. What cannot be read is tried again, from what was saved last.
@@ -103,8 +126,11 @@ impl Sentry {
     fn begin(&mut self) -> Result<(), Unavailable> {
         let head = self.shared.reader.head().seq;
         let kept = self.shared.reader.detection()?.filter(|kept| kept.seq() <= head);
-        let first = kept.is_none();
-        self.detectors = kept.unwrap_or_default();
+        self.detectors = kept.unwrap_or_else(|| {
+            let mut first = Detectors::default();
+            first.learn();
+            first
+        });
         // what comes next has to belong to the last one that was looked at
         let before = self.detectors.seq().checked_sub(1);
         let last = before.map(|before| self.shared.reader.journal(&AuditFilter::default(), &Page::after_seq(before, 1))).transpose()?;
@@ -115,15 +141,33 @@ impl Sentry {
             None => Arc::new(Definitions::none(Revision::new("none").map_err(|bad| Unavailable(bad.to_string()))?)),
         };
         self.catch_up()?;
-        if first {
+        if self.over() {
+            // what was not looked at yet is looked at after the next start, and in the same way
+            return Ok(());
+        }
+        if self.detectors.is_learning() {
+            // what time has ended since the last record is over, too
+            let (shared, moment) = (Arc::clone(&self.shared), self.shared.moment());
+            if moment.trusted {
+                self.detectors.advance(&Overlay::new(&*shared.reader, Arc::clone(&self.definitions)), moment.now)?;
+            }
             self.detectors.learned();
         }
+        self.hold_against_recorded()?;
+        self.save();
+        self.round()
+    }
+
+    /// Holds what is recorded against what is so, and says all of that again.
+    fn hold_against_recorded(&mut self) -> Result<(), Unavailable> {
+        let shared = Arc::clone(&self.shared);
+        let facts = Overlay::new(&*shared.reader, Arc::clone(&self.definitions));
         for status in [IncidentStatus::Open, IncidentStatus::Dismissed] {
             let filter = IncidentFilter { status: Some(status), ..IncidentFilter::default() };
             let mut page = Page::first(super::ports::MAX_PAGE);
             loop {
-                let found = self.shared.reader.incidents(&filter, &page)?;
-                found.items.iter().for_each(|incident| self.detectors.align(incident));
+                let found = shared.reader.incidents(&filter, &page)?;
+                found.items.iter().for_each(|incident| self.detectors.align(&facts, incident));
                 match found.next {
                     Some(next) => page.after = Some(next),
                     None => break,
@@ -131,15 +175,20 @@ impl Sentry {
             }
         }
         self.detectors.say_again();
-        self.save();
-        self.round()
+        Ok(())
     }
 
     /// Looks at what came, lets time go on, and has recorded what was found.
     fn round(&mut self) -> Result<(), Unavailable> {
-        self.watch_clock();
         let moment = self.shared.moment();
+        // before the clock: a record that says it is to be believed tells what became of it
         self.catch_up()?;
+        self.watch_clock(moment);
+        self.watch_bounds();
+        if self.left_out.is_some_and(|since| since.elapsed() >= SENTRY_SAID_AGAIN) {
+            self.left_out = None;
+            self.hold_against_recorded()?;
+        }
         if moment.trusted {
             let shared = Arc::clone(&self.shared);
             self.detectors.advance(&Overlay::new(&*shared.reader, Arc::clone(&self.definitions)), moment.now)?;
@@ -148,10 +197,7 @@ impl Sentry {
         if self.detectors.changes().is_empty() {
             self.shared.detected.store(Arc::new(Detected { seq: self.detectors.seq(), now: self.detectors.now() }));
         }
-        let (seq, at, took) = self.saved;
-        if self.detectors.seq() != seq && at.elapsed() >= DETECTION_SAVED_EVERY.max(took.saturating_mul(DETECTION_SHARE)) {
-            self.save();
-        }
+        self.save_in_time();
         Ok(())
     }
 
@@ -178,6 +224,7 @@ impl Sentry {
             for sealed in &found.items {
                 self.read(sealed)?;
             }
+            self.save_in_time();
         }
         Ok(())
     }
@@ -188,7 +235,7 @@ impl Sentry {
             let shared = Arc::clone(&self.shared);
             let facts = Overlay::new(&*shared.reader, Arc::clone(&self.definitions));
             self.detectors.pass_over(sealed.seq);
-            self.detectors.observe(&facts, sealed.at, &Observed::JournalBroken { seq: sealed.seq });
+            self.detectors.observe(&facts, sealed.at.max(self.detectors.now()), &Observed::JournalBroken { seq: sealed.seq });
             return Ok(());
         };
         self.look_at(&record, sealed.hash)
@@ -205,7 +252,7 @@ impl Sentry {
             }
             if matches!(event, Event::ClockAccepted {}) {
                 // the record itself says what became of it
-                self.distrusted = None;
+                self.accepted |= self.distrusted.take().is_some();
             }
         }
         let facts = Overlay::new(&*shared.reader, Arc::clone(&self.definitions));
@@ -232,11 +279,13 @@ impl Sentry {
         })
     }
 
-    /// While the clock is not believed nothing is recorded. Afterwards it is, that it was not.
-    fn watch_clock(&mut self) {
+    /// While the clock is not believed nothing is recorded. Afterwards it is, that it was not. `before` is what the clock said before the
+    /// journal was read.
+    fn watch_clock(&mut self, before: Moment) {
         let reading = Reading::of(&*self.shared.clock);
         let (lead, running) = (self.shared.judge.lead(reading), self.shared.clock.running());
-        if self.shared.moment().trusted {
+        if before.trusted {
+            self.accepted = false;
             let Some(distrusted) = self.distrusted.take() else { return };
             let seconds = |millis: i64| u64::try_from(millis.max(0)).unwrap_or(0) / 1000;
             let shared = Arc::clone(&self.shared);
@@ -246,11 +295,20 @@ impl Sentry {
                 lead: seconds(distrusted.lead),
             };
             self.detectors.observe(&Overlay::new(&*shared.reader, Arc::clone(&self.definitions)), reading.wall, &seen);
-            return;
+        } else if !self.accepted && !self.shared.moment().trusted {
+            let seq = self.detectors.seq();
+            let distrusted = self.distrusted.get_or_insert(Distrusted { seq, since: running, lead });
+            distrusted.lead = distrusted.lead.max(lead);
         }
-        let seq = self.detectors.seq();
-        let distrusted = self.distrusted.get_or_insert(Distrusted { seq, since: running, lead });
-        distrusted.lead = distrusted.lead.max(lead);
+    }
+
+    /// Says once that as much is known as is kept in mind, and says it again when there was room meanwhile.
+    fn watch_bounds(&mut self) {
+        let full = self.detectors.is_full();
+        if full && !self.full_told {
+            tracing::warn!("so much is known of principals for alerts that nobody new is looked at; see docs/alerts.md");
+        }
+        self.full_told = full;
     }
 
     // ---- what is said of it ------------------------------------------------------------------------------------------------------
@@ -271,17 +329,35 @@ impl Sentry {
                 Ok(Ok(_)) => {
                     self.detectors.recorded(number);
                     most = MAX_NOTED;
+                    self.refused = None;
                 }
                 Ok(Err(SubmitError::Rejected { rejection: Rejection::TimeUntrusted, .. })) => return Ok(()),
                 Ok(Err(SubmitError::Rejected { rejection, .. })) if number == 1 => {
-                    tracing::error!(%rejection, "an alert could not be recorded, and is left out");
+                    if self.refused.is_none() {
+                        tracing::warn!(%rejection, "an alert could not be recorded");
+                    }
+                    let since = *self.refused.get_or_insert_with(Instant::now);
+                    if rejection.is_transient() && since.elapsed() < SENTRY_PATIENCE {
+                        return Ok(());
+                    }
+                    tracing::error!(%rejection, "an alert cannot be recorded; others go first, and it is tried again later");
                     self.detectors.recorded(1);
+                    self.refused = None;
+                    self.left_out.get_or_insert_with(Instant::now);
                 }
                 Ok(Err(SubmitError::Rejected { .. })) => most = 1,
                 Ok(Err(SubmitError::Busy | SubmitError::Poisoned(_) | SubmitError::Unknown(_))) | Err(_) => return Ok(()),
             }
         }
         Ok(())
+    }
+
+    /// Saves what is known, where something came and that is not saved too often.
+    fn save_in_time(&mut self) {
+        let (seq, at, took) = self.saved;
+        if self.detectors.seq() != seq && at.elapsed() >= DETECTION_SAVED_EVERY.max(took.saturating_mul(DETECTION_SHARE)) {
+            self.save();
+        }
     }
 
     fn save(&mut self) {

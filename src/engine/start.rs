@@ -13,7 +13,7 @@ use super::answer::{StartError, SubmitError};
 use super::bounds::QUEUE;
 use super::clock::Judge;
 use super::group::{Answer, Live, Proposal};
-use super::handle::Parts;
+use super::handle::{EngineConfig, Parts};
 use super::ports::Reader;
 use super::sentry::Sentry;
 use super::shared::Shared;
@@ -54,7 +54,9 @@ pub(super) fn start(parts: Parts) -> Result<Started, StartError> {
         }
     };
     let view = View::load(&*reader, Arc::clone(&live.bundle), live.since)?;
-    let (timers, alerts) = (config.timers, config.timers && config.alerts);
+    // who does not record what time has done does not look for alerts, and holds no records for whoever would
+    let config = EngineConfig { alerts: config.timers && config.alerts, ..config };
+    let (timers, alerts) = (config.timers, config.alerts);
     let shared = Arc::new(Shared::new(view, reader, clock, judge, config));
     let mut writer = Writer::new(journal, Arc::clone(&shared), live);
     if let Some(bundle) = proposed {

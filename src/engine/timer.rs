@@ -15,12 +15,15 @@ use crate::domain::standing::Moment;
 use crate::domain::{Actor, Command, Envelope, Outcome, Rejection, Timestamp, Unavailable};
 
 use super::answer::SubmitError;
-use super::bounds::{CLOCK_WORD, DUE, MARK_EVERY, MAX_LEAD, STEPS, STUCK, STUCK_RETRY, TIMER_BREATH, TIMER_SLEEP};
+use super::bounds::{ASKED, CLOCK_WORD, DUE, MARK_EVERY, MAX_LEAD, STEPS, STUCK, STUCK_RETRY, TIMER_BREATH, TIMER_SLEEP};
 use super::clock::Reading;
 use super::group::Answer;
 use super::ports::{Anchor, ClockAnswer, ClockAsked};
 use super::shared::Shared;
 use super::writer::{Job, Message};
+
+/// What is due, and where the answers come out.
+type Asked = (Due, Vec<oneshot::Receiver<Answer>>);
 
 pub(super) struct Timer {
     shared: Arc<Shared>,
@@ -88,14 +91,7 @@ impl Timer {
         if due.is_empty() {
             return Ok(if self.stuck.is_empty() { until(reader.next_due()?, moment) } else { TIMER_SLEEP });
         }
-        let mut answers = Vec::with_capacity(due.len());
-        for due in due {
-            let asked = self.ask(&due)?;
-            if asked.is_empty() {
-                break;
-            }
-            answers.push((due, asked));
-        }
+        let answers = self.ask_all(due)?;
         let mut moved = false;
         for (due, answers) in answers {
             let mut answers = answers.into_iter().map(|answer| answer.blocking_recv().ok());
@@ -108,9 +104,24 @@ impl Timer {
         Ok(if moved { Duration::ZERO } else { TIMER_SLEEP })
     }
 
-    /// Asks for what is due to be recorded: once, or for as many steps of a review as go at a time. None, where the queue is full.
-    fn ask(&self, due: &Due) -> Result<Vec<oneshot::Receiver<Answer>>, Unavailable> {
-        let times = if matches!(due, Due::ReviewStep(_)) { STEPS } else { 1 };
+    /// Asks for what is due to be recorded, in its order and as far as there is room: half of the queue is left to those who call.
+    fn ask_all(&self, due: Vec<Due>) -> Result<Vec<Asked>, Unavailable> {
+        let mut answers = Vec::with_capacity(due.len());
+        let mut room = ASKED;
+        for due in due {
+            let asked = self.ask(&due, room)?;
+            if asked.is_empty() {
+                break;
+            }
+            room = room.saturating_sub(asked.len());
+            answers.push((due, asked));
+        }
+        Ok(answers)
+    }
+
+    /// Asks for it once, or for as many steps of a review as go at a time, but not more often than there is room. Never, where the queue is full.
+    fn ask(&self, due: &Due, room: usize) -> Result<Vec<oneshot::Receiver<Answer>>, Unavailable> {
+        let times = if matches!(due, Due::ReviewStep(_)) { STEPS } else { 1 }.min(room);
         let mut asked = Vec::with_capacity(times);
         for _ in 0..times {
             let command = Command::Settle(due.clone());

@@ -158,6 +158,7 @@ pub struct Metrics {
     notify_failures: Family<DestinationLabels, Counter>,
     given_up: Family<DestinationLabels, Counter>,
     forgotten: Family<DestinationLabels, Counter>,
+    held_back: Family<DestinationLabels, Counter>,
     notify_lag: Family<DestinationLabels, Gauge>,
     notify_failing: Family<DestinationLabels, Gauge>,
     dead_letters: Family<DestinationLabels, Gauge>,
@@ -214,6 +215,7 @@ impl Metrics {
             notify_failures: Family::default(),
             given_up: Family::default(),
             forgotten: Family::default(),
+            held_back: Family::default(),
             notify_lag: Family::default(),
             notify_failing: Family::default(),
             dead_letters: Family::default(),
@@ -245,6 +247,7 @@ impl Metrics {
         registry.register("notifications_failed", "Attempts in vain to deliver one, by destination", metrics.notify_failures.clone());
         registry.register("notifications_given_up", "Notifications that were given up, by destination", metrics.given_up.clone());
         registry.register("notifications_forgotten", "Of those, how many are no longer kept", metrics.forgotten.clone());
+        registry.register("notifications_held_back", "Notifications that one requester had made too many of", metrics.held_back.clone());
         registry.register("notifications_lag", "Records that a destination has not been told of yet", metrics.notify_lag.clone());
         registry.register("notifications_failing", "Whether what is next for a destination was not taken", metrics.notify_failing.clone());
         registry.register("notifications_dead_letters", "Notifications that were given up and are kept", metrics.dead_letters.clone());
@@ -255,13 +258,14 @@ impl Metrics {
     pub(super) fn text_with(&self, engine: &Engine, all: &[DestinationStatus]) -> String {
         // one at a time: what is counted elsewhere is written anew for each reader
         let _turn = self.telling.lock().unwrap_or_else(PoisonError::into_inner);
-        let counters = [&self.notified, &self.notify_failures, &self.given_up, &self.forgotten];
+        let counters = [&self.notified, &self.notify_failures, &self.given_up, &self.forgotten, &self.held_back];
         counters.iter().for_each(|family| family.clear());
         [&self.notify_lag, &self.notify_failing, &self.dead_letters].iter().for_each(|family| family.clear());
         let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         for status in all {
             let labels = DestinationLabels { destination: status.name.clone() };
-            let counts = [status.counts.delivered, status.counts.failed, status.counts.given_up, status.counts.dropped];
+            let counted = &status.counts;
+            let counts = [counted.delivered, counted.failed, counted.given_up, counted.dropped, counted.held_back];
             for (family, count) in counters.iter().zip(counts) {
                 family.get_or_create(&labels).inc_by(count);
             }
@@ -435,6 +439,9 @@ impl Observer for Metrics {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::path::Path;
+
     use super::*;
 
     #[test]
@@ -467,5 +474,68 @@ mod tests {
         }
         drop(open);
         assert_eq!(metrics.connections.get(), 0);
+    }
+
+    /// A row of the page: what is served, by name, and its type and labels.
+    type Told = BTreeMap<String, (String, BTreeSet<String>)>;
+
+    /// Every metric with something counted under it, as it is served.
+    fn everything() -> Told {
+        let metrics = Metrics::new();
+        metrics.command("approve", CommandResult::Done);
+        metrics.swap(true);
+        metrics.refused("full");
+        metrics.cut("idle");
+        metrics.shed("check");
+        metrics.bundle.get_or_create(&RevisionLabels { revision: "r".to_owned() }).set(1);
+        metrics.incidents.get_or_create(&AlertLabels { kind: "never_used", severity: "low" }).set(1);
+        let labels = DestinationLabels { destination: "ops".to_owned() };
+        for family in [&metrics.notified, &metrics.notify_failures, &metrics.given_up, &metrics.forgotten] {
+            family.get_or_create(&labels).inc();
+        }
+        for family in [&metrics.notify_lag, &metrics.notify_failing, &metrics.dead_letters] {
+            family.get_or_create(&labels).set(1);
+        }
+        let mut text = String::new();
+        text::encode(&mut text, &metrics.registry).unwrap();
+        let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+        types
+            .map(|(name, kind)| {
+                let of_it = |line: &str| line.split(['{', ' ']).next().and_then(|sample| sample.strip_prefix(name)).map(str::to_owned);
+                let samples =
+                    text.lines().filter(|line| of_it(line).is_some_and(|rest| ["", "_total", "_bucket"].contains(&rest.as_str())));
+                let labels = samples.filter_map(|line| line.split_once('{')?.1.split_once('}'));
+                let labels = labels.flat_map(|(labels, _)| labels.split(',').filter_map(|label| label.split_once('=')));
+                let labels = labels.map(|(label, _)| label.to_owned()).filter(|label| label != "le").collect();
+                (format!("{name}{}", if kind == "counter" { "_total" } else { "" }), (kind.to_owned(), labels))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_page_about_metrics_names_what_is_served_and_nothing_else() {
+        let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md")).unwrap();
+        let quoted = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+        let rows =
+            page.lines().filter(|line| line.starts_with("| `elevon_")).map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
+        let told: Told =
+            rows.map(|cells| (quoted(cells[1]).concat(), (cells[2].to_owned(), quoted(cells[3]).into_iter().collect()))).collect();
+        let served = everything();
+        assert_eq!(told, served);
+        // one was counted under each that is registered
+        assert_eq!(
+            served.len(),
+            include_str!("metrics.rs").lines().filter(|line| line.trim_start().starts_with("registry.register")).count()
+        );
+        let words = Reason::ALL.iter().map(|reason| reason.as_str()).chain([Kind::Check, Kind::Control, Kind::Health].map(Kind::as_str));
+        let results = [CommandResult::Done, CommandResult::Unchanged, CommandResult::Repeated, CommandResult::Busy, CommandResult::Failed];
+        for word in words.chain(results.map(CommandResult::as_str)) {
+            assert!(page.contains(&format!("`{word}`")), "{word}");
+        }
+        // and rules for alerting ask for nothing else
+        for name in page.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').filter(|word| word.starts_with("elevon_")) {
+            let name = name.trim_end_matches("_bucket");
+            assert!(served.contains_key(name), "{name}");
+        }
     }
 }

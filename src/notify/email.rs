@@ -1,41 +1,37 @@
 //! E-mail by SMTP: a text and the same as HTML. Addresses come from an attribute that the configuration names, and are parsed; a subject is one line;
 //! so nothing that somebody wrote becomes a header.
 
-use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
-use lettre::address::Envelope;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
-use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
-use lettre::{Address, Message, SmtpTransport, Transport as _};
+use lettre::{Address, Message};
+use rustls::ClientConfig;
 
 use super::guard;
 use super::links::Shown;
 use super::post::Failure;
-use super::settings::{EmailSettings, MailTls};
+use super::settings::EmailSettings;
 use super::sign::secret_file;
+use super::smtp::{About, Letter, Refused, Session, Way};
 use crate::domain::settings::EntityDef;
 
 /// Longest subject, in characters.
 const MAX_SUBJECT: usize = 200;
-/// Codes that speak of the sender's credentials and not of the message.
-const ABOUT_CREDENTIALS: std::ops::RangeInclusive<u16> = 530..=538;
-
 /// An e-mail that is ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Mail {
     /// By which a receiver can tell that it got the same twice.
     pub(super) id: String,
-    pub(super) to: Vec<String>,
+    pub(super) to: String,
     pub(super) subject: String,
     pub(super) text: String,
     pub(super) html: String,
 }
 
 impl Mail {
-    pub(super) fn new(id: String, to: Vec<String>, subject: &str, text: String, shown: &Shown) -> Self {
+    pub(super) fn new(id: String, to: String, subject: &str, text: String, shown: &Shown) -> Self {
         let subject = guard::one_line(subject).chars().take(MAX_SUBJECT).collect();
         let html = html(&text, shown);
         Self { id, to, subject, text, html }
@@ -87,96 +83,119 @@ pub fn is_mailbox(text: &str) -> bool {
 pub(super) struct Mailer {
     settings: EmailSettings,
     from: Mailbox,
-    credentials: Option<Credentials>,
-    tls: Option<TlsParameters>,
+    credentials: Option<(String, String)>,
+    tls: Option<Arc<ClientConfig>>,
     allow_private: bool,
     timeout: Duration,
+    /// The connection over which the last mail went, for one that comes right after it.
+    open: Mutex<Option<(Session, Instant)>>,
 }
 
+/// How long a connection is of use after a mail.
+const REUSED_WITHIN: Duration = Duration::from_secs(5);
+
 impl Mailer {
-    pub(super) fn new(settings: EmailSettings, ca: Option<&Path>, allow_private: bool, timeout: Duration) -> Result<Self, String> {
+    /// `tls` has to be there for a server by TLS.
+    pub(super) fn new(
+        settings: EmailSettings,
+        tls: Option<Arc<ClientConfig>>,
+        allow_private: bool,
+        timeout: Duration,
+    ) -> Result<Self, String> {
         let from: Mailbox = settings.from.parse().map_err(|error| format!("`from`: {error}"))?;
         let password = settings.password.as_deref().map(secret_file).transpose()?;
-        let credentials = settings.username.clone().zip(password).map(|(name, password)| Credentials::new(name, password));
-        let tls = match settings.tls {
-            MailTls::None => None,
-            MailTls::Starttls | MailTls::Tls => Some(parameters(&settings.host, ca)?),
-        };
-        Ok(Self { settings, from, credentials, tls, allow_private, timeout })
+        let credentials = settings.username.clone().zip(password);
+        Ok(Self { settings, from, credentials, tls, allow_private, timeout, open: Mutex::default() })
     }
 
+    /// Sends a mail. It takes no longer than the time-out, whatever the server does.
     pub(super) fn send(&self, mail: &Mail) -> Result<(), Failure> {
-        let (message, envelope) = self.message(mail).map_err(Failure::permanent)?;
-        let EmailSettings { host, port, tls, .. } = &self.settings;
+        let until = Instant::now() + self.timeout;
+        let (message, to) = self.message(mail).map_err(Failure::permanent)?;
+        let letter = Letter { from: self.from.email.as_ref(), to: to.as_ref(), message: &message };
+        if let Some(mut session) = self.kept().filter(|(_, used)| used.elapsed() < REUSED_WITHIN).map(|(session, _)| session)
+            && session.again(until)
+        {
+            match self.over(session, &letter) {
+                // such a server may take so many mails over one connection and no more
+                Err(Refused { about: About::Way, .. }) => {}
+                sent => return sent.map_err(failure),
+            }
+        }
+        let EmailSettings { host, port, .. } = &self.settings;
         let found = guard::addresses(host, *port, self.allow_private, self.timeout);
         let found = found.map_err(|barred| Failure::passing(barred.to_string()))?;
-        let mut last = Failure::passing("it has no address");
-        for address in found {
-            let how = match (tls, &self.tls) {
-                (MailTls::Starttls, Some(parameters)) => Tls::Required(parameters.clone()),
-                (MailTls::Tls, Some(parameters)) => Tls::Wrapper(parameters.clone()),
-                (MailTls::None, _) | (_, None) => Tls::None,
-            };
-            let mut transport =
-                SmtpTransport::builder_dangerous(address.ip().to_string()).port(address.port()).tls(how).timeout(Some(self.timeout));
-            if let Some(credentials) = &self.credentials {
-                transport = transport.credentials(credentials.clone());
-            }
-            match transport.build().send_raw(&envelope, &message) {
-                Ok(_) => return Ok(()),
-                Err(error) => {
-                    let code = error.status().map(u16::from);
-                    let why = guard::one_line(&error.to_string());
-                    if error.is_permanent() && code.is_none_or(|code| !ABOUT_CREDENTIALS.contains(&code)) {
-                        return Err(Failure::permanent(why));
-                    }
-                    last = Failure::passing(why);
-                }
+        let (count, mut last) = (found.len(), Failure::passing("it has no address"));
+        for (place, address) in found.into_iter().enumerate() {
+            // an address that does not answer leaves time for those after it
+            let left = until.saturating_duration_since(Instant::now());
+            let share = u32::try_from(count.saturating_sub(place)).unwrap_or(1).max(1);
+            let way = Way { host, address, security: self.settings.tls, tls: self.tls.as_ref(), credentials: self.credentials.as_ref() };
+            let sent =
+                Session::open(&way, (left / share).max(Duration::from_millis(1)), until).and_then(|session| self.over(session, &letter));
+            match sent {
+                Err(refused) if refused.about == About::Way => last = failure(refused),
+                sent => return sent.map_err(failure),
             }
         }
         Err(last)
     }
 
-    fn message(&self, mail: &Mail) -> Result<(Vec<u8>, Envelope), String> {
-        let to: Vec<Address> = mail
-            .to
-            .iter()
-            .map(|to| to.parse().map_err(|error| format!("`{}`: {error}", guard::one_line(to))))
-            .collect::<Result<_, String>>()?;
+    /// Closes the connection that was kept for a mail that comes right after another.
+    pub(super) fn rest(&self) {
+        if let Some((session, _)) = self.kept() {
+            session.close();
+        }
+    }
+
+    fn kept(&self) -> Option<(Session, Instant)> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Sends a mail over a connection, which is kept for the next one where it still is of use.
+    fn over(&self, mut session: Session, letter: &Letter<'_>) -> Result<(), Refused> {
+        let sent = session.send(letter);
+        if sent.as_ref().is_err_and(|refused| refused.about == About::Way) {
+            session.close();
+        } else {
+            *self.open.lock().unwrap_or_else(PoisonError::into_inner) = Some((session, Instant::now()));
+        }
+        sent
+    }
+
+    fn message(&self, mail: &Mail) -> Result<(Vec<u8>, Address), String> {
+        let to: Address = mail.to.parse().map_err(|error| format!("`{}`: {error}", guard::one_line(&mail.to)))?;
         let domain = self.from.email.domain().to_owned();
         let automatic = HeaderName::new_from_ascii_str("Auto-Submitted");
-        let mut builder = Message::builder()
-            .from(self.from.clone())
-            .subject(mail.subject.clone())
-            .date(SystemTime::now())
-            .message_id(Some(format!("<{}@{domain}>", mail.id)))
-            .raw_header(HeaderValue::new(automatic, "auto-generated".to_owned()));
-        for to in &to {
-            builder = builder.to(Mailbox::new(None, to.clone()));
-        }
         let part = |kind: ContentType, body: &str| SinglePart::builder().header(kind).body(body.to_owned());
         let both = MultiPart::alternative()
             .singlepart(part(ContentType::TEXT_PLAIN, &mail.text))
             .singlepart(part(ContentType::TEXT_HTML, &mail.html));
-        let message = builder.multipart(both).map_err(|error| error.to_string())?;
-        let envelope = Envelope::new(Some(self.from.email.clone()), to).map_err(|error| error.to_string())?;
-        Ok((message.formatted(), envelope))
+        let message = Message::builder()
+            .from(self.from.clone())
+            .to(Mailbox::new(None, to.clone()))
+            .subject(mail.subject.clone())
+            .date(SystemTime::now())
+            .message_id(Some(format!("<{}@{domain}>", mail.id)))
+            .raw_header(HeaderValue::new(automatic, "auto-generated".to_owned()))
+            .multipart(both)
+            .map_err(|error| error.to_string())?;
+        Ok((message.formatted(), to))
     }
 }
 
-fn parameters(host: &str, ca: Option<&Path>) -> Result<TlsParameters, String> {
-    let mut builder = TlsParameters::builder(host.to_owned());
-    if let Some(path) = ca {
-        let bad = |why: String| format!("the file of authorities `{}` cannot be used: {why}", path.display());
-        let pem = secret_file(path).map_err(bad)?;
-        builder = builder.certificate_store(CertificateStore::None);
-        builder = builder.add_root_certificate(Certificate::from_pem(pem.as_bytes()).map_err(|error| bad(error.to_string()))?);
+/// What a refusal means for what is told next.
+fn failure(refused: Refused) -> Failure {
+    match refused {
+        Refused { about: About::Way, why, .. } => Failure::passing(why),
+        Refused { about: About::Recipient, for_ever: false, why } => Failure::of_the_recipient(why),
+        Refused { about: About::Recipient | About::Mail, why, .. } => Failure::permanent(why),
     }
-    builder.build_rustls().map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::settings::MailTls;
     use super::*;
     use crate::domain::Uid;
     use crate::domain::settings::JsonObject;
@@ -199,15 +218,15 @@ mod tests {
     fn nothing_that_somebody_wrote_becomes_a_header_or_markup() {
         let shown = Shown { open: Some("https://e/?a=1&b=\"<x>".to_owned()), ..Shown::default() };
         let text = "reason: <script>alert('x')</script>\n\r\n.\r\nMAIL FROM:<x>".to_owned();
-        let mail = Mail::new("m".to_owned(), vec!["a@example.com".to_owned()], "hello\r\nBcc: evil@example.com\u{202e}", text, &shown);
+        let mail = Mail::new("m".to_owned(), "a@example.com".to_owned(), "hello\r\nBcc: evil@example.com\u{202e}", text, &shown);
         assert_eq!(mail.subject, "hello\\u{d}\\u{a}Bcc: evil@example.com\\u{202e}");
         assert!(!mail.html.contains("<script>") && mail.html.contains("&lt;script&gt;alert(&#39;x&#39;)"), "{}", mail.html);
         assert!(mail.html.contains("href=\"https://e/?a=1&amp;b=&quot;&lt;x&gt;\""), "{}", mail.html);
-        let (message, envelope) = mailer().message(&mail).unwrap();
+        let (message, to) = mailer().message(&mail).unwrap();
         let message = String::from_utf8(message).unwrap();
         let head = message.split("\r\n\r\n").next().unwrap();
         assert!(!head.lines().any(|line| line.starts_with("Bcc:")), "{head}");
-        assert_eq!(envelope.to().len(), 1);
+        assert_eq!(to.to_string(), "a@example.com");
         assert!(head.contains("Message-ID: <m@example.com>") && head.contains("Auto-Submitted: auto-generated"), "{head}");
     }
 

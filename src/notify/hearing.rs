@@ -6,7 +6,8 @@
 use std::collections::BTreeSet;
 
 use super::message::Message;
-use crate::domain::decide::{asked_stage, members, person};
+use crate::domain::activation::ActivationState;
+use crate::domain::decide::{asked_stage, is_among, members, person};
 use crate::domain::event::Event;
 use crate::domain::notice::{Hearer, Notice};
 use crate::domain::review::{Review, ReviewStage, Reviewers};
@@ -81,6 +82,37 @@ impl Heard {
         }
         Ok(())
     }
+}
+
+/// Whether a message still says what is so: one that asks for votes does until the request is decided, or another stage is asked. People are not
+/// asked for what is over, so that whoever asks and takes back in a loop writes to nobody.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn stands(facts: &dyn Records, record: &Record, message: &Message) -> Result<bool, Unavailable> {
+    let (Notice::Requested, Some(stage)) = (message.notice, message.parts.stage) else { return Ok(true) };
+    let event = usize::try_from(message.event).ok().and_then(|place| record.events.get(place));
+    let id = if let Some(Event::ActivationRequested { activation }) = event {
+        &activation.id
+    } else if let Some(Event::StageReached { id, .. }) = event {
+        id
+    } else {
+        return Ok(true);
+    };
+    let found = facts.activation(id)?;
+    Ok(found.is_some_and(|found| matches!(found.state, ActivationState::Pending { stage: asked, .. } if asked == stage)))
+}
+
+/// Whether somebody is asked for the vote that a message waits for: whoever else is told gets no link to vote by.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn is_asked(facts: &dyn Records, message: &Message, uid: &Uid) -> Result<bool, Unavailable> {
+    let settings = message.parts.role.as_ref().and_then(|role| facts.definitions().roles.get(role));
+    let Some(settings) = settings.filter(|_| message.asks.is_some()) else { return Ok(false) };
+    Ok(presence(facts, uid)? == Presence::Known
+        && is_among(facts, uid, &approvers(settings, message))?
+        && !involved(facts, message)?.contains(&person(facts, uid)?))
 }
 
 /// Those who may vote in the stage that a message is about, and those who step in later: nothing else would tell them.

@@ -15,6 +15,7 @@ pub mod office;
 pub mod settings;
 pub mod template;
 
+mod addresses;
 mod bell;
 mod destination;
 mod email;
@@ -22,6 +23,8 @@ mod post;
 mod set;
 mod sign;
 mod slack;
+mod smtp;
+mod storm;
 mod worker;
 
 #[cfg(test)]
@@ -30,5 +33,5 @@ mod tests;
 pub use email::is_mailbox;
 pub use links::{Links, Verb};
 pub use office::{Office, Opened, Sources};
-pub use post::Roots;
+pub use post::{Roots, Trust};
 pub use settings::NotifySettings;

@@ -11,10 +11,11 @@ use serde_json::Value;
 
 use super::bell::Bell;
 use super::destination::{Destination, Shared};
-use super::digest::DigestSettings;
+use super::digest::{DigestSettings, Digests};
 use super::links::Links;
 use super::post::Roots;
 use super::settings::NotifySettings;
+use super::storm::Storm;
 use super::worker::{Fares, Shown, Worker, locked};
 use crate::domain::notice::Hearer;
 use crate::domain::{Definitions, Unavailable};
@@ -50,8 +51,27 @@ impl Opened {
     pub fn new(settings: &NotifySettings, links: Option<Arc<dyn Links>>, roots: &Roots) -> Result<Self, String> {
         let shared = Shared { templates: Arc::new(settings.templates.clone()), public_url: settings.public_url.clone(), links };
         let open = |destination: &super::settings::DestinationSettings| Destination::open(destination.clone(), shared.clone(), roots);
-        Ok(Self { destinations: settings.destinations.values().map(open).collect::<Result<_, _>>()?, digest: settings.digest.clone() })
+        let destinations: Vec<Destination> = settings.destinations.values().map(open).collect::<Result<_, _>>()?;
+        one_key_for_each_name(&destinations)?;
+        Ok(Self { destinations, digest: settings.digest.clone() })
     }
+}
+
+/// All keys are published in one set, in which a name has to lead to one key.
+fn one_key_for_each_name(destinations: &[Destination]) -> Result<(), String> {
+    let mut known: BTreeMap<String, Value> = BTreeMap::new();
+    for destination in destinations {
+        for key in destination.public_keys() {
+            let kid = key.get("kid").and_then(Value::as_str).unwrap_or_default().to_owned();
+            if known.insert(kid.clone(), key.clone()).is_some_and(|other| other != key) {
+                let name = destination.name();
+                return Err(format!(
+                    "notify destination `{name}`: two keys have the `kid` `{kid}`, and receivers would take one for the other; give the new one another name"
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A destination, and who tells it.
@@ -67,13 +87,14 @@ struct Desk {
 pub struct Office {
     sources: Sources,
     desks: Mutex<BTreeMap<String, Desk>>,
+    digests: Arc<Digests>,
 }
 
 impl Office {
     /// With no destinations yet.
     #[must_use]
     pub fn new(sources: Sources) -> Arc<Self> {
-        Arc::new(Self { sources, desks: Mutex::default() })
+        Arc::new(Self { sources, desks: Mutex::default(), digests: Arc::default() })
     }
 
     fn locked(&self) -> MutexGuard<'_, BTreeMap<String, Desk>> {
@@ -110,10 +131,15 @@ impl Office {
             outbox.save_position(&name, &Position::after(head, last.unwrap_or_default()))?;
             tracing::info!(destination = name, after = head, "a new destination hears of what happens from now on");
         }
-        let (bell, counts) = (Arc::new(Bell::default()), old.as_ref().map(|old| locked(&old.shown).counts).unwrap_or_default());
-        let shown: Shown =
-            Arc::new(Mutex::new(fares(outbox.position(&name)?.unwrap_or_else(|| Position::after(0, last.unwrap_or_default())), counts)));
+        let position = outbox.position(&name)?.unwrap_or_else(|| Position::after(0, last.unwrap_or_default()));
+        // until whoever told it before has ended, it fares as it did
+        let fared = match &old {
+            Some(old) => Fares { position, ..locked(&old.shown).clone() },
+            None => fares(position),
+        };
+        let (bell, shown): (_, Shown) = (Arc::new(Bell::default()), Arc::new(Mutex::new(fared)));
         let before = old.and_then(|mut old| old.thread.take());
+        let digests = Arc::clone(&self.digests);
         let parts = (Arc::clone(&destination), Arc::clone(&bell), Arc::clone(&shown));
         let thread = std::thread::Builder::new().name(format!("notify-{name}")).spawn(move || {
             // whoever told it before may be in the middle of something, and has to note where it got to
@@ -136,10 +162,12 @@ impl Office {
                 outbox,
                 destination,
                 digest,
+                digests,
                 bell,
                 shown,
                 position,
                 waiting: VecDeque::new(),
+                storm: Storm::default(),
                 planned: None,
                 moved: no_digest_yet,
             };
@@ -289,6 +317,7 @@ impl Office {
     }
 }
 
-fn fares(position: Position, counts: DestinationCounts) -> Fares {
+fn fares(position: Position) -> Fares {
+    let counts = DestinationCounts::default();
     Fares { state: DestinationState::Idle, position, next_attempt: None, last_error: None, last_delivered: None, counts }
 }

@@ -20,11 +20,16 @@ const MAX_HEAD_BYTES: usize = 16 << 10;
 /// The longest that a receiver can ask for.
 pub(super) const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
+/// Longest reason that is kept, in characters: it comes from outside.
+const MAX_WHY: usize = 300;
+
 /// Why something was not delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Failure {
     /// Whether this very message will never be taken.
     pub(super) permanent: bool,
+    /// Whether it is a matter of whom the message is for, and others can be told meanwhile.
+    pub(super) of_the_recipient: bool,
     /// When the receiver wants to be asked again.
     pub(super) retry_after: Option<Duration>,
     /// Why, in a line.
@@ -33,13 +38,30 @@ pub(super) struct Failure {
 
 impl Failure {
     /// One after which it is tried again.
-    pub(super) fn passing(why: impl Into<String>) -> Self {
-        Self { permanent: false, retry_after: None, why: why.into() }
+    pub(super) fn passing(why: impl AsRef<str>) -> Self {
+        let why = super::guard::one_line(why.as_ref()).chars().take(MAX_WHY).collect();
+        Self { permanent: false, of_the_recipient: false, retry_after: None, why }
     }
 
     /// One after which it is not.
-    pub(super) fn permanent(why: impl Into<String>) -> Self {
-        Self { permanent: true, retry_after: None, why: why.into() }
+    pub(super) fn permanent(why: impl AsRef<str>) -> Self {
+        Self { permanent: true, ..Self::passing(why) }
+    }
+
+    /// One after which it is tried again, while others are told.
+    pub(super) fn of_the_recipient(why: impl AsRef<str>) -> Self {
+        Self { of_the_recipient: true, ..Self::passing(why) }
+    }
+
+    /// Two failures of one message: it may be taken later where one of them passes.
+    pub(super) fn and(self, other: Self) -> Self {
+        let why = if self.why == other.why { self.why } else { format!("{}; {}", self.why, other.why) };
+        Self {
+            permanent: self.permanent && other.permanent,
+            of_the_recipient: (self.permanent || self.of_the_recipient) && (other.permanent || other.of_the_recipient),
+            retry_after: self.retry_after.max(other.retry_after),
+            ..Self::passing(why)
+        }
     }
 }
 
@@ -54,7 +76,7 @@ pub(super) struct Answer {
 impl Answer {
     /// That it was not taken.
     pub(super) fn refused(&self) -> Failure {
-        Failure { permanent: false, retry_after: self.retry_after, why: format!("it answered {}", self.status) }
+        Failure { retry_after: self.retry_after, ..Failure::passing(format!("it answered {}", self.status)) }
     }
 }
 
@@ -105,7 +127,7 @@ impl Poster {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let mut reply = request.send(body).map_err(|error| Failure::passing(guard::one_line(&error.to_string())))?;
+        let mut reply = request.send(body).map_err(|error| Failure::passing(error.to_string()))?;
         let header = |name: &str| reply.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let retry_after = header("retry-after").and_then(|text| retry_after(&text, now));
         // what is longer, or does not come, says nothing more: the status was read
@@ -126,8 +148,16 @@ fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
     Some(wait.min(MAX_RETRY_AFTER))
 }
 
+/// Whom to trust by TLS: for what is posted, and for mail.
+pub struct Trust {
+    /// As it is used by calls over HTTP.
+    pub http: TlsConfig,
+    /// As it is used by mail.
+    pub mail: Arc<rustls::ClientConfig>,
+}
+
 /// How to trust the authorities in a file, or those of this machine.
-pub type Roots = Arc<dyn Fn(Option<&std::path::Path>) -> Result<TlsConfig, String> + Send + Sync>;
+pub type Roots = Arc<dyn Fn(Option<&std::path::Path>) -> Result<Trust, String> + Send + Sync>;
 
 #[cfg(test)]
 mod tests {
@@ -150,5 +180,15 @@ mod tests {
         for (text, seconds) in rows {
             assert_eq!(retry_after(text, now), seconds.map(Duration::from_secs), "{text}");
         }
+    }
+
+    #[test]
+    fn a_reason_is_one_line_of_bounded_length() {
+        let long = Failure::passing(format!("a\r\n{}", "x".repeat(240 << 10)));
+        assert_eq!((long.why.chars().count(), long.why.starts_with("a\\u{d}\\u{a}x")), (MAX_WHY, true));
+        let both = long.clone().and(Failure::permanent("y"));
+        assert_eq!((both.why.chars().count(), both.permanent, both.of_the_recipient), (MAX_WHY, false, false));
+        let one = Failure::of_the_recipient("full").and(Failure::permanent("gone"));
+        assert_eq!((one.permanent, one.of_the_recipient, one.why.as_str()), (false, true, "full; gone"));
     }
 }

@@ -143,8 +143,8 @@ pub struct SetSettings {
     pub key: PathBuf,
     /// By which name the receiver knows it; its thumbprint, unless said.
     pub kid: Option<String>,
-    /// Keys that are still published, though they sign no more.
-    pub retired: Vec<PathBuf>,
+    /// Keys that are still published, though they sign no more, each with the name that it had; its thumbprint, unless said.
+    pub retired: Vec<(PathBuf, Option<String>)>,
     /// A file with the token that shows the receiver who pushes.
     pub authorization: Option<PathBuf>,
     /// How a subject is named.
@@ -162,12 +162,27 @@ pub enum SubjectFormat {
     IssSub {
         /// The issuer that knows the principal by its id.
         issuer: String,
+        /// The type of principals that it knows: an id alone does not say which of two is meant.
+        of: String,
     },
     /// `{"format": "email", "email": …}`, by an attribute of the principal.
     Email {
         /// Which one.
         attribute: String,
+        /// The type of principals that are known by it.
+        of: String,
     },
+}
+
+impl SubjectFormat {
+    /// Whether principals of a type are named so.
+    #[must_use]
+    pub fn means(&self, kind: &str) -> bool {
+        match self {
+            Self::Opaque => true,
+            Self::IssSub { of, .. } | Self::Email { of, .. } => of == kind,
+        }
+    }
 }
 
 /// An address that something is sent to, taken apart.

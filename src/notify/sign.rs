@@ -1,6 +1,7 @@
 //! Signatures: HMAC-SHA256 for webhooks, ES256 for Security Event Tokens. Secrets come from files, and no message shows one.
 
 use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use aws_lc_rs::rand::SystemRandom;
@@ -25,6 +26,12 @@ pub(super) fn secret_file(path: &Path) -> Result<String, String> {
     let bad = |why: String| format!("`{}`: {why}", path.display());
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(|error| bad(error.to_string()))?;
+    let mode = file.metadata().map_err(|error| bad(error.to_string()))?.permissions().mode();
+    if mode & 0o077 != 0 {
+        // some platforms hand secrets over so, which is why it is no error
+        let (path, mode) = (path.display(), format!("{:o}", mode & 0o777));
+        tracing::warn!(%path, mode, "a secret may be read by others on this machine; `chmod 600` takes that away");
+    }
     let read = file.take(MAX_SECRET_BYTES + 1).read_to_string(&mut text).map_err(|error| bad(error.to_string()))?;
     if read as u64 > MAX_SECRET_BYTES {
         return Err(bad(format!("it is longer than {MAX_SECRET_BYTES} bytes")));

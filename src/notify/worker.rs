@@ -5,14 +5,16 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::bell::Bell;
-use super::destination::{Destination, Ready};
-use super::digest::{Digest, DigestSettings};
+use super::destination::{Destination, Made, Ready};
+use super::digest::{Digest, DigestSettings, Digests};
 use super::hearing::{Heard, heard};
 use super::message::{Message, message};
 use super::post::{Failure, MAX_RETRY_AFTER};
+use super::storm::{Held, Storm};
+use crate::domain::text::Digest as Hash;
 use crate::domain::{Record, Timestamp, Uid, Unavailable};
 use crate::engine::Engine;
 use crate::engine::outbox::{DestinationCounts, DestinationState, Letter, LetterId, Matter, Outbox, Position};
@@ -28,6 +30,8 @@ const IDLE: Duration = Duration::from_secs(30);
 const IDLE_WITH_DIGEST: Duration = Duration::from_secs(1);
 /// How long it waits where what is stored cannot be read.
 const UNREADABLE: Duration = Duration::from_secs(30);
+/// How often a message is tried where its recipient alone is what fails: others wait behind it.
+const OF_ONE_RECIPIENT: u32 = 3;
 /// Letters that are looked at together.
 const LETTERS: usize = 100;
 
@@ -55,11 +59,15 @@ pub(super) struct Worker {
     pub(super) outbox: Arc<dyn Outbox>,
     pub(super) destination: Arc<Destination>,
     pub(super) digest: Option<DigestSettings>,
+    /// What all destinations are told once a week.
+    pub(super) digests: Arc<Digests>,
     pub(super) bell: Arc<Bell>,
     pub(super) shown: Shown,
     pub(super) position: Position,
     /// Records that were read and not yet told.
-    pub(super) waiting: VecDeque<Record>,
+    pub(super) waiting: VecDeque<(Record, Hash)>,
+    /// Who made people hear how much.
+    pub(super) storm: Storm,
     /// Who is told of the event that is next, once that is known.
     pub(super) planned: Option<Planned>,
     /// Whether the position has moved since it was noted.
@@ -97,14 +105,32 @@ impl Worker {
                     Turn::Pause(UNREADABLE)
                 }
             };
+            if !matches!(turn, Turn::Again) {
+                self.destination.rest();
+            }
             match turn {
                 Turn::Again => {}
                 Turn::Idle => self.bell.wait(if self.digest.is_some() { IDLE_WITH_DIGEST } else { IDLE }),
-                Turn::Pause(long) => self.bell.pause(long),
+                Turn::Pause(long) => self.sit_out(long),
             }
         }
+        self.destination.rest();
         if let Err(unavailable) = self.note() {
             tracing::warn!(destination = self.destination.name(), %unavailable, "where notifications stand was not noted; some will be sent twice");
+        }
+    }
+
+    /// Waits for so long before what is next is tried again. Letters of which somebody asks for that are tried meanwhile, and spend nothing of it.
+    fn sit_out(&mut self, long: Duration) {
+        let until = Instant::now() + long;
+        loop {
+            self.bell.pause(until.saturating_duration_since(Instant::now()));
+            if self.bell.stopped() || !self.bell.take_again() {
+                return;
+            }
+            if let Err(unavailable) = self.try_letters_again() {
+                tracing::error!(destination = self.destination.name(), %unavailable, "letters cannot be tried again");
+            }
         }
     }
 
@@ -122,7 +148,7 @@ impl Worker {
                 self.show(DestinationState::Idle, None);
                 return Ok(Turn::Idle);
             }
-            let at = self.waiting.front().map(|record| record.at);
+            let at = self.waiting.front().map(|(record, _)| record.at);
             if let Some(until) = due.filter(|until| at.is_none_or(|at| at >= *until)) {
                 return self.tell_digest(until);
             }
@@ -136,18 +162,35 @@ impl Worker {
 
     /// Reads what comes next in the journal. Whether there is something.
     fn read_on(&mut self) -> Result<bool, Unavailable> {
-        if self.waiting.is_empty() {
+        while self.waiting.is_empty() && !self.bell.stopped() {
             let found = self.engine.reader().journal(&AuditFilter::default(), &Page::after_seq(self.position.after, RECORDS))?;
+            if found.items.is_empty() {
+                break;
+            }
             for sealed in found.items {
-                self.waiting.push_back(parsed(sealed.seq, &sealed.bytes)?);
+                match parsed(sealed.seq, &sealed.bytes) {
+                    Ok(record) => self.waiting.push_back((record, sealed.hash)),
+                    // those before it are told first
+                    Err(_) if !self.waiting.is_empty() => break,
+                    Err(unreadable) => self.pass_over(sealed.seq, &unreadable),
+                }
             }
         }
         Ok(!self.waiting.is_empty())
     }
 
+    /// Goes on after a record that cannot be read: nobody can be told of it, and everybody of what came after it, the alert about it among that.
+    fn pass_over(&mut self, seq: u64, unreadable: &Unavailable) {
+        let why = format!("{unreadable}; nobody is told of it");
+        tracing::error!(destination = self.destination.name(), seq, why, "THE JOURNAL DOES NOT HOLD TOGETHER: a record is passed over");
+        locked(&self.shown).last_error = Some((self.engine.moment().now, why));
+        self.position = Position { after: seq, events: 0, told: None, ..self.position.clone() };
+        self.moved = true;
+    }
+
     /// Tells what is next, or passes over it. What comes after, where something was sent or tried.
     fn tell_next(&mut self) -> Result<Option<Turn>, Unavailable> {
-        let Some(record) = self.waiting.front() else { return Ok(None) };
+        let Some((record, hash)) = self.waiting.front() else { return Ok(None) };
         if usize::try_from(self.position.events).is_ok_and(|told| told >= record.events.len()) {
             let seq = record.seq;
             self.position = Position { after: seq, events: 0, told: None, ..self.position.clone() };
@@ -158,7 +201,13 @@ impl Worker {
         let (seq, event) = (record.seq, self.position.events);
         let planned = match self.planned.take().filter(|planned| (planned.seq, planned.event) == (seq, event)) {
             Some(planned) => planned,
-            None => self.plan(record, event)?,
+            None => {
+                let mut planned = self.plan((record, hash), event)?;
+                if self.destination.is_read_by_people() && !planned.told.is_empty() {
+                    hold_back(&mut self.storm, &mut planned, self.destination.name(), &self.shown);
+                }
+                planned
+            }
         };
         let next = planned.told.iter().find(|told| match (told, &self.position.told) {
             (Some(person), Some(last)) => person > last,
@@ -168,25 +217,33 @@ impl Worker {
             self.pass(None);
             return Ok(None);
         };
-        let ready =
-            self.engine.records(|facts, moment| self.destination.ready(facts, moment, record, &planned.message, person.as_ref()))?;
+        let made = self.engine.records(|facts, moment| {
+            self.destination.ready((facts, moment, &**self.engine.reader()), record, &planned.message, person.as_ref())
+        })?;
         let matter = Matter::Event { seq, event, person: person.clone() };
         let (kind, at) = (planned.message.kind.clone(), planned.message.at);
         self.planned = Some(planned);
-        let Some(ready) = ready else {
-            self.pass(person);
-            return Ok(None);
-        };
-        self.send(&ready, matter, &kind, at).map(Some)
+        match made {
+            Made::Ready(ready) => self.send(&ready, matter, &kind, at).map(Some),
+            Made::Nobody => {
+                self.pass(person);
+                Ok(None)
+            }
+            Made::Lost(why) => {
+                let now = self.engine.moment().now;
+                self.give_up(matter, &kind, at, now, why)?;
+                Ok(Some(Turn::Again))
+            }
+        }
     }
 
     /// Who is told what of an event.
-    fn plan(&self, record: &Record, event: u32) -> Result<Planned, Unavailable> {
+    fn plan(&self, (record, hash): (&Record, &Hash), event: u32) -> Result<Planned, Unavailable> {
         let destination = &self.destination;
         let planned = self.engine.records(|facts, _| {
-            let Some(message) = message(facts, record, event, destination.texts())? else { return Ok(None) };
+            let Some(message) = message(facts, (record, hash), event, destination.texts())? else { return Ok(None) };
             let heard = if destination.asks_who_hears() { heard(facts, record, &message)? } else { Heard::default() };
-            let told = destination.told(facts, record, &message, &heard);
+            let told = destination.told(facts, record, &message, &heard)?;
             Ok(Some((message, told, heard.cut)))
         })?;
         let (message, told, cut) = planned.ok_or_else(|| Unavailable(format!("record {} has no event {event}", record.seq)))?;
@@ -243,7 +300,8 @@ impl Worker {
         let since = *self.position.failing_since.get_or_insert(now);
         self.failed(now, &failure);
         let settings = &self.destination.settings;
-        let over = self.position.attempts >= settings.max_attempts || now.since(since) >= settings.give_up_after;
+        let most = if failure.of_the_recipient { settings.max_attempts.min(OF_ONE_RECIPIENT) } else { settings.max_attempts };
+        let over = self.position.attempts >= most || now.since(since) >= settings.give_up_after;
         if failure.permanent || over {
             self.give_up(matter, kind, at, now, failure.why)?;
             return Ok(Turn::Again);
@@ -330,7 +388,7 @@ impl Worker {
     }
 
     fn tell_digest(&mut self, until: Timestamp) -> Result<Turn, Unavailable> {
-        let digest = Digest::read(&**self.engine.reader(), until, self.engine.moment().now)?;
+        let digest = self.digest_of(until)?;
         let matter = Matter::Digest { until };
         match self.destination.ready_digest(&digest) {
             Some(ready) => self.send(&ready, matter, "digest", until),
@@ -339,6 +397,10 @@ impl Worker {
                 Ok(Turn::Again)
             }
         }
+    }
+
+    fn digest_of(&self, until: Timestamp) -> Result<Arc<Digest>, Unavailable> {
+        self.digests.of(until, || Digest::read(&**self.engine.reader(), until, self.engine.moment().now))
     }
 
     // ---- letters -----------------------------------------------------------------------------------------------------------------
@@ -363,9 +425,10 @@ impl Worker {
 
     fn try_letter(&mut self, id: &LetterId, letter: Letter) -> Result<(), Unavailable> {
         let now = self.engine.moment().now;
-        let sent = match self.ready_again(&letter.matter, now)? {
-            Some(ready) => self.destination.send(&ready, now),
-            None => {
+        let sent = match self.ready_again(&letter.matter)? {
+            Made::Ready(ready) => self.destination.send(&ready, now),
+            Made::Lost(why) => Err(Failure::permanent(why)),
+            Made::Nobody => {
                 tracing::info!(destination = self.destination.name(), %id, "nobody is to be told of this any more; the letter is taken away");
                 return self.outbox.change_letter(id, None).map(drop);
             }
@@ -386,20 +449,37 @@ impl Worker {
         Ok(())
     }
 
-    fn ready_again(&self, matter: &Matter, now: Timestamp) -> Result<Option<Ready>, Unavailable> {
+    fn ready_again(&self, matter: &Matter) -> Result<Made, Unavailable> {
         let (seq, event, person) = match matter {
             Matter::Digest { until } => {
-                return Ok(self.destination.ready_digest(&Digest::read(&**self.engine.reader(), *until, now)?));
+                return Ok(self.destination.ready_digest(&*self.digest_of(*until)?).map_or(Made::Nobody, Made::Ready));
             }
             Matter::Event { seq, event, person } => (*seq, *event, person),
         };
         let found = self.engine.reader().journal(&AuditFilter::default(), &Page::after_seq(seq.saturating_sub(1), 1))?;
-        let Some(sealed) = found.items.first().filter(|sealed| sealed.seq == seq) else { return Ok(None) };
-        let record = parsed(seq, &sealed.bytes)?;
+        let Some(sealed) = found.items.first().filter(|sealed| sealed.seq == seq) else { return Ok(Made::Nobody) };
+        let Ok(record) = parsed(seq, &sealed.bytes) else { return Ok(Made::Nobody) };
         self.engine.records(|facts, moment| {
-            let Some(message) = message(facts, &record, event, self.destination.texts())? else { return Ok(None) };
-            self.destination.ready(facts, moment, &record, &message, person.as_ref())
+            let Some(message) = message(facts, (&record, &sealed.hash), event, self.destination.texts())? else { return Ok(Made::Nobody) };
+            self.destination.ready((facts, moment, &**self.engine.reader()), &record, &message, person.as_ref())
         })
+    }
+}
+
+/// Tells nobody, where one requester has made people hear too much.
+fn hold_back(storm: &mut Storm, planned: &mut Planned, destination: &str, shown: &Shown) {
+    let held = storm.take(&planned.message);
+    if held == Held::No {
+        return;
+    }
+    let count = std::mem::take(&mut planned.told).len();
+    let mut shown = locked(shown);
+    shown.counts.held_back = shown.counts.held_back.saturating_add(count as u64);
+    drop(shown);
+    if held == Held::First
+        && let Some(requester) = &planned.message.actor
+    {
+        tracing::warn!(destination, %requester, "too much is told of what one person asks for; the rest of this hour is held back");
     }
 }
 

@@ -194,7 +194,7 @@ fn context_of(caller: &Caller, beneficiary: Option<&Uid>, moment: Moment) -> Tol
         ("claims", Some(value::record([("groups", Some(value::texts(&caller.groups)))]))),
     ];
     let members = members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
-    Told { members, now: value::is_instant(moment.now).then_some(moment.now) }
+    Told { members, now: Some(moment.now) }
 }
 
 impl Authority for Bundle {

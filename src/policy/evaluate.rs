@@ -499,9 +499,6 @@ fn build_context(action: &ActionInfo, sent: &Map<String, Json>, moment: Moment) 
         }
     }
     if action.takes_now {
-        if !value::is_instant(moment.now) {
-            return Err((Reason::ContextInvalid, format!("{} is no instant for Cedar", moment.now)));
-        }
         context.now = Some(moment.now);
     }
     let there = |name: &str| (name == "now" && context.now.is_some()) || context.members.iter().any(|(there, _)| there == name);

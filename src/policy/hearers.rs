@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use super::problem::nearest;
 use super::settings_file::{At, Section};
-use crate::domain::Uid;
 use crate::domain::notice::{Hearer, Hearers, Notice};
+use crate::domain::{RoleSettings, Uid};
 
 /// Most who can be named for one kind of event.
 const MAX_HEARERS: usize = 100;
@@ -23,17 +23,22 @@ pub(crate) fn is_destination_name(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_DESTINATION_BYTES && text.bytes().all(plain)
 }
 
-/// Reads `notify`; each entity that is named is noted in `named`, to be held against the schema.
-pub(super) fn read(role: &Section<'_>, has_stages: bool, named: &mut Vec<At<Uid>>) -> Hearers {
+/// Reads `notify` of a role that has these settings besides; each entity that is named is noted in `named`, to be held against the schema.
+pub(super) fn read(role: &Section<'_>, settings: &RoleSettings, named: &mut Vec<At<Uid>>) -> Hearers {
     let Some(section) = role.section("notify") else { return Hearers::new() };
     let known: Vec<&str> = Notice::ALL.iter().filter(|notice| notice.is_of_a_role()).map(|notice| notice.as_str()).collect();
     section.only(&known, &[]);
+    let has_stages = !settings.stages.is_empty();
     let mut hearers = Hearers::new();
     for notice in Notice::ALL.into_iter().filter(|notice| notice.is_of_a_role()) {
         let Some(listed) = section.strings(notice.as_str()) else { continue };
         if listed.len() > MAX_HEARERS {
             let message = format!("`{}` names {}; at most {MAX_HEARERS} are told", notice.as_str(), listed.len());
             section.reader.report(section.span_of(notice.as_str()), message, Some("put them into a group".to_owned()));
+        }
+        if notice == Notice::Emergency && settings.emergency.is_none() {
+            let help = "add `emergency` to the role, or take this out: nobody would ever be told".to_owned();
+            section.reader.report(section.span_of(notice.as_str()), "the role cannot be taken in an emergency", Some(help));
         }
         let mut found = BTreeSet::new();
         for text in listed.into_iter().take(MAX_HEARERS) {

@@ -184,7 +184,7 @@ fn read_role(name: &RoleName, section: &Section<'_>) -> RoleDraft {
         },
     };
     read_stages(section, &mut draft);
-    draft.settings.notify = hearers::read(section, !draft.settings.stages.is_empty(), &mut draft.named);
+    draft.settings.notify = hearers::read(section, &draft.settings, &mut draft.named);
     draft.settings.digest = settings_digest(&draft.settings);
     draft
 }

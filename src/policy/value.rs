@@ -12,7 +12,7 @@ use cedar_policy_core::extensions::Extensions;
 
 use crate::domain::Uid;
 
-pub(super) use super::instant::{datetime, is_instant};
+pub(super) use super::instant::datetime;
 
 /// A JSON value as the schema's type wants it.
 pub(super) fn from_json(json: serde_json::Value, ty: &SchemaType) -> Result<Value, String> {

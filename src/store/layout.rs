@@ -481,7 +481,7 @@ fn alerts(sheet: &mut Sheet) {
     }
     sheet.row(&family::INCIDENTS_BY_TIME, &(at(1), inc()), &());
     sheet.row(&family::INCIDENTS_LASTING, &(at(1), inc()), &());
-    sheet.row(&family::DETECTION, &Label("state".to_owned()), &Detectors::default());
+    sheet.row(&family::DETECTION, &Label("state".to_owned()), &Detectors::filled());
 }
 
 fn indexes(sheet: &mut Sheet) {

@@ -274,13 +274,19 @@ impl Store {
             span = span.before(&first_decided(&at, to)?);
         }
         if let Some(after) = page.after_record()? {
-            span = span.after(&Seq(after));
+            span = if filter.newest_first { span.before(&Seq(after)) } else { span.after(&Seq(after)) };
         }
         let matcher = Matcher::new(&at, filter);
-        let rows = JOURNAL.scan(&at, span, Order::Up)?;
+        let rows = JOURNAL.scan(&at, span, if filter.newest_first { Order::Down } else { Order::Up })?;
+        let mut last = None;
         let keep = |seq: &Seq, Raw(bytes): Raw| {
-            let when = matcher.matches(seq.0, &bytes)?;
-            Ok(when.map(|when| Sealed { seq: seq.0, at: when, hash: audit::hash(&bytes), bytes }))
+            let when = match decided_at(&bytes).or(last.filter(|_| !filter.newest_first)) {
+                Some(when) => when,
+                None => decided_by(&at, seq.0)?.unwrap_or_default(),
+            };
+            last = Some(when);
+            let meant = matcher.matches(when, &bytes)?;
+            Ok(meant.then(|| Sealed { seq: seq.0, at: when, hash: audit::hash(&bytes), bytes }))
         };
         gather(rows, page, |seq| seq.0.to_string(), |record: &Sealed| record.bytes.len(), keep)
     }
@@ -293,12 +299,23 @@ fn first_decided(at: &At<'_>, instant: Timestamp) -> Result<Seq, Unavailable> {
     let (mut low, mut high) = (1, last.saturating_add(1));
     while low < high {
         let middle = low.midpoint(high);
-        match JOURNAL.scan(at, Span::all().starting(&Seq(middle)), Order::Up)?.next().transpose()? {
-            Some((seq, Raw(bytes))) if decided_at(seq.0, &bytes)? < instant => low = seq.0.saturating_add(1),
-            Some(_) | None => high = middle,
+        match decided_by(at, middle)? {
+            Some(when) if when >= instant => high = middle,
+            Some(_) | None => low = middle.saturating_add(1),
         }
     }
     Ok(Seq(low))
+}
+
+/// When a record was decided. One of which that cannot be read counts as decided with the one before it.
+fn decided_by(at: &At<'_>, seq: u64) -> Result<Option<Timestamp>, Unavailable> {
+    for row in JOURNAL.scan(at, Span::all().before(&Seq(seq.saturating_add(1))), Order::Down)? {
+        let (_, Raw(bytes)) = row?;
+        if let Some(when) = decided_at(&bytes) {
+            return Ok(Some(when));
+        }
+    }
+    Ok(None)
 }
 
 fn wanted(filter: &GrantFilter, role: &RoleName, ended: bool) -> bool {

@@ -10,6 +10,7 @@
 mod commit;
 mod desk;
 mod entries;
+mod evidence;
 mod family;
 mod filter;
 mod image;
@@ -28,6 +29,7 @@ mod takeover;
 mod tests;
 mod value;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -43,6 +45,7 @@ use crate::engine::ports::{Anchor, Head};
 
 pub use self::commit::StoreJournal;
 pub use self::desk::{ClockWord, DeskError, FolderDesk};
+pub use self::evidence::read_journal;
 pub use self::open::{FORMAT, Mode, OpenError};
 pub use self::rebuild::{RebuildReport, rebuild};
 
@@ -53,8 +56,8 @@ pub struct Store {
     /// Held while the mark is written, so that it never falls.
     mark: Mutex<()>,
     mark_millis: AtomicI64,
-    /// Held while letters are written, so that none comes back that was taken away.
-    letters: Mutex<()>,
+    /// Held while letters are written, so that none comes back that was taken away; the highest number that one had of each destination.
+    letters: Mutex<BTreeMap<String, u64>>,
     active: AtomicU64,
     rows: kept::KeptRows,
     image: image::Image,
@@ -97,7 +100,7 @@ impl Store {
             head: ArcSwap::from_pointee(head.into()),
             mark: Mutex::new(()),
             mark_millis: AtomicI64::new(mark.millis()),
-            letters: Mutex::new(()),
+            letters: Mutex::default(),
             active: AtomicU64::new(active),
             rows: kept::KeptRows::default(),
             image: image::Image::default(),

@@ -106,7 +106,8 @@ versioned! {
     Incident = 1,
     IncidentId = 1,
     AlertTally = 1,
-    Detectors = 1,
+    // what an older one wrote is found anew in the journal
+    Detectors = 2,
     Timestamp = 1,
     Text = 1,
     HeadRow = 1,

@@ -45,6 +45,8 @@ fn pages_put_together_are_the_whole_list() {
         ("/v1/eligibilities", "/id"),
         ("/v1/activations", "/id"),
         ("/v1/audit/events", "/seq"),
+        ("/v1/audit/events?order=desc", "/seq"),
+        ("/v1/audit/events?order=desc&kind=eligibility_created", "/seq"),
     ] {
         let whole = walk(&api, "carol", path, 1000, id);
         assert!(whole.len() >= 5, "{path}: {whole:?}");
@@ -56,6 +58,13 @@ fn pages_put_together_are_the_whole_list() {
     assert_eq!(seqs.len() as u64, api.seq());
     seqs.dedup();
     assert_eq!(seqs.len() as u64, api.seq());
+    seqs.reverse();
+    assert_eq!(walk(&api, "carol", "/v1/audit/events?order=desc", 1000, "/seq"), seqs);
+    // a cursor is the number of the last record, in either order
+    for (order, expected) in [("asc", 4), ("desc", 2)] {
+        let page = api.get("carol", &format!("/v1/audit/events?order={order}&cursor=3&limit=1"));
+        assert_eq!((&page["items"][0]["seq"], &page["next"]), (&json!(expected), &json!(expected.to_string())), "{page}");
+    }
     assert_eq!(walk(&api, "new-1", "/v1/eligibilities", 100, "/id").len(), 1);
     assert_eq!(walk(&api, "new-1", "/v1/entities", 100, "/uid").len(), 1);
     let of_one = api.get("carol", "/v1/activations?principal_type=User&principal_id=new-2&role=reader&status=active");

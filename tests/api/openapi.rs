@@ -208,8 +208,10 @@ fn examples_have_the_members_of_real_answers() {
     let bad = json!({ "files": { "access.cedar": "permit(principal, action resource);" } });
     held("POST", "/v1/policies/validate", post("carol", "/v1/policies/validate", bad));
     held("GET", "/v1/audit/events", get("grace", "/v1/audit/events"));
+    held("GET", "/v1/audit/events", get("grace", "/v1/audit/events?order=desc&limit=1"));
+    held("GET", "/v1/audit/tip", get("grace", "/v1/audit/tip"));
     held("GET", "/healthz", call("GET", "/healthz"));
     held("GET", "/readyz", call("GET", "/readyz"));
     held("GET", "/.well-known/authzen-configuration", call("GET", "/.well-known/authzen-configuration"));
-    assert_eq!(told.len(), 26, "{told:?}");
+    assert_eq!(told.len(), 27, "{told:?}");
 }

@@ -15,5 +15,6 @@ mod common;
 
 mod advice;
 mod entities;
+mod exports;
 mod lists;
 mod stub;

@@ -15,6 +15,8 @@ mod common;
 mod help;
 
 mod digest;
+mod mail_server;
+mod mails;
 mod people;
 mod receiver;
 mod sets;

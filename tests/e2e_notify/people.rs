@@ -14,6 +14,8 @@ const ROLE: &str = "\n[[roles.\"operator\".approval.stages]]\napprovers = ['User
     requested = [\"approvers\", \"destination:ops\"]\ndenied = [\"requester\"]\n";
 /// What alice writes.
 const REASON: &str = "<script>alert(1)</script> <!channel> see https://evil.example";
+/// How that is shown to people: what would be made a link is spelt out.
+const SHOWN: &str = "<script>alert(1)</script> <!channel> see https\\u{3a}//evil.example";
 
 /// alice may ask, bob and eve may approve.
 fn people(world: &World) -> String {
@@ -55,7 +57,7 @@ fn a_channel_gets_what_is_asked_in_plain_text_with_a_way_to_answer() {
     let message = receiver.all()[0].json();
     let text = message["blocks"][1]["text"].clone();
     assert_eq!(text["type"], "plain_text");
-    assert!(text["text"].as_str().unwrap().contains(REASON), "{message}");
+    assert!(text["text"].as_str().unwrap().contains(SHOWN), "{message}");
     assert!(!message["text"].as_str().unwrap().contains('<'), "{message}");
     let buttons: Vec<&str> =
         message["blocks"][2]["elements"].as_array().unwrap().iter().map(|button| button["url"].as_str().unwrap()).collect();
@@ -178,7 +180,7 @@ fn a_real_mail_server_takes_what_is_written_to_those_whom_a_role_names() {
     assert_eq!(approved.code, 0, "{approved:?}");
     for mail in &mails {
         assert_eq!((&mail["tls"], &mail["from"]), (&json!(true), &json!("elevon@example.com")));
-        assert!(mail["text"].as_str().unwrap().contains(REASON), "{mail}");
+        assert!(mail["text"].as_str().unwrap().contains(SHOWN), "{mail}");
         let html = mail["html"].as_str().unwrap();
         assert!(!html.contains("<script>") && html.contains("&lt;script&gt;"), "{html}");
         let header =

@@ -15,7 +15,9 @@ pub(crate) enum Mode {
     /// Takes it, and answers with this status.
     Answers(u16),
     /// Answers 400 and says why, as RFC 8935 has it.
-    Refuses,
+    Refuses(&'static str),
+    /// Refuses so what has this in the payload of its token, and takes everything else.
+    RefusesOf(&'static str),
     /// Reads it, and says nothing for long.
     Hangs,
     /// Closes the connection before anything is read.
@@ -129,12 +131,17 @@ fn serve(mut stream: TcpStream, mode: &Mutex<Mode>, took: &Mutex<Vec<Took>>, sto
     let length = headers.iter().find(|(name, _)| name == "content-length").map_or(0, |(_, value)| value.parse().unwrap());
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
+    let mode = match mode {
+        Mode::RefusesOf(what) if payload(&body).contains(what) => Mode::Refuses("invalid_request"),
+        Mode::RefusesOf(_) => Mode::Answers(202),
+        mode @ (Mode::Answers(_) | Mode::Refuses(_) | Mode::Hangs | Mode::Closes) => mode,
+    };
     let taken = matches!(mode, Mode::Answers(status) if (200..300).contains(&status));
     took.lock().unwrap().push(Took { headers, body: String::from_utf8(body).unwrap(), taken });
     match mode {
         Mode::Answers(status) => write!(stream, "HTTP/1.1 {status} X\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok"),
-        Mode::Refuses => {
-            let body = r#"{"err":"invalid_audience","description":"not for me"}"#;
+        Mode::Refuses(err) => {
+            let body = format!(r#"{{"err":"{err}","description":"not for me"}}"#);
             write!(stream, "HTTP/1.1 400 X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
         }
         Mode::Hangs => {
@@ -146,6 +153,13 @@ fn serve(mut stream: TcpStream, mode: &Mutex<Mode>, took: &Mutex<Vec<Took>>, sto
             }
             Ok(())
         }
-        Mode::Closes => Ok(()),
+        Mode::Closes | Mode::RefusesOf(_) => Ok(()),
     }
+}
+
+/// What a token claims, as text.
+fn payload(token: &[u8]) -> String {
+    use base64::Engine as _;
+    let part = token.split(|byte| *byte == b'.').nth(1).unwrap_or_default();
+    String::from_utf8(base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
 }

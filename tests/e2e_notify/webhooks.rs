@@ -185,3 +185,30 @@ fn a_destination_that_is_not_public_is_told_nothing_unless_that_is_allowed() {
     assert!(tested.code == 1 && tested.stdout.contains("this machine"), "{tested:?}");
     assert!(receiver.all().is_empty());
 }
+
+#[test]
+fn a_letter_that_is_tried_again_spends_nothing_of_what_waits() {
+    let receiver = Receiver::start(Mode::Answers(500));
+    let mut world = World::new();
+    world.secret("one");
+    world.webhook("ops", &receiver, &["one"], "first_pause = \"PT1S\"\nmax_attempts = 1\nevents = [\"entity\"]\n");
+    world.start();
+    world.administer();
+    world.store("web-1");
+    eventually("it was given up", || world.destination("ops")["dead_letters"] == json!(1));
+    let id = world.get("/v1/notifications/dead-letters")["items"][0]["id"].as_str().unwrap().to_owned();
+    world.change("first_pause = \"PT1S\"\nmax_attempts = 1", "first_pause = \"PT1H\"\nmax_attempts = 2");
+    world.change("events = [\"entity\"]", "events = [\"entity\"]\nlongest_pause = \"PT1H\"");
+    world.hang_up();
+    eventually("the configuration is the new one", || world.log().contains("the configuration was read again"));
+    world.store("web-2");
+    eventually("it was tried in vain", || world.destination("ops")["attempts"] == json!(1));
+    for tries in 2..5 {
+        world.done(&["notifications", "retry", &id]);
+        let tried = || world.get("/v1/notifications/dead-letters")["items"][0]["attempts"].clone();
+        eventually("the letter was tried", || tried() == json!(tries));
+    }
+    let status = world.destination("ops");
+    assert_eq!((&status["attempts"], &status["dead_letters"], &status["state"]), (&json!(1), &json!(1), &json!("failing")), "{status}");
+    assert!(world.log().contains("a secret may be read by others"), "the file with the secret is open to others");
+}

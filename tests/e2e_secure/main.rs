@@ -16,6 +16,7 @@ mod first;
 mod help;
 mod issuers;
 mod listeners;
+mod pages;
 mod provider;
 mod tls;
 

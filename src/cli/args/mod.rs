@@ -1,6 +1,7 @@
 //! What can be typed, and what it means; the help texts are part of the teaching.
 
 mod alerts;
+mod audit;
 mod entities;
 mod grants;
 mod notifications;
@@ -15,16 +16,17 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, V
 use clap_complete::Shell;
 
 pub(super) use alerts::Alerts;
+pub(super) use audit::{Audit, AuditExport, AuditList, AuditVerify};
 pub(super) use entities::{Entities, EntityChange, EntityPut, Roles};
 pub(super) use grants::{GrantAdd, GrantList, GrantProlong, GrantRequests, Grants};
 pub(super) use notifications::{DeadLetters, Notifications};
 pub(super) use people::{Activate, Approve, Check, Ending, Events, Extend, Revoke, Status, Vote};
 pub(super) use reviews::{ReportFormat, ReviewDecide, ReviewPlan, ReviewReport, Reviews};
 
-use crate::domain::id::{ActivationId, RoleName, Uid};
+use crate::domain::id::Uid;
 use crate::domain::time::{Duration, Timestamp};
 
-use read::{activation, entity, instant, role, wait};
+use read::{entity, instant, wait};
 
 const EXAMPLES: &str = r#"Examples:
   elevon init company && elevon serve --config company/elevon.toml
@@ -54,6 +56,8 @@ const CONNECTION: [&str; 4] = ["url", "token", "token_file", "ca"];
 const CONNECTION_HEADING: &str = "Connection";
 /// The commands that ask no server.
 const LOCAL: [&str; 9] = ["init", "serve", "config", "token", "route", "policy", "rebuild", "clock", "completion"];
+/// Those of which a part asks none.
+const LOCAL_PARTS: [(&str, &str); 1] = [("audit", "verify")];
 
 /// What every command takes. What stands in the environment is read where it is used, so that a complaint about an argument does not show
 /// a variable as if it had been typed.
@@ -88,7 +92,17 @@ impl Arguments {
     pub(super) fn whole() -> clap::Command {
         let mut command = Self::command();
         command.build();
-        command.mut_subcommands(|command| if LOCAL.contains(&command.get_name()) { without_connection(command) } else { command })
+        command.mut_subcommands(|command| {
+            let under = command.get_name().to_owned();
+            if LOCAL.contains(&under.as_str()) {
+                return without_connection(command);
+            }
+            command.mut_subcommands(
+                |part| {
+                    if LOCAL_PARTS.contains(&(under.as_str(), part.get_name())) { without_connection(part) } else { part }
+                },
+            )
+        })
     }
 }
 
@@ -182,8 +196,8 @@ pub(super) enum Command {
     /// Validate and test a policy folder, without a server
     #[command(subcommand)]
     Policy(Policy),
-    /// Search the journal
-    #[command(subcommand)]
+    /// Search the journal, export it, and verify that nothing in it was changed
+    #[command(subcommand, after_help = audit::EXAMPLES)]
     Audit(Audit),
     /// Follow events as they happen
     Events(Events),
@@ -308,43 +322,6 @@ pub(super) enum Policy {
 }
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Audit {
-    /// List what happened: who, what, when and why
-    #[command(after_help = r#"Examples:
-  elevon audit list --principal 'User::"alice"' --from 2030-01-31T09:00:00Z
-  elevon audit list --activation act_0198c0de-... --output json"#)]
-    List(AuditList),
-}
-
-#[derive(Debug, Args)]
-pub(super) struct AuditList {
-    /// What this principal did, or what was done about it
-    #[arg(long, value_parser = entity, value_name = "TYPE::\"ID\"")]
-    pub(super) principal: Option<Uid>,
-    /// About this role
-    #[arg(long, value_parser = role)]
-    pub(super) role: Option<RoleName>,
-    /// About this activation
-    #[arg(long, value_parser = activation, value_name = "ID")]
-    pub(super) activation: Option<ActivationId>,
-    /// Of this kind, such as `activation_started`
-    #[arg(long)]
-    pub(super) kind: Option<String>,
-    /// Not before this (RFC 3339)
-    #[arg(long, value_parser = instant, value_name = "TIME")]
-    pub(super) from: Option<Timestamp>,
-    /// Before this (RFC 3339)
-    #[arg(long, value_parser = instant, value_name = "TIME")]
-    pub(super) to: Option<Timestamp>,
-    /// At most so many records
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub(super) limit: u32,
-    /// Go on after a list that was cut, with the cursor it ended with
-    #[arg(long)]
-    pub(super) cursor: Option<String>,
-}
-
-#[derive(Debug, Subcommand)]
 pub(super) enum Clock {
     /// Confirm that the clock is right although it jumped ahead; ends every activation, and every assignment that has an end
     #[command(after_help = "\
@@ -419,7 +396,8 @@ mod tests {
         for (path, help) in helps() {
             let whole = help.replace("\\\n", "");
             for line in whole.lines().filter(|line| line.starts_with("  elevon ") && !line.contains('<')) {
-                for command in line.split(" > ").take(1).flat_map(|line| line.split(" && ")) {
+                let typed = line.split(" #").next().unwrap_or(line).split(['>', '|']).next().unwrap_or(line);
+                for command in typed.split(" && ") {
                     let parsed = Arguments::whole().try_get_matches_from(shell_words(command.trim()));
                     assert!(parsed.is_ok(), "`elevon{path} --help` shows `{command}`: {parsed:?}");
                     seen += 1;
@@ -438,8 +416,12 @@ mod tests {
         for name in LOCAL {
             assert!(whole.find_subcommand(name).is_some(), "{name}");
         }
+        for (under, name) in LOCAL_PARTS {
+            assert!(whole.find_subcommand(under).and_then(|one| one.find_subcommand(name)).is_some(), "{under} {name}");
+        }
         for (path, help) in helps() {
-            let local = path.split(' ').nth(1).is_some_and(|first| LOCAL.contains(&first));
+            let words: Vec<&str> = path.split(' ').skip(1).collect();
+            let local = words.first().is_some_and(|first| LOCAL.contains(first)) || LOCAL_PARTS.iter().any(|(a, b)| words == [*a, *b]);
             let offers = help.contains(CONNECTION_HEADING) || help.contains("--url");
             assert_eq!(offers, !local, "`elevon{path}`: {help}");
         }
@@ -515,6 +497,16 @@ mod tests {
             (&["events", "--after", "-1"], false),
             (&["audit", "list", "--from", "yesterday"], false),
             (&["audit", "list", "--limit", "0"], false),
+            (&["audit", "list", "--newest-first"], true),
+            (&["audit", "tip"], true),
+            (&["audit", "verify"], false),
+            (&["audit", "verify", "--data", "d"], true),
+            (&["audit", "verify", "--file", "-", "--expect", &format!("17:{}", "ab".repeat(32))], true),
+            (&["audit", "verify", "--file", "f", "--expect", "17"], false),
+            (&["audit", "verify", "--file", "f", "--data", "d"], false),
+            (&["audit", "export"], true),
+            (&["audit", "export", "--from", "17", "--file", "f", "--data", "d"], true),
+            (&["audit", "export", "--from", "0"], false),
             (&["serve", "--policies", "p"], false),
             (&["serve", "--policies", "p", "--data", "d", "--listen", "localhost"], false),
             (&["serve", "--policies", "p", "--data", "d"], true),

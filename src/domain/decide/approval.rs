@@ -14,7 +14,7 @@ use super::people::{is_among, person};
 use super::quorum::quorum;
 use super::{Case, Decision, Outcome, not_found, terms};
 use crate::domain::event::Event;
-use crate::domain::facts::{Action, Facts, Unavailable};
+use crate::domain::facts::{Action, Facts, Records, Unavailable};
 use crate::domain::grant::{Activation, ActivationState, ActivationStatus, Narrowed, Vote};
 use crate::domain::id::{ActivationId, Uid};
 use crate::domain::rejection::Rejection;
@@ -122,10 +122,10 @@ pub(super) fn deny(case: &Case<'_>, id: &ActivationId, hash: &Digest, reason: Op
 
 /// The persons, by the facts of `facts`, who asked for a request or benefit from it, and so have no vote; for an extension, those of what it
 /// extends, too.
-pub(super) fn involved(case: &Case<'_>, facts: &dyn Facts, activation: &Activation) -> Result<HashSet<String>, Unavailable> {
+pub(super) fn involved(tables: &dyn Records, facts: &dyn Facts, activation: &Activation) -> Result<HashSet<String>, Unavailable> {
     let mut people = vec![activation.principal.clone()];
     people.extend(activation.requester.principal().cloned());
-    if let Some(parent) = activation.extends.as_ref().map(|parent| case.facts.activation(parent)).transpose()?.flatten() {
+    if let Some(parent) = activation.extends.as_ref().map(|parent| tables.activation(parent)).transpose()?.flatten() {
         people.extend(parent.requester.principal().cloned());
     }
     people.iter().map(|uid| person(facts, uid)).collect()
@@ -172,7 +172,7 @@ impl<'a> Ballot<'a> {
         let stage = stage_of(&activation).unwrap_or_default();
         let settings = terms::role(case.facts.definitions(), &activation.role)?;
         let person = person(case.facts, &voter)?;
-        let involved = involved(case, case.facts, &activation)?;
+        let involved = involved(case.facts, case.facts, &activation)?;
         let (shown, waited) = (activation.request_hash(stage, &settings.digest), waited(&activation, case.now()));
         Ok(Self { case, activation, shown, settings, stage, waited, voter, person, involved })
     }

@@ -87,7 +87,7 @@ fn unreachable(case: &Case<'_>, after: &After<'_>, cascade: &Cascade<'_>) -> Res
         let Some(activation) = case.facts.activation(&id)? else { continue };
         let pending = activation.status(case.now()) == ActivationStatus::Pending && !cascade.ends(&id);
         let Some(settings) = after.definitions().roles.get(&activation.role).filter(|_| pending) else { continue };
-        if let Some(Short { stage, needed, available }) = short_of(case, after, settings, &activation)? {
+        if let Some(Short { stage, needed, available }) = short_of(case.facts, after, settings, &activation)? {
             found.push(Event::QuorumUnreachable { id, stage, needed, available });
         }
     }

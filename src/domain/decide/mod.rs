@@ -30,8 +30,9 @@ pub use activation::{MAX_PENDING, object};
 pub use alerts::MAX_NOTED;
 pub use approval::{asked_stage, may_vote_in, voted_hash, waited};
 pub use cascade::{MAX_CASCADE_BYTES, MAX_CASCADE_EVENTS, MAX_CONTINUED, MAX_LOOK};
-pub use people::{MAX_WALK, members, person};
+pub use people::{MAX_WALK, is_among, members, person};
 pub use prolong::RENEWABLE_DAYS;
+pub use quorum::can_be_approved;
 pub use reviews::who;
 
 use super::command::{Actor, Caller, Command, Envelope, Everything};

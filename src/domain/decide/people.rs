@@ -20,7 +20,10 @@ pub fn person(facts: &dyn Facts, uid: &Uid) -> Result<String, Unavailable> {
 }
 
 /// Whether a name stands in a list, itself or through a group that stands there.
-pub(super) fn is_among(facts: &dyn Facts, uid: &Uid, list: &[Uid]) -> Result<bool, Unavailable> {
+///
+/// # Errors
+/// The store cannot be read.
+pub fn is_among(facts: &dyn Facts, uid: &Uid, list: &[Uid]) -> Result<bool, Unavailable> {
     Ok(list.contains(uid) || ancestors(facts, uid)?.iter().any(|group| list.contains(group)))
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::Case;
 use super::approval::involved;
 use super::people::{Members, person};
-use crate::domain::facts::{Facts, Unavailable};
+use crate::domain::facts::{Facts, Records, Unavailable};
 use crate::domain::grant::Activation;
 use crate::domain::id::Uid;
 use crate::domain::rejection::Rejection;
@@ -24,7 +24,7 @@ pub(super) struct Short {
 
 /// Refuses a request that nobody could ever approve.
 pub(super) fn quorum_is_reachable(case: &Case<'_>, settings: &RoleSettings, activation: &Activation) -> Result<(), Rejection> {
-    match short_of(case, case.facts, settings, activation)? {
+    match short_of(case.facts, case.facts, settings, activation)? {
         Some(Short { stage, needed, available }) => {
             Err(Rejection::QuorumUnreachable { role: settings.name.clone(), stage: stage + 1, needed, available })
         }
@@ -32,10 +32,19 @@ pub(super) fn quorum_is_reachable(case: &Case<'_>, settings: &RoleSettings, acti
     }
 }
 
+/// Whether a request that waits has enough approvers, as the facts stand.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn can_be_approved(facts: &dyn Records, activation: &Activation) -> Result<bool, Unavailable> {
+    let Some(settings) = facts.definitions().roles.get(&activation.role) else { return Ok(false) };
+    Ok(short_of(facts, facts, settings, activation)?.is_none())
+}
+
 /// The stage that lacks approvers by the facts of `facts`, where one does. A person counts once in the whole request, so stages that share
 /// their approvers need as many persons between them as their quorums together: whichever of them are looked at.
 pub(super) fn short_of(
-    case: &Case<'_>,
+    tables: &dyn Records,
     facts: &dyn Facts,
     settings: &RoleSettings,
     activation: &Activation,
@@ -44,7 +53,7 @@ pub(super) fn short_of(
     let mut scarce = Vec::new();
     for (number, stage) in (0_u32..).zip(settings.stages.iter().take(MAX_STAGES)) {
         // A stage with enough persons for all of them together is nobody's rival.
-        if let Some(persons) = voters(case, facts, stage, activation, all)?.filter(|persons| persons.len() < all) {
+        if let Some(persons) = voters(tables, facts, stage, activation, all)?.filter(|persons| persons.len() < all) {
             scarce.push((number, stage, persons));
         }
     }
@@ -68,16 +77,16 @@ pub(super) fn short_of(
 /// The persons who could vote in a stage, less those who are involved: looked for until there are `enough`.
 /// Nothing where so many names stand below its groups that the search was given up.
 fn voters(
-    case: &Case<'_>,
+    tables: &dyn Records,
     facts: &dyn Facts,
     stage: &Stage,
     activation: &Activation,
     enough: usize,
 ) -> Result<Option<HashSet<String>>, Unavailable> {
-    let involved = involved(case, facts, activation)?;
+    let involved = involved(tables, facts, activation)?;
     let mut persons = HashSet::new();
     let listed: Vec<Uid> = stage.approvers.iter().chain(stage.fallback.iter().flat_map(|fallback| &fallback.approvers)).cloned().collect();
-    let mut members = Members::after(case.facts, facts, &listed);
+    let mut members = Members::after(tables, facts, &listed);
     while let Some(member) = members.next()? {
         if presence(facts, &member)? != Presence::Known {
             continue;

@@ -83,12 +83,18 @@ impl Findings {
         self.changes.drain(..number.min(self.changes.len()));
     }
 
-    pub(super) fn learned(&mut self) {
+    /// Whoever looks at what was does not have all of it recorded.
+    pub(super) fn hush(&mut self) {
         self.changes.clear();
-        self.say_again();
     }
 
     pub(super) fn say_again(&mut self) {
+        // what waits to be said need not be said twice
+        let standing = &self.standing;
+        self.changes.retain(|change| match change {
+            AlertChange::Raise(found) => standing.get(&(found.kind, found.subject.clone())) != Some(&**found),
+            AlertChange::Clear { .. } => true,
+        });
         self.changes.extend(self.standing.values().map(|finding| AlertChange::Raise(Box::new(finding.clone()))));
     }
 
@@ -105,6 +111,11 @@ impl Findings {
                 self.changes.push_back(clear);
             }
         }
+    }
+
+    /// Takes up what is recorded and cannot be found again.
+    pub(super) fn adopt(&mut self, recorded: &Finding) {
+        self.standing.insert((recorded.kind, recorded.subject.clone()), recorded.clone());
     }
 
     pub(super) fn stands(&self, kind: AlertKind, subject: &AlertSubject) -> bool {
@@ -168,6 +179,39 @@ impl Findings {
         let over: Vec<_> = self.standing.keys().filter(|(kind, _)| off.contains(kind)).cloned().collect();
         for (kind, subject) in over {
             self.end(kind, &subject);
+        }
+    }
+}
+
+#[cfg(test)]
+impl Findings {
+    /// With something of everything.
+    pub(super) fn filled() -> Self {
+        use crate::domain::alert::Severity;
+        let (at, who) = (Timestamp::from_millis(300), super::sample::alice());
+        let finding = Finding {
+            kind: AlertKind::StalePrincipal,
+            severity: Severity::Low,
+            subject: AlertSubject::Principal(who.clone()),
+            principal: Some(who.clone()),
+            role: Some(super::sample::dba()),
+            scope: Some(super::sample::prod()),
+            numbers: [("days".to_owned(), 301)].into(),
+            began_at: at,
+            record: 302,
+            remedy: Some(Remedy::DisablePrincipal(who.clone())),
+        };
+        let (kind, subject, began) = (finding.kind, finding.subject.clone(), finding.began());
+        let deadlines = [
+            Deadline::Rate(AlertKind::RequestBurst, subject.clone()),
+            Deadline::Unused(super::sample::elg()),
+            Deadline::Stale(who),
+            Deadline::Close(AlertKind::ClockTrouble, AlertSubject::Record(303)),
+        ];
+        Self {
+            standing: [((kind, subject.clone()), finding.clone())].into(),
+            changes: [AlertChange::Raise(Box::new(finding)), AlertChange::Clear { kind, subject, began }].into(),
+            deadlines: deadlines.into_iter().map(|deadline| (at, deadline)).collect(),
         }
     }
 }

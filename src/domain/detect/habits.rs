@@ -11,7 +11,7 @@ use crate::domain::grant::Activation;
 use crate::domain::id::{RoleName, Uid};
 use crate::domain::time::{Duration, Timestamp};
 
-/// Most principals whose habits are known.
+/// Most principals whose habits are known. Of one more nothing is known until a name goes.
 const MAX_KNOWN: usize = 1_000_000;
 /// Most roles, and as many scopes, that are known of one. Whoever has that many has no habits.
 const MAX_NAMES: usize = 256;
@@ -60,15 +60,26 @@ impl Habits {
         let mut found = Vec::new();
         found.extend(first(look, activation, known, first_granted));
         found.extend(known.and_then(|known| odd_hour(look, activation, known)));
-        self.learn(look.at, activation);
+        self.learn(look.at, &activation.principal, &activation.role, activation.scope.as_ref(), MAX_KNOWN);
         found
     }
 
-    fn learn(&mut self, at: Timestamp, activation: &Activation) {
-        if self.profiles.len() >= MAX_KNOWN && !self.profiles.contains_key(&activation.principal) {
+    /// A name went: whoever has it next is somebody else.
+    pub(super) fn forget(&mut self, principal: &Uid) {
+        self.profiles.remove(principal);
+    }
+
+    /// Whether nobody new is looked at.
+    pub(super) fn is_full(&self) -> bool {
+        self.profiles.len() >= MAX_KNOWN
+    }
+
+    /// Takes an activation as usual, where its principal is known already or fewer than `most` are.
+    fn learn(&mut self, at: Timestamp, principal: &Uid, role: &RoleName, scope: Option<&Uid>, most: usize) {
+        if self.profiles.len() >= most && !self.profiles.contains_key(principal) {
             return;
         }
-        let profile = self.profiles.entry(activation.principal.clone()).or_insert_with(|| Profile {
+        let profile = self.profiles.entry(principal.clone()).or_insert_with(|| Profile {
             first: at,
             activations: 0,
             roles: BTreeSet::new(),
@@ -77,9 +88,9 @@ impl Habits {
         });
         profile.activations = profile.activations.saturating_add(1);
         if profile.roles.len() < MAX_NAMES {
-            profile.roles.insert(activation.role.clone());
+            profile.roles.insert(role.clone());
         }
-        if let Some(scope) = activation.scope.as_ref().filter(|_| profile.scopes.len() < MAX_NAMES) {
+        if let Some(scope) = scope.filter(|_| profile.scopes.len() < MAX_NAMES) {
             profile.scopes.insert(scope.clone());
         }
         let count = profile.hours.entry(hour_of_week(at)).or_default();
@@ -163,4 +174,43 @@ fn odd_hour(look: &Look<'_>, activation: &Activation, known: &Profile) -> Option
         ];
         about(kind, activation, numbers)
     })
+}
+
+#[cfg(test)]
+impl Habits {
+    /// With something of everything.
+    pub(super) fn filled() -> Self {
+        let profile = Profile {
+            first: Timestamp::from_millis(300),
+            activations: 301,
+            roles: [super::sample::dba()].into(),
+            scopes: [super::sample::prod()].into(),
+            hours: [(150, 302)].into(),
+        };
+        Self { profiles: [(super::sample::alice(), profile)].into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::detect::sample::{alice, dba, prod};
+
+    #[test]
+    fn nobody_new_is_looked_at_past_the_bound_until_a_name_goes() {
+        let (mut habits, bob) = (Habits::default(), Uid::new("User", "bob").unwrap());
+        let known = |habits: &Habits| habits.profiles.iter().map(|(who, of)| (who.id().to_owned(), of.activations)).collect::<Vec<_>>();
+        for (who, forgets, wanted) in [
+            (&alice(), false, vec![("alice".to_owned(), 1)]),
+            (&bob, false, vec![("alice".to_owned(), 1)]),
+            (&alice(), false, vec![("alice".to_owned(), 2)]),
+            (&bob, true, vec![("bob".to_owned(), 1)]),
+        ] {
+            if forgets {
+                habits.forget(&alice());
+            }
+            habits.learn(Timestamp::from_millis(1), who, &dba(), Some(&prod()), 1);
+            assert_eq!(known(&habits), wanted);
+        }
+    }
 }

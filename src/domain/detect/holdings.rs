@@ -15,7 +15,7 @@ use crate::domain::facts::{Records, Unavailable};
 use crate::domain::grant::GrantRef;
 use crate::domain::id::{EligibilityId, RoleName, Uid};
 use crate::domain::settings::Requirement;
-use crate::domain::standing::{Presence, ancestors, path, presence};
+use crate::domain::standing::{Presence, ancestors, definition, path, presence};
 use crate::domain::time::{Duration, Timestamp, Window};
 
 /// Most grants of one role to one principal that are held against each other.
@@ -42,12 +42,21 @@ struct Reach {
     roles: BTreeMap<RoleName, bool>,
     /// Whether it is enabled; else it counts for nothing.
     enabled: bool,
-    /// Since when anything reaches it.
+    /// Since when, or from when on, it can use anything of it.
     since: Timestamp,
-    /// When it last showed a sign of life, or first could have.
+    /// When the first of its grants begins.
+    begins: Timestamp,
+    /// When it last showed a sign of life, or something reached it first.
     sign: Timestamp,
     /// When that is too long ago.
     due: Option<Timestamp>,
+}
+
+impl Reach {
+    /// Since when it has been silent: nobody can use what has not begun.
+    fn silent_since(&self) -> Timestamp {
+        self.sign.max(self.begins)
+    }
 }
 
 /// How many have a role.
@@ -146,7 +155,7 @@ impl Holdings {
             self.touched.insert(uid.clone());
             return Ok(());
         }
-        if definitions.is_group(uid) { self.touch(look, uid) } else { self.moved(look, uid) }
+        if definitions.is_group(uid) { self.touch(look, uid) } else { self.moved(look, uid, false) }
     }
 
     /// A stored name was deleted.
@@ -167,7 +176,7 @@ impl Holdings {
             self.ended(look, findings, &grant)?;
         }
         self.touch(look, uid)?;
-        if definitions.is_principal(uid) || definitions.is_group(uid) { Ok(()) } else { self.moved(look, uid) }
+        if definitions.is_principal(uid) || definitions.is_group(uid) { Ok(()) } else { self.moved(look, uid, true) }
     }
 
     pub(super) fn toggled(&mut self, uid: &Uid, enabled: bool) {
@@ -204,7 +213,7 @@ impl Holdings {
         }
     }
 
-    /// Since when anything reaches a principal.
+    /// Since when a principal can use anything that reaches it.
     pub(super) fn reached_since(&self, principal: &Uid) -> Option<Timestamp> {
         self.reach.get(principal).map(|reach| reach.since)
     }
@@ -234,7 +243,7 @@ impl Holdings {
         }
         let days_of = look.time(AlertKind::StalePrincipal, Limit::Days);
         for (uid, reach) in self.reach.iter_mut().filter(|(_, reach)| reach.enabled) {
-            if reach.sign.plus(days_of) > look.at {
+            if reach.silent_since().plus(days_of) > look.at {
                 findings.end(AlertKind::StalePrincipal, &AlertSubject::Principal(uid.clone()));
             }
             watch(look, findings, uid, reach);
@@ -254,13 +263,15 @@ impl Holdings {
         })
     }
 
-    /// A resource may stand below others than before: that may make a scope wider than another one, or no longer so.
-    fn moved(&mut self, look: &Look<'_>, uid: &Uid) -> Result<(), Unavailable> {
+    /// A resource may stand below others than before, or is `gone`: that may make a scope wider than another one, or no longer so.
+    fn moved(&mut self, look: &Look<'_>, uid: &Uid, gone: bool) -> Result<(), Unavailable> {
         let has_below = look.facts.definitions().children.contains_key(uid) || !look.facts.stored_children(uid, None, 1)?.is_empty();
         let mut scopes: Vec<Uid> = self.by_scope.contains_key(uid).then(|| uid.clone()).into_iter().collect();
         if has_below {
             for scope in self.by_scope.keys().take(MAX_SCOPES) {
-                if path(look.facts, scope)?.contains(uid) {
+                let path = path(look.facts, scope)?;
+                let below = if gone { ended_below(look.facts, &path, uid)? } else { path.contains(uid) };
+                if below {
                     scopes.push(scope.clone());
                 }
             }
@@ -275,6 +286,16 @@ impl Holdings {
     fn recount_all(&mut self) {
         self.recount.extend(self.counts.keys().cloned());
     }
+}
+
+/// Whether something on a path stood below a name that is gone: it names it still, and that does not count.
+fn ended_below(facts: &dyn Records, path: &[Uid], gone: &Uid) -> Result<bool, Unavailable> {
+    for uid in path {
+        if definition(facts, uid)?.is_some_and(|def| def.parents.iter().any(|edge| edge.parent == *gone)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn take(index: &mut BTreeMap<Uid, BTreeSet<GrantRef>>, key: &Uid, grant: &GrantRef) {
@@ -351,11 +372,19 @@ impl Holdings {
         if grants.is_empty() {
             return Ok(());
         }
-        let (since, was_enabled) = before.as_ref().map_or((look.at, false), |before| (before.since, before.enabled));
-        let (sign, due) = before.map_or((look.at, None), |before| (before.sign, before.due));
-        let mut reach = Reach { grants, roles, enabled, since, sign, due };
+        let begins = grants.iter().filter_map(|grant| self.grants.get(grant)).map(|kept| kept.window.start).min().unwrap_or(look.at);
+        let since = before.as_ref().map(|before| before.since).filter(|since| *since <= look.at).unwrap_or(look.at.max(begins));
+        let was_enabled = before.as_ref().is_some_and(|before| before.enabled);
+        let (sign, due, began) = before.map_or((look.at, None, begins), |before| (before.sign, before.due, before.begins));
+        let mut reach = Reach { grants, roles, enabled, since, begins, sign, due };
         if enabled && (!was_enabled || self.woken.contains(uid)) {
             reach.sign = look.at;
+            watch(look, findings, uid, &mut reach);
+        } else if enabled && begins != began {
+            // something can be used from earlier on than before, or nothing yet
+            if reach.silent_since().plus(look.time(AlertKind::StalePrincipal, Limit::Days)) > look.at {
+                findings.end(AlertKind::StalePrincipal, &AlertSubject::Principal(uid.clone()));
+            }
             watch(look, findings, uid, &mut reach);
         }
         self.reach.insert(uid.clone(), reach);
@@ -523,7 +552,7 @@ impl Holdings {
         reach.due = None;
         let kind = AlertKind::StalePrincipal;
         let days = look.time(kind, Limit::Days);
-        if reach.sign.plus(days) <= look.at {
+        if reach.silent_since().plus(days) <= look.at {
             for grant in &reach.grants {
                 // that an eligibility of a group was of use may be said of any of its members, and whoever it was activated by it
                 let shared = self.grants.get(grant).is_some_and(|kept| kept.holder != *uid);
@@ -533,7 +562,7 @@ impl Holdings {
             }
         }
         let subject = AlertSubject::Principal(uid.clone());
-        if reach.sign.plus(days) > look.at {
+        if reach.silent_since().plus(days) > look.at {
             findings.end(kind, &subject);
             watch(look, findings, uid, reach);
             return Ok(());
@@ -542,13 +571,14 @@ impl Holdings {
         let again = look.now.plus(LOOK_AGAIN);
         reach.due = Some(again);
         findings.schedule(again, Deadline::Stale(uid.clone()));
-        let lasts = |grant: &GrantRef| self.grants.get(grant).is_some_and(|kept| !kept.window.ended(look.at));
-        if !reach.grants.iter().any(lasts) {
+        let in_use = |grant: &&GrantRef| self.grants.get(*grant).is_some_and(|kept| kept.window.holds(look.at));
+        let in_use = reach.grants.iter().filter(in_use).count();
+        if in_use == 0 {
             return Ok(());
         }
         let numbers = vec![
-            ("days", shown(look.at.since(reach.sign).secs() / 86_400)),
-            ("grants", shown(reach.grants.len() as u64)),
+            ("days", shown(look.at.since(reach.silent_since()).secs() / 86_400)),
+            ("grants", shown(in_use as u64)),
             ("limit_days", shown(days.secs() / 86_400)),
         ];
         findings.begin(look, Found { numbers, remedy: Some(Remedy::DisablePrincipal(uid.clone())), ..Found::of(kind, subject) });
@@ -558,9 +588,42 @@ impl Holdings {
 
 /// Sees to it that somebody is looked at when the last sign of life is too long ago. One who is watched already is looked at earlier, and then again.
 fn watch(look: &Look<'_>, findings: &mut Findings, uid: &Uid, reach: &mut Reach) {
-    let due = reach.sign.plus(look.time(AlertKind::StalePrincipal, Limit::Days)).max(look.at);
+    let due = reach.silent_since().plus(look.time(AlertKind::StalePrincipal, Limit::Days)).max(look.at);
     if let Some(before) = reach.due.replace(due) {
         findings.unschedule(before, Deadline::Stale(uid.clone()));
     }
     findings.schedule(due, Deadline::Stale(uid.clone()));
+}
+
+#[cfg(test)]
+impl Holdings {
+    /// With something of everything.
+    pub(super) fn filled() -> Self {
+        use super::sample::{alice, dba, elg, prod};
+        let (at, grant) = (Timestamp::from_millis(300), GrantRef::Eligibility(elg()));
+        let window = Window { start: at, end: Some(Timestamp::from_millis(301)) };
+        let grants: BTreeSet<GrantRef> = [grant.clone()].into();
+        let reach = Reach {
+            grants: grants.clone(),
+            roles: [(dba(), true)].into(),
+            enabled: true,
+            since: Timestamp::from_millis(302),
+            begins: Timestamp::from_millis(303),
+            sign: Timestamp::from_millis(304),
+            due: Some(Timestamp::from_millis(305)),
+        };
+        Self {
+            grants: [(grant, Kept { holder: alice(), role: dba(), scope: Some(prod()), window })].into(),
+            by_holder: [(alice(), grants.clone())].into(),
+            by_scope: [(prod(), grants)].into(),
+            reach: [(alice(), reach)].into(),
+            counts: [(dba(), Count { holders: 306, permanent: 307 })].into(),
+            stored: [alice()].into(),
+            principals: 308,
+            unused: [(elg(), Timestamp::from_millis(309))].into(),
+            touched: [alice()].into(),
+            woken: [alice()].into(),
+            recount: [dba()].into(),
+        }
+    }
 }

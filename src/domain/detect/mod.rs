@@ -12,7 +12,7 @@ mod habits;
 mod holdings;
 mod rates;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
@@ -77,6 +77,9 @@ impl Look<'_> {
     }
 }
 
+/// Most emergencies that wait for their review and are kept in mind. One more is told, and not told again when its kind is looked for anew.
+const MAX_UNREVIEWED: usize = 10_000;
+
 /// A number for people.
 fn shown(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
@@ -110,6 +113,10 @@ pub struct Detectors {
     now: Timestamp,
     /// The bundle by whose rules things are looked at.
     revision: Option<Revision>,
+    /// Whether what was recorded before the first look is still being read.
+    learning: bool,
+    /// Emergencies that wait for their review, and by when it has to be done.
+    unreviewed: BTreeMap<ActivationId, Timestamp>,
     findings: Findings,
     holdings: Holdings,
     rates: Rates,
@@ -153,14 +160,42 @@ impl Detectors {
         self.findings.recorded(number);
     }
 
-    /// Forgets what came and went, and has everything recorded that is so now: for whoever looks at a journal for the first time.
+    /// Looks at a journal for the first time: what came and went in it is not to be recorded.
+    pub fn learn(&mut self) {
+        self.learning = true;
+    }
+
+    /// Whether that is not done yet.
+    #[must_use]
+    pub fn is_learning(&self) -> bool {
+        self.learning
+    }
+
+    /// Has everything recorded that is so now, and from here on what comes: all of the journal was looked at.
     pub fn learned(&mut self) {
-        self.findings.learned();
+        self.learning = false;
+        self.findings.hush();
+        self.findings.say_again();
+    }
+
+    /// Whether as much is known as is kept in mind, so that somebody or something new is not looked at.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.habits.is_full() || self.rates.is_full()
     }
 
     /// Holds an incident that lasts, as far as is recorded, against what is so. Of what is not so any more it is to be recorded that it is over.
-    pub fn align(&mut self, incident: &Incident) {
-        self.findings.align(incident);
+    pub fn align(&mut self, facts: &dyn Records, incident: &Incident) {
+        let look = Look { facts, at: self.now, now: self.now, record: self.seq };
+        let found = &incident.finding;
+        // what was only observed stands in no record, and what is recorded of it is all that there is
+        let observed = matches!(found.kind, AlertKind::ClockTrouble | AlertKind::JournalTrouble) && look.rules().of(found.kind).enabled;
+        if observed && !self.findings.stands(found.kind, &found.subject) {
+            self.findings.adopt(found);
+            self.close_in_time(&look, found.kind, &found.subject, found.began_at);
+        } else {
+            self.findings.align(incident);
+        }
     }
 
     /// Has everything recorded that is so, once more: what is recorded already changes nothing.
@@ -198,6 +233,9 @@ impl Detectors {
         }
         self.holdings.settle(&look, &mut self.findings)?;
         self.circles.settle(&look, &mut self.findings)?;
+        if self.learning {
+            self.findings.hush();
+        }
         self.seq = record.seq;
         self.now = self.now.max(record.at);
         Ok(())
@@ -224,9 +262,13 @@ impl Detectors {
     fn once(&mut self, look: &Look<'_>, found: Found) {
         let (kind, subject) = (found.kind, found.subject.clone());
         if self.findings.begin(look, found) {
-            let until = look.at.plus(look.time(kind, Limit::OpenFor));
-            self.findings.schedule(until, Deadline::Close(kind, subject));
+            self.close_in_time(look, kind, &subject, look.at);
         }
+    }
+
+    fn close_in_time(&mut self, look: &Look<'_>, kind: AlertKind, subject: &AlertSubject, began: Timestamp) {
+        let until = began.plus(look.time(kind, Limit::OpenFor));
+        self.findings.schedule(until, Deadline::Close(kind, subject.clone()));
     }
 
     fn event(&mut self, look: &Look<'_>, record: &Record, event: &Event) -> Result<(), Unavailable> {
@@ -274,6 +316,7 @@ impl Detectors {
             }
             Event::EntityDeleted { uid, .. } => {
                 holdings.deleted(look, findings, uid)?;
+                self.habits.forget(uid);
                 self.circles.changed(look, uid)?;
             }
             Event::EntityDisabled { uid, .. } | Event::EntityEnabled { uid, .. } => {
@@ -287,6 +330,7 @@ impl Detectors {
                 }
                 for uid in entities_removed {
                     holdings.voided(look, findings, uid)?;
+                    self.habits.forget(uid);
                 }
                 self.rules_changed(look)?;
             }
@@ -308,28 +352,37 @@ impl Detectors {
                 }
             }
             Event::ActivationStarted { id, .. } => self.started(look, id)?,
-            Event::EmergencyUsed { id, review_by } => self.emergency(look, id, *review_by)?,
+            Event::EmergencyUsed { id, review_by } => {
+                if self.unreviewed.len() < MAX_UNREVIEWED {
+                    self.unreviewed.insert(id.clone(), *review_by);
+                }
+                self.emergency(look, id, *review_by)?;
+            }
             Event::ReviewApplied { id, .. } => {
                 if let Some(ReviewOf::Emergency(id)) = look.facts.review(id)?.map(|review| review.of.clone()) {
+                    self.unreviewed.remove(&id);
                     self.findings.end(AlertKind::EmergencyUsed, &AlertSubject::Activation(id));
                 }
             }
             Event::QuorumUnreachable { id, stage, needed, available } => {
                 let Some(found) = look.facts.activation(id)? else { return Ok(()) };
                 let numbers = vec![("stage", i64::from(*stage) + 1), ("quorum", i64::from(*needed)), ("persons", i64::from(*available))];
-                let found = Found {
+                let told = Found {
                     principal: Some(found.principal.clone()),
                     role: Some(found.role.clone()),
                     scope: found.scope.clone(),
                     numbers,
                     ..Found::of(AlertKind::SmallCircle, AlertSubject::Activation(id.clone()))
                 };
-                self.findings.begin(look, found);
+                self.findings.begin(look, told);
+                self.circles.waits_in_vain(look, &found);
             }
             Event::ActivationScheduled { id, .. }
             | Event::ActivationCancelled { id, .. }
             | Event::ActivationTimedOut { id }
-            | Event::ActivationFailed { id, .. } => self.waits_no_more(id),
+            | Event::ActivationFailed { id, .. }
+            // what waited is the request for more time
+            | Event::ActivationExtended { by: id, .. } => self.waits_no_more(id),
             Event::ClockAccepted {} => {
                 let found = Found::of(AlertKind::ClockTrouble, AlertSubject::Record(record.seq));
                 self.once(look, Found { numbers: vec![("accepted", 1)], ..found });
@@ -339,6 +392,9 @@ impl Detectors {
                     let (kind, subject) = (incident.finding.kind, &incident.finding.subject);
                     self.findings.forget(kind, subject);
                     self.rates.forget(kind, subject);
+                    if let (AlertKind::EmergencyUsed, AlertSubject::Activation(id)) = (kind, subject) {
+                        self.unreviewed.remove(id);
+                    }
                 }
             }
             Event::Alert(
@@ -350,7 +406,6 @@ impl Detectors {
             | Event::ApprovalGiven { .. }
             | Event::VotesVoided { .. }
             | Event::StageReached { .. }
-            | Event::ActivationExtended { .. }
             | Event::ActivationClamped { .. }
             | Event::ActivationsVoided { .. }
             | Event::ActivationDeactivated { .. }
@@ -383,10 +438,12 @@ impl Detectors {
         self.rates.rules_changed(look, &mut self.findings);
         self.holdings.rules_changed(look, &mut self.findings)?;
         self.circles.rules_changed(look, &mut self.findings);
-        Ok(())
+        let unreviewed: Vec<_> = self.unreviewed.iter().map(|(id, review_by)| (id.clone(), *review_by)).collect();
+        unreviewed.into_iter().try_for_each(|(id, review_by)| self.emergency(look, &id, review_by))
     }
 
     fn waits_no_more(&mut self, id: &ActivationId) {
+        self.circles.waits_no_more(id);
         self.findings.end(AlertKind::SmallCircle, &AlertSubject::Activation(id.clone()));
     }
 
@@ -421,5 +478,47 @@ impl Detectors {
         };
         self.findings.begin(look, found);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod sample {
+    //! Detectors that know something of everything: a layout on disk is told by them, and a field more or less does not compile here.
+
+    use super::*;
+    use crate::domain::id::{EligibilityId, RoleName, Uid};
+
+    pub(super) fn alice() -> Uid {
+        Uid::new("User", "alice").unwrap()
+    }
+
+    pub(super) fn prod() -> Uid {
+        Uid::new("Env", "prod").unwrap()
+    }
+
+    pub(super) fn dba() -> RoleName {
+        RoleName::new("dba").unwrap()
+    }
+
+    pub(super) fn elg() -> EligibilityId {
+        EligibilityId::new("elg_1").unwrap()
+    }
+
+    impl Detectors {
+        /// With something of everything.
+        pub(crate) fn filled() -> Self {
+            Self {
+                seq: 310,
+                now: Timestamp::from_millis(311),
+                revision: Some(Revision::new("r").unwrap()),
+                learning: true,
+                unreviewed: [(ActivationId::new("act_1").unwrap(), Timestamp::from_millis(312))].into(),
+                findings: Findings::filled(),
+                holdings: Holdings::filled(),
+                rates: Rates::filled(),
+                habits: Habits::filled(),
+                circles: Circles::filled(),
+            }
+        }
     }
 }

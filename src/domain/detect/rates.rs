@@ -51,7 +51,7 @@ impl Rates {
             return;
         }
         let key = (kind, subject);
-        if self.counted.len() >= MAX_COUNTED && !self.counted.contains_key(&key) {
+        if self.is_full() && !self.counted.contains_key(&key) {
             return;
         }
         let counted = self.counted.entry(key.clone()).or_default();
@@ -61,6 +61,11 @@ impl Rates {
         }
         counted.sum = counted.sum.saturating_add(times);
         self.judge(look, findings, key);
+    }
+
+    /// Whether nothing new is counted.
+    pub(super) fn is_full(&self) -> bool {
+        self.counted.len() >= MAX_COUNTED
     }
 
     /// The oldest of them may count no more.
@@ -139,4 +144,14 @@ fn found(look: &Look<'_>, kind: AlertKind, subject: &AlertSubject, sum: u64, lim
     };
     let numbers = vec![(what, shown(sum)), ("within_seconds", shown(within)), ("limit", shown(limit))];
     Found { numbers, remedy, ..Found::of(kind, subject.clone()) }
+}
+
+#[cfg(test)]
+impl Rates {
+    /// With something of everything.
+    pub(super) fn filled() -> Self {
+        let at = Timestamp::from_millis(300);
+        let counted = Counted { times: [(at, 301)].into(), sum: 301, due: Some(at) };
+        Self { counted: [((AlertKind::RequestBurst, AlertSubject::Principal(super::sample::alice())), counted)].into() }
+    }
 }

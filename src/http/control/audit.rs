@@ -1,4 +1,4 @@
-//! `/v1/audit/events`: the journal, record by record, with the texts that were not erased.
+//! `/v1/audit`: the journal, record by record, with the texts that were not erased; and where it ends.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::domain::text::Digest;
 use crate::domain::{ActivationId, RoleName, TextDigest};
 use crate::engine::ports::{AuditFilter, Sealed};
 use crate::http::asker::{Asker, Params};
-use crate::http::problem::{self, Problem};
+use crate::http::problem::Problem;
 use crate::http::reply::Answer;
 
 use super::paging::{cursor_or, listed};
@@ -28,6 +28,7 @@ pub(super) async fn events(asker: Asker, mut params: Params) -> Result<Answer, P
         kind: params.optional("kind")?,
         from: params.instant("from")?,
         to: params.instant("to")?,
+        newest_first: params.read("order", newest_first)?.unwrap_or_default(),
     };
     params.finish()?;
     let seq = asker.seq;
@@ -41,11 +42,28 @@ pub(super) async fn events(asker: Asker, mut params: Params) -> Result<Answer, P
     Ok(Answer::ok(seq, body))
 }
 
-/// A record as it stands in the journal, the hash of its canonical bytes, and its texts by digest: nothing for an erased one.
+fn newest_first(order: &str) -> Result<bool, &'static str> {
+    match order {
+        "asc" => Ok(false),
+        "desc" => Ok(true),
+        _ => Err("write `asc`, the oldest first, or `desc`, the newest first"),
+    }
+}
+
+/// `GET /v1/audit/tip`: the newest record's number, hash and time, to be noted where nobody who could change the journal can write.
+pub(super) async fn tip(asker: Asker, params: Params) -> Result<Answer, Problem> {
+    asker.demand(Action::ReadAudit, Object::Sidecar)?;
+    params.finish()?;
+    let head = asker.server.engine.reader().head();
+    Ok(Answer::ok(head.seq, json!({ "hash": head.hash, "at": head.at })))
+}
+
+/// A record as it stands in the journal, the hash of its bytes, and its texts by digest: nothing for an erased one. One that cannot be read is told
+/// to be there, so that an auditor sees where it is missing and what came after it.
 fn record(asker: &Asker, sealed: &Sealed) -> Result<Value, Problem> {
     let Ok(record) = serde_json::from_slice::<Value>(&sealed.bytes) else {
         tracing::error!(seq = sealed.seq, "a journal record is not JSON");
-        return Err(problem::internal());
+        return Ok(json!({ "seq": sealed.seq, "hash": sealed.hash, "record": null, "texts": {} }));
     };
     let texts = texts(asker, &record)?;
     Ok(json!({ "seq": sealed.seq, "hash": sealed.hash, "record": record, "texts": texts }))

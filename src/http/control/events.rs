@@ -218,7 +218,16 @@ fn look(asker: &Asker, credential: &HeaderMap, after: u64, visible: u64) -> Resu
             turn.open = false;
             return Ok(turn);
         };
-        if let Some(record) = seen(&asker, sealed)? {
+        let record = match serde_json::from_slice(&sealed.bytes) {
+            Ok(record) => record,
+            Err(error) => {
+                tracing::error!(seq = sealed.seq, %error, "a journal record cannot be read; whoever watches goes on behind it");
+                turn.text.push_str(&format!(": record {0} cannot be read\nid: {0}\n\n", sealed.seq));
+                (turn.told, turn.after) = (Some(sealed.seq), sealed.seq);
+                continue;
+            }
+        };
+        if let Some(record) = seen(&asker, &record)? {
             turn.text.push_str(&format!("id: {}\nevent: record\ndata: {record}\n\n", sealed.seq));
             turn.told = Some(sealed.seq);
         }

@@ -141,6 +141,27 @@ fn of_a_link(problem: Problem) -> Problem {
 mod tests {
     use super::*;
 
+    /// The page spells out what misleads by a list of its own, as it has no other: the same as everywhere else.
+    #[test]
+    fn the_page_shows_what_misleads_as_it_is_shown_elsewhere() {
+        let (_, list) = PAGE.split_once("const MISLEADS = /[\\p{Cc}").unwrap();
+        let (list, _) = list.split_once("]/gu").unwrap();
+        let number = |text: &str| u32::from_str_radix(text.trim_start_matches('{').trim_end_matches('}'), 16).unwrap();
+        let spans: Vec<(u32, u32)> = list.split("\\u").skip(1).fold(Vec::new(), |mut spans, part| {
+            let (text, opens) = (part.trim_end_matches('-'), part.ends_with('-'));
+            match spans.last_mut() {
+                Some((_, end)) if *end == 0 => *end = number(text),
+                Some(_) | None => spans.push((number(text), if opens { 0 } else { number(text) })),
+            }
+            spans
+        });
+        let listed = |letter: char| spans.iter().any(|(from, to)| (*from..=*to).contains(&u32::from(letter)));
+        for letter in (0..=0x0010_ffff).filter_map(char::from_u32) {
+            assert_eq!(listed(letter), crate::domain::text::misleads(letter), "{:x}", u32::from(letter));
+        }
+        assert!(PAGE.contains("= [name, plain(value)]") && PAGE.contains("textContent = plain(text)"));
+    }
+
     #[test]
     fn the_page_may_run_what_is_on_it_and_nothing_else() {
         assert_eq!((PAGE.matches("<script").count(), PAGE.matches("<style").count()), (1, 1));

@@ -209,6 +209,7 @@ fn other_endpoints() -> Vec<Endpoint> {
         row(Method::POST, "/v1/policies/validate", BUNDLE, post(policies::validate)),
         row(Method::POST, "/v1/explain", "explainAccess on SubjectKind of the subject", post(explain::explain)),
         row(Method::GET, "/v1/audit/events", "readAudit on Sidecar", get(audit::events)),
+        row(Method::GET, "/v1/audit/tip", "readAudit on Sidecar", get(audit::tip)),
         row(
             Method::GET,
             "/v1/events",

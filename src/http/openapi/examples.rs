@@ -179,6 +179,7 @@ fn operating(operation: &str, status: u16) -> Option<Value> {
             }],
             "next": null, "seq": 42,
         }),
+        ("auditTip", 200) => json!({ "seq": 42, "hash": HASH, "at": NINE }),
         ("health", 200) => json!({ "status": "ok", "seq": 42 }),
         ("readiness", 200) => json!({
             "ready": true, "journal": true, "time_trusted": true, "revision": REVISION, "bundle_age_seconds": 3600, "degraded": false, "seq": 42,

@@ -475,8 +475,15 @@ fn entities() -> Vec<Operation> {
 }
 
 fn running() -> Vec<Operation> {
-    let audit =
-        [parameter("activation", reference("Name"), "about this activation"), parameter("kind", string(), "with an event of this kind")];
+    let audit = [
+        parameter("activation", reference("Name"), "about this activation"),
+        parameter("kind", string(), "with an event of this kind"),
+        parameter(
+            "order",
+            json!({ "type": "string", "enum": ["asc", "desc"], "default": "asc" }),
+            "`asc`: oldest first; `desc`: newest first. The cursor goes on in the same order",
+        ),
+    ];
     let mut all = vec![
         get("/v1/policies", "policies", "Policies", "The live bundle")
             .answer(200, "What is live, and what is wrong with what is not.", reference("PolicyStatus"))
@@ -490,9 +497,12 @@ fn running() -> Vec<Operation> {
             .body("BundleFiles")
             .answer(200, "Whether it could go live, and what is wrong with it.", reference("Tried"))
             .refused(&["not_permitted"]),
-        get("/v1/audit/events", "auditEvents", "Audit", "The journal, oldest first")
+        get("/v1/audit/events", "auditEvents", "Audit", "The journal, oldest first unless `order` says otherwise")
             .query(page().into_iter().chain(principal()).chain([role()]).chain(audit).chain(from_to()))
             .answer(200, "A page of records.", page_of("AuditItem"))
+            .refused(&["not_permitted"]),
+        get("/v1/audit/tip", "auditTip", "Audit", "The newest record's number, hash and time, to be noted elsewhere")
+            .answer(200, "Where the journal ends.", reference("AuditTip"))
             .refused(&["not_permitted"]),
         get("/v1/events", "watchEvents", "Audit", "The journal as it grows, as server-sent events")
             .query([parameter(

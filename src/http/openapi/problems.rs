@@ -144,18 +144,18 @@ pub(super) const RULES: &[Rule] = &[
         &[],
     ),
     rule(
-        ("not_an_approver", 403, At::Own),
-        "not an approver",
-        "the caller is not an approver of the current stage",
-        "let an approver vote; the activation lists them",
-        &["voter", "stage"],
-    ),
-    rule(
         ("not_a_reviewer", 403, At::Own),
         "not a reviewer",
         "the caller is not a reviewer of that item in the current stage",
         "let a reviewer decide; the review says who they are",
         &["principal", "id", "stage"],
+    ),
+    rule(
+        ("not_an_approver", 403, At::Own),
+        "not an approver",
+        "the caller is not an approver of the current stage",
+        "let an approver vote; the activation lists them",
+        &["voter", "stage"],
     ),
     rule(
         ("not_eligible", 403, At::Own),
@@ -251,6 +251,13 @@ pub(super) const RULES: &[Rule] = &[
         &["principal", "role", "day", "asked", "left"],
     ),
     rule(
+        ("confirmation_needed", 409, At::Own),
+        "this much has to be confirmed",
+        "applying the review removes more than the share that its plan allows unasked, or another number than was confirmed",
+        "look at what would be removed, and ask again with `confirm` set to `removals`",
+        &["id", "removals", "items"],
+    ),
+    rule(
         ("emergency_limit", 409, At::Own),
         "too many emergencies today",
         "the principal had as many emergencies of the role on this UTC day as it allows",
@@ -272,20 +279,6 @@ pub(super) const RULES: &[Rule] = &[
         &["entity", "existing"],
     ),
     rule(
-        ("confirmation_needed", 409, At::Own),
-        "this much has to be confirmed",
-        "applying the review removes more than the share that its plan allows unasked, or another number than was confirmed",
-        "look at what would be removed, and ask again with `confirm` set to `removals`",
-        &["id", "removals", "items"],
-    ),
-    rule(
-        ("no_remedy", 409, At::Own),
-        "there is no remedy by one change",
-        "no single change ends what the incident is about",
-        "do what `instead` says, or dismiss it",
-        &["id", "kind", "instead"],
-    ),
-    rule(
         ("grant_request_waits", 409, At::Own),
         "a request waits already",
         "a request about that grant waits to be decided",
@@ -305,6 +298,13 @@ pub(super) const RULES: &[Rule] = &[
         "the link was used to vote already; it is good for one vote",
         "look at the request: the vote may have counted",
         &[],
+    ),
+    rule(
+        ("no_remedy", 409, At::Own),
+        "there is no remedy by one change",
+        "no single change ends what the incident is about",
+        "do what `instead` says, or dismiss it",
+        &["id", "kind", "instead"],
     ),
     rule(
         ("not_extendable", 409, At::Own),
@@ -455,6 +455,13 @@ pub(super) const RULES: &[Rule] = &[
         &["role", "missing"],
     ),
     rule(
+        ("review_invalid", 422, At::Own),
+        "the review is not as it should be",
+        "its stages, days, reviewers or dates do not go together, or too many items are decided on at once",
+        "correct what the detail names",
+        &["what"],
+    ),
+    rule(
         ("role_as_parent", 422, At::Own),
         "a role is nobody's parent",
         "a role is held by an activation or an assignment only",
@@ -516,13 +523,6 @@ pub(super) const RULES: &[Rule] = &[
         "nobody stored the resource that was named as a scope",
         "store it first",
         &["scope"],
-    ),
-    rule(
-        ("review_invalid", 422, At::Own),
-        "the review is not as it should be",
-        "its stages, days, reviewers or dates do not go together, or too many items are decided on at once",
-        "correct what the detail names",
-        &["what"],
     ),
     rule(
         ("wider_than_asked", 422, At::Own),

@@ -230,13 +230,16 @@ pub(super) fn commands() -> Vec<(&'static str, Value)> {
 /// What is answered.
 pub(super) fn answers() -> Vec<(&'static str, Value)> {
     let (uid, time) = (|| reference("Entity"), || reference("Time"));
-    let stage = whole(&[
-        ("reviewers", list(uid())),
-        ("self", boolean()),
-        ("permitted", described(boolean(), "whoever the policies permit: of emergencies only")),
-        ("fallback", list(uid())),
-        ("days", count()),
-    ]);
+    let stage = object(
+        &["reviewers", "self", "fallback", "days"],
+        &[
+            ("reviewers", list(uid())),
+            ("self", boolean()),
+            ("permitted", described(boolean(), "whoever the policies permit: of emergencies, and nowhere else")),
+            ("fallback", list(uid())),
+            ("days", count()),
+        ],
+    );
     let plan = [
         ("name", reference("Name")),
         ("roles", list(reference("Name"))),
@@ -384,7 +387,7 @@ pub(super) fn answer(operation: &str, status: u16) -> Option<Value> {
 fn plan() -> Value {
     json!({
         "name": "Who may administer databases", "roles": ["db-admin"], "scopes": [prod()], "covers": "both", "inactive_days": null,
-        "stages": [{ "reviewers": [{ "type": "Group", "id": "dba-leads" }], "self": false, "permitted": false,
+        "stages": [{ "reviewers": [{ "type": "Group", "id": "dba-leads" }], "self": false,
                      "fallback": [{ "type": "Group", "id": "security" }], "days": 14 }],
         "no_answer": "take_recommendation", "auto_apply": true, "confirm_above": 20, "reminders": true,
     })

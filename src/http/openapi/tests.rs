@@ -130,7 +130,7 @@ fn every_rule_is_listed_with_its_status_and_title() {
     // A caller whom nobody stored is refused by the same rule, as a matter of rights (`Asker::submit_as`).
     expected.insert(("unknown_principal".to_owned(), 403, "the principal is not known".to_owned()));
     assert_eq!(listed, expected);
-    assert!(RULES.is_sorted_by_key(|rule| rule.status), "by status");
+    assert!(RULES.is_sorted_by_key(|rule| (rule.status, rule.word)), "by status and word");
     for rule in RULES {
         assert!(!rule.means.is_empty() && !rule.todo.is_empty(), "{}", rule.word);
     }
@@ -187,10 +187,6 @@ fn the_page_about_problems_says_what_the_code_says() {
         fs::write(root.join("docs/problems.md"), page()).unwrap();
     }
     assert_eq!(page(), fs::read_to_string(root.join("docs/problems.md")).unwrap_or_default(), "see the top of `page`");
-    let api = fs::read_to_string(root.join("docs/api.md")).unwrap();
-    for rule in RULES {
-        assert!(api.contains(&format!("`{}`", rule.word)), "docs/api.md says nothing of {}", rule.word);
-    }
 }
 
 #[test]

@@ -13,13 +13,17 @@ fn stage(stage: &ReviewStage) -> Value {
         Reviewers::Selected(list) => list,
         Reviewers::Holder | Reviewers::Permitted => &[],
     };
-    json!({
+    let mut shown = json!({
         "reviewers": listed,
         "self": stage.reviewers == Reviewers::Holder,
-        "permitted": stage.reviewers == Reviewers::Permitted,
         "fallback": stage.fallback,
         "days": stage.days,
-    })
+    });
+    // of emergencies only, which nobody defines: what a definition shows can be sent back as it is
+    if stage.reviewers == Reviewers::Permitted {
+        put(&mut shown, "permitted", Value::Bool(true));
+    }
+    shown
 }
 
 fn plan(plan: &ReviewPlan) -> Value {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::destination::{Destination, Shared};
-use super::hearing::{Heard, heard};
+use super::hearing::{Heard, heard, is_asked, stands};
 use super::links::{Links, Shown, Verb};
 use super::message::{Message, message};
 use super::post::Roots;
@@ -131,7 +131,7 @@ fn told(notify: &str, actor: Actor, event: Event, texts: bool) -> (Message, Vec<
         facts.changes.texts.insert(text(value).digest(), text(value));
     }
     let record = record(actor, vec![event]);
-    let message = message(&facts, &record, 0, texts).unwrap().unwrap();
+    let message = message(&facts, (&record, &Digest([0xab; 32])), 0, texts).unwrap().unwrap();
     let heard = heard(&facts, &record, &message).unwrap();
     let names = heard.persons.iter().map(ToString::to_string).chain(heard.destinations.iter().cloned()).collect();
     (message, names)
@@ -209,7 +209,7 @@ fn programs_are_sent_ids_names_and_times_and_no_more() {
             "type": "activation_started",
             "timestamp": NOW,
             "data": {
-                "id": "msg_7_0", "seq": 7, "notice": "activated", "severity": "info", "actor": { "type": "User", "id": "bob" },
+                "id": "msg_7_0_abababababab", "seq": 7, "notice": "activated", "severity": "info", "actor": { "type": "User", "id": "bob" },
                 "event": {
                     "activation": {
                         "id": "act_1", "principal": { "type": "User", "id": "alice" }, "requester": { "type": "User", "id": "dave" },
@@ -315,6 +315,27 @@ fn an_approver_answers_by_a_link_of_ones_own_and_others_look_at_it() {
     }
 }
 
+#[test]
+fn who_has_a_vote_gets_a_link_to_give_it_and_nobody_else() {
+    let rows: [(&str, bool); 7] =
+        [("bob", true), ("bob-admin", true), ("frank", true), ("carol", false), ("alice", false), ("dave", false), ("nobody", false)];
+    let definitions = definitions("requested = [\"approvers\", \"requester\", \"holder\"]");
+    let memory = MemoryRows::new(Arc::clone(&definitions));
+    let mut facts = Overlay::new(&memory, definitions);
+    facts.changes.activations.insert(id(), request());
+    let record = record(by("dave"), vec![Event::ActivationRequested { activation: Box::new(request()) }]);
+    let message = message(&facts, (&record, &Digest([0xab; 32])), 0, false).unwrap().unwrap();
+    assert!(stands(&facts, &record, &message).unwrap());
+    for (name, asked) in rows {
+        assert_eq!(is_asked(&facts, &message, &user(name)).unwrap(), asked, "{name}");
+    }
+    // once it is decided, or another stage is asked, there is nothing to ask for
+    for state in [ActivationState::Pending { stage: 1, timeout_at: NOW, since: NOW }, ActivationState::TimedOut { at: NOW }] {
+        facts.changes.activations.insert(id(), Activation { state, ..request() });
+        assert!(!stands(&facts, &record, &message).unwrap());
+    }
+}
+
 /// A review of two grants, in its first stage.
 fn review(reviewers: Reviewers) -> Review {
     let stage = ReviewStage { reviewers, fallback: vec![user("grace")], days: 7 };
@@ -371,6 +392,8 @@ fn reviewers_hear_when_they_are_asked_and_when_it_is_over() {
     let rows: Vec<(Reviewers, Event, &[&str])> = vec![
         (leads(), began(), &["bob", "bob-admin", "grace"]),
         (leads(), reminded(), &["bob", "bob-admin", "grace"]),
+        // where everything is answered nobody is reminded
+        (leads(), Event::ReviewReminded { id: id(), stage: 0, open: 0, ends_at, remind_at }, &[]),
         (leads(), over(), &["bob", "bob-admin"]),
         (Reviewers::Holder, began(), &["alice", "dave", "grace"]),
         // who has answered is not asked again
@@ -387,7 +410,7 @@ fn reviewers_hear_when_they_are_asked_and_when_it_is_over() {
         let entries = entries.into_iter().map(|entry| (entry.item.subject.clone(), entry));
         facts.changes.review_entries.insert(id(), entries.collect());
         let record = record(Actor::System, vec![event]);
-        let message = message(&facts, &record, 0, false).unwrap().unwrap();
+        let message = message(&facts, (&record, &Digest([0xab; 32])), 0, false).unwrap().unwrap();
         let heard = heard(&facts, &record, &message).unwrap();
         let names: Vec<&str> = heard.persons.iter().map(Uid::id).collect();
         assert_eq!(names, expected, "{reviewers:?} {}", message.kind);
@@ -450,9 +473,9 @@ fn alerts_go_by_severity() {
             let memory = MemoryRows::new(Arc::clone(&definitions));
             let facts = Overlay::new(&memory, definitions);
             let record = record(Actor::System, vec![raised(severity)]);
-            let message = message(&facts, &record, 0, false).unwrap().unwrap();
+            let message = message(&facts, (&record, &Digest([0xab; 32])), 0, false).unwrap().unwrap();
             assert_eq!(message.payload()["data"]["event"]["incident"]["numbers"]["denials"], 12);
-            !destination.told(&facts, &record, &message, &Heard::default()).is_empty()
+            !destination.told(&facts, &record, &message, &Heard::default()).unwrap().is_empty()
         });
         assert_eq!(hears, expected, "{alerts:?} {events:?}");
     }

@@ -4,6 +4,7 @@ mod alerts;
 mod checks;
 mod conditions;
 mod corpus;
+mod page;
 mod refused;
 mod routes;
 mod sample;

@@ -58,6 +58,7 @@ fn roles() {
             ("", "notify.activated = [\"destination:Ops Room\"]", "roles.toml:7:21: `Ops Room` is no name of a destination"),
             ("", "notify.activated = ['Doc::\"plan\"']", "roles.toml:7:21: Doc::\"plan\" hears nothing"),
             ("", "notify.requested = [\"approvers\"]", "roles.toml:7:21: the role asks no approvers"),
+            ("", "notify.emergency = [\"holder\"]", "roles.toml:7:20: the role cannot be taken in an emergency"),
             ("", "notify.eligibility = [\"requester\"]", "roles.toml:7:23: `eligibility` has no requester"),
             ("\"User\"", "\"Usr\"", "roles.toml:2:20: `principal_types` names `Usr`, which is no entity type of the schema"),
             ("[elevon]", "[elevon", "roles.toml:1:8: unclosed table"),

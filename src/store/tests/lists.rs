@@ -5,6 +5,8 @@ use crate::domain::command::Due;
 use crate::domain::grant::{ActivationStatus, Cause, RoleRow};
 use crate::domain::{Rows as _, Tables as _};
 use crate::engine::ports::{ActivationFilter, AuditFilter, GrantFilter, MAX_EXAMINED};
+use crate::store::family::JOURNAL;
+use crate::store::key::Seq;
 
 fn ids(found: &[Arc<Activation>]) -> Vec<&str> {
     found.iter().map(|activation| activation.id.as_str()).collect()
@@ -135,6 +137,9 @@ fn the_journal_is_searched_by_whom_and_what_it_is_about() {
             let found = all_pages(limit, |page| desk.store().journal(&filter, page).unwrap()).concat();
             assert_eq!(found.iter().map(|record| record.seq).collect::<Vec<_>>(), expected, "{what}");
             assert!(found.iter().all(|record| record.hash == audit::hash(&record.bytes)));
+            let filter = AuditFilter { newest_first: true, ..filter.clone() };
+            let found = all_pages(limit, |page| desk.store().journal(&filter, page).unwrap()).concat();
+            assert!(found.iter().map(|record| record.seq).eq(expected.iter().rev().copied()), "{what}, newest first");
         }
     }
 }
@@ -185,6 +190,51 @@ fn a_late_from_and_an_early_to_cost_no_walk_over_the_journal() {
         let found = desk.store().journal(&filter, &Page::first(10)).unwrap();
         assert_eq!((found.items.iter().map(|record| record.seq).collect::<Vec<_>>(), found.next), (expected, None), "{from:?} {to:?}");
     }
+}
+
+#[test]
+fn a_record_that_cannot_be_read_is_handed_over_and_ends_no_list() {
+    let mut desk = Desk::new();
+    let start = desk.now;
+    for n in 0..9 {
+        desk.say(vec![stored(&format!("User u{n}"), &[])]);
+    }
+    desk.tamper(|db, batch| {
+        for seq in [1, 5, 6] {
+            poke(db, batch, &JOURNAL, &Seq(seq), b"not a record");
+        }
+    });
+    desk.reopen();
+    let when = |seq: u64| at(start + seq.cast_signed() * 1000);
+    let listed = |filter: &AuditFilter, after: u64| -> Vec<(u64, Timestamp)> {
+        let page = Page::after_seq(after, 100);
+        desk.store().journal(filter, &page).unwrap().items.iter().map(|record| (record.seq, record.at)).collect()
+    };
+    let whole = [
+        (1, Timestamp::default()),
+        (2, when(2)),
+        (3, when(3)),
+        (4, when(4)),
+        (5, when(4)),
+        (6, when(4)),
+        (7, when(7)),
+        (8, when(8)),
+        (9, when(9)),
+    ];
+    for after in 0..9 {
+        assert_eq!(listed(&AuditFilter::default(), after), whole[usize::try_from(after).unwrap()..]);
+    }
+    // each counts as decided with the one before it, wherever a search begins and ends
+    for (from, to) in (0..=10).flat_map(|from| (0..=10).map(move |to| (from, to))) {
+        let filter = AuditFilter { from: Some(when(from)), to: Some(when(to)), ..AuditFilter::default() };
+        let wanted: Vec<_> = whole.iter().copied().filter(|(_, at)| when(from) <= *at && *at < when(to)).collect();
+        assert_eq!(listed(&filter, 0), wanted, "{from} {to}");
+    }
+    // what it is about nobody can say: whoever looks for something sees that it is there
+    let seqs = |filter: AuditFilter| listed(&filter, 0).into_iter().map(|(seq, _)| seq).collect::<Vec<_>>();
+    assert_eq!(seqs(AuditFilter { principal: Some(uid("User u7")), ..AuditFilter::default() }), [1, 5, 6, 8]);
+    assert_eq!(seqs(AuditFilter { kind: Some("entity_deleted".to_owned()), ..AuditFilter::default() }), [1, 5, 6]);
+    assert_eq!(seqs(AuditFilter { role: Some(role("x")), from: Some(when(5)), ..AuditFilter::default() }), [] as [u64; 0]);
 }
 
 #[test]

@@ -2,9 +2,46 @@
 
 use super::*;
 use crate::domain::grant::{EntityRow, RoleRow};
-use crate::store::family::{ACTIVATIONS, CHILDREN, JOURNAL, META, PENDING, REMEMBERED, ROLES, ROWS, TIMERS};
+use crate::store::family::{ACTIVATIONS, CHILDREN, JOURNAL, META, PENDING, REMEMBERED, ROLES, ROWS, TEXTS, TIMERS};
 use crate::store::key::{MetaKey, Seq};
-use crate::store::{RebuildReport, rebuild};
+use crate::store::{OpenError, RebuildReport, read_journal, rebuild};
+
+/// What a walk over the closed folder finds: how many records hold, and what is said where they do not.
+fn walked(desk: &mut Desk) -> Result<(u64, Option<String>), OpenError> {
+    desk.opened = None;
+    let mut walk = audit::Walk::from_first(None);
+    let said = read_journal(desk.path(), 0, |seq, bytes| match walk.take(bytes) {
+        Ok(record) if record.seq == seq => std::ops::ControlFlow::Continue(()),
+        Ok(record) => std::ops::ControlFlow::Break(format!("{} stands at {seq}", record.seq)),
+        Err(broken) => std::ops::ControlFlow::Break(broken.to_string()),
+    })?;
+    Ok((walk.records(), said))
+}
+
+#[test]
+fn a_folder_is_read_record_by_record_and_tells_what_was_done_to_its_journal() {
+    let mut desk = Desk::new();
+    furnish(&mut desk);
+    let (head, reason) = (desk.store().head(), Text { salt: [3; 16], value: "restore".to_owned() });
+    desk.tamper(|db, batch| TEXTS.put(db, batch, &reason.digest(), &reason).unwrap());
+    assert_eq!(walked(&mut desk).unwrap(), (head.seq, None));
+    // texts are beside the records: without them everything holds as before
+    desk.tamper(|db, batch| TEXTS.delete(db, batch, &reason.digest()).unwrap());
+    assert_eq!(walked(&mut desk).unwrap(), (head.seq, None));
+    let mut part = Vec::new();
+    read_journal(desk.path(), 8, |seq, bytes| {
+        part.push((seq, audit::hash(bytes)));
+        std::ops::ControlFlow::<()>::Continue(())
+    })
+    .unwrap();
+    assert_eq!((part.len(), part[0].0, part[1]), (2, 8, (9, head.hash)));
+    assert_eq!(read_journal(desk.path(), 0, |seq, _| std::ops::ControlFlow::Break(seq)).unwrap(), Some(1));
+    desk.tamper(|db, batch| JOURNAL.delete(db, batch, &Seq(4)).unwrap());
+    let (records, said) = walked(&mut desk).unwrap();
+    assert!(records == 3 && said.unwrap().contains("at record 4: it says that it is record 5"));
+    desk.tamper(|db, batch| JOURNAL.delete(db, batch, &Seq(9)).unwrap());
+    assert!(matches!(walked(&mut desk), Err(OpenError::Torn { .. })));
+}
 
 fn rebuilt(desk: &mut Desk) -> RebuildReport {
     desk.opened = None;

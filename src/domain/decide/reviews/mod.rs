@@ -47,7 +47,12 @@ pub(super) fn define(
     let permitted = managed(case)?;
     let before = if change { Some(standing_definition(case, id)?) } else { None };
     plan_in_order(case, plan)?;
-    let next = first_of(plan, schedule, case.now())?;
+    fits(plan, schedule)?;
+    // what only changes otherwise does not bring a review that was had already, however long ago it first came
+    let next = match before.as_ref().filter(|before| before.schedule == *schedule) {
+        Some(before) => before.next,
+        None => Some(first_of(schedule, case.now())?),
+    };
     let definition = ReviewDefinition {
         id: id.clone(),
         plan: plan.clone(),
@@ -55,8 +60,7 @@ pub(super) fn define(
         defined_by: case.actor.clone(),
         defined_at: case.now(),
         opened: before.as_ref().map_or(0, |before| before.opened),
-        // what only changes otherwise does not bring a review that was had already
-        next: before.as_ref().filter(|before| before.schedule == *schedule).map_or(Some(next), |before| before.next),
+        next,
         ended: None,
     };
     let outcome = if change { Outcome::ReviewsChanged(id.clone()) } else { Outcome::ReviewsDefined(id.clone()) };
@@ -116,7 +120,8 @@ pub(super) fn due(case: &Case<'_>, id: &ReviewDefinitionId) -> Result<Vec<Event>
     Ok(vec![opening(case, &found, next)?.1])
 }
 
-fn first_of(plan: &ReviewPlan, schedule: &Schedule, now: Timestamp) -> Result<Upcoming, Rejection> {
+/// Refuses a schedule by no clock, and a plan that takes longer than until its next time.
+fn fits(plan: &ReviewPlan, schedule: &Schedule) -> Result<(), Rejection> {
     if !schedule.zone.is_known() {
         return Err(wrong(format!("`{}` is no time zone; write one such as `Europe/Berlin`, or `UTC`", schedule.zone)));
     }
@@ -126,6 +131,11 @@ fn first_of(plan: &ReviewPlan, schedule: &Schedule, now: Timestamp) -> Result<Up
             "all stages take {days} days together, and one that comes {every} may take {least}; give the stages fewer"
         )));
     }
+    Ok(())
+}
+
+/// When a schedule that is new comes first.
+fn first_of(schedule: &Schedule, now: Timestamp) -> Result<Upcoming, Rejection> {
     let oldest = Timestamp::from_millis(now.millis().saturating_sub(Duration::from_days(OLDEST_FIRST_DAYS).millis()));
     if schedule.first < Date::of(oldest) {
         return Err(wrong(format!("its first day, {}, lies more than a year back; give a later one", schedule.first)));

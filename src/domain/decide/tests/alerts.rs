@@ -126,11 +126,11 @@ fn what_is_found_again_after_a_crash_is_recorded_once() {
     // and what is known then is what was known before
     assert_eq!(again.detectors.next_due(), so_far.next_due());
     let lasting: Vec<_> = again.world.rows.all.incidents.values().filter(|incident| incident.lasts()).cloned().collect();
-    lasting.iter().for_each(|incident| again.detectors.align(incident));
+    lasting.iter().for_each(|incident| again.detectors.align(&again.world.rows, incident));
     assert_eq!(again.detectors.changes().len(), 0, "what lasts is so");
     // where detectors know of nothing any more, what was recorded is over
     let mut blank = Detectors::default();
-    lasting.iter().for_each(|incident| blank.align(incident));
+    lasting.iter().for_each(|incident| blank.align(&again.world.rows, incident));
     assert!(blank.changes().iter().all(|change| matches!(change, AlertChange::Clear { .. })));
     assert_eq!(blank.changes().len(), 1);
 }
@@ -149,4 +149,58 @@ fn only_elevon_itself_says_what_was_found() {
     let changes = vec![clear.clone(), AlertChange::Raise(Box::new(later)), clear, raise[0].clone()];
     assert_eq!(world.world.run("elevon", command(changes)), Ok(Outcome::Settled));
     assert_eq!(said(&world), ["raised", "cleared", "raised"]);
+}
+
+#[test]
+fn what_was_only_observed_lasts_over_a_loss_of_what_was_known() {
+    use crate::domain::detect::Observed;
+    for disabled in [false, true] {
+        let mut world = Watched::new(|_| {});
+        world.wait(1);
+        let (rows, now) = (world.world.rows.clone(), world.world.now);
+        world.detectors.observe(&rows, now, &Observed::ClockDistrusted { seq: 1, seconds: 90, lead: 400 });
+        world.detectors.observe(&rows, now, &Observed::JournalBroken { seq: 1 });
+        world.look();
+        world.wait(24 * 60);
+        if disabled {
+            let off = watched_bundle("two", |definitions| {
+                super::detecting::set(definitions, AlertKind::ClockTrouble, |rule| rule.enabled = false);
+                super::detecting::set(definitions, AlertKind::JournalTrouble, |rule| rule.enabled = false);
+            });
+            world.world.swap(&off).unwrap();
+        }
+        // all that was known is lost, and found again as far as the journal says it
+        let mut again = Watched::over(world.world.clone());
+        let lasting: Vec<_> = again.world.rows.all.incidents.values().filter(|incident| incident.lasts()).cloned().collect();
+        assert_eq!(lasting.len(), 2);
+        lasting.iter().for_each(|incident| again.detectors.align(&again.world.rows, incident));
+        again.detectors.say_again();
+        again.look();
+        let last = |watched: &Watched| watched.world.rows.all.incidents.values().filter(|incident| incident.lasts()).count();
+        assert_eq!(last(&again), if disabled { 0 } else { 2 });
+        // for as long as ever, and no longer
+        again.wait(29 * 24 * 60 - 1);
+        assert_eq!(last(&again), if disabled { 0 } else { 2 });
+        again.wait(1);
+        assert_eq!((last(&again), again.detectors.changes().len()), (0, 0));
+        assert_eq!(said(&again), ["raised", "raised", "cleared", "cleared"]);
+    }
+}
+
+#[test]
+fn what_came_and_went_before_the_first_look_is_not_told() {
+    let (mut world, _) = held();
+    world.run("root", Command::RemoveAssignment { id: asg("asg_1"), reason: None }).unwrap();
+    assign(&mut world, "asg_2", "User:bob");
+    let mut first = Detectors::default();
+    first.learn();
+    for record in &world.world.records {
+        first.advance(&world.world.rows, record.at).unwrap();
+        first.feed(&world.world.rows, record).unwrap();
+        assert!(first.is_learning() && first.changes().is_empty(), "nothing piles up meanwhile");
+    }
+    first.learned();
+    let [AlertChange::Raise(found)] = &first.changes().iter().cloned().collect::<Vec<_>>()[..] else { panic!("{:?}", first.changes()) };
+    assert_eq!(found.subject, alert::AlertSubject::Assignment(asg("asg_2")));
+    assert!(!first.is_learning());
 }

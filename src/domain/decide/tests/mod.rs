@@ -9,6 +9,7 @@ mod extending;
 mod grants;
 mod history;
 mod kit;
+mod lasting;
 mod limits;
 mod model;
 mod prolonging;

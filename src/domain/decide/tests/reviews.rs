@@ -411,6 +411,28 @@ fn reviews_come_by_the_calendar_and_those_that_were_missed_come_once() {
 }
 
 #[test]
+fn what_has_come_for_longer_than_a_year_can_be_changed_and_not_begun() {
+    let mut world = granted();
+    let monthly = schedule(&world, Every::Monthly);
+    world.define(by_dan(), monthly.clone()).unwrap();
+    world.now = monthly.occurrence(14).unwrap();
+    world.settle(Due::ReviewOpening(definition())).unwrap();
+    let next = |world: &World| world.rows.all.review_definitions[&definition()].next;
+    let due = next(&world);
+    let change = |world: &mut World, plan: ReviewPlan, schedule: Schedule| {
+        rule(world.run("root", Command::DefineReview { id: definition(), change: true, plan: Box::new(plan), schedule }))
+    };
+    let by_eve = || plan(&[(selected(&["User:eve"]), &[], 10)]);
+    assert_eq!(change(&mut world, by_eve(), monthly.clone()), "accepted");
+    assert_eq!(next(&world), due, "it comes as it did");
+    assert_eq!(world.rows.all.review_definitions[&definition()].plan, by_eve());
+    // what is wrong with a plan, or with another schedule, is wrong as ever
+    assert_eq!(change(&mut world, plan(&[(selected(&["User:eve"]), &[], 29)]), monthly.clone()), "review_invalid");
+    assert_eq!(change(&mut world, by_eve(), Schedule { every: Every::Quarterly, ..monthly.clone() }), "review_invalid");
+    assert_eq!(change(&mut world, by_eve(), Schedule { zone: Zone::new("Berlin"), ..monthly }), "review_invalid");
+}
+
+#[test]
 fn what_cannot_be_reviewed_like_that_is_refused() {
     type Change = fn(&mut ReviewPlan, &mut Schedule);
     let rows: [(&str, Change, &str); 14] = [

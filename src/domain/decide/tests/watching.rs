@@ -46,10 +46,13 @@ fn rules(second: bool) -> Arc<Definitions> {
     })
 }
 
+/// In how many minutes something begins, where it does not at once, and for how many it lasts.
+type Times = (Option<u64>, Option<u64>);
+
 #[derive(Debug, Clone)]
 enum Op {
-    Eligible(usize, usize, usize, Option<u64>),
-    Assigned(usize, usize, usize, Option<u64>),
+    Eligible(usize, usize, usize, Times),
+    Assigned(usize, usize, usize, Times),
     Taken(usize),
     Activates(usize, usize, usize),
     Emergency(usize),
@@ -63,9 +66,10 @@ enum Op {
 
 fn op() -> impl Strategy<Value = Op> {
     let n = || 0_usize..64;
+    let times = || (prop::option::weighted(0.2, 60..4 * DAY), prop::option::of(30_u64..DAY));
     prop_oneof![
-        4 => (n(), n(), n(), prop::option::of(30_u64..DAY)).prop_map(|(a, b, c, d)| Op::Eligible(a, b, c, d)),
-        2 => (n(), n(), n(), prop::option::of(30_u64..DAY)).prop_map(|(a, b, c, d)| Op::Assigned(a, b, c, d)),
+        4 => (n(), n(), n(), times()).prop_map(|(a, b, c, d)| Op::Eligible(a, b, c, d)),
+        2 => (n(), n(), n(), times()).prop_map(|(a, b, c, d)| Op::Assigned(a, b, c, d)),
         2 => n().prop_map(Op::Taken),
         8 => (n(), n(), n()).prop_map(|(a, b, c)| Op::Activates(a, b, c)),
         1 => n().prop_map(Op::Emergency),
@@ -111,14 +115,18 @@ impl Both {
         self.made += 1;
         let made = self.made;
         let world = &mut self.watched.world;
-        let end = |minutes: Option<u64>| minutes.map(|minutes| world.now.plus(mins(minutes)));
+        let given = |holder: usize, role: usize, scope: usize, (from, length): Times| {
+            let start = from.map(|minutes| world.now.plus(mins(minutes)));
+            let end = length.map(|minutes| start.unwrap_or(world.now).plus(mins(minutes)));
+            command::GrantRequest { start, ..grant(pick(&HOLDERS, holder), pick(&ROLES, role), pick(&SCOPES, scope), end) }
+        };
         let done = match *op {
             Op::Eligible(a, b, c, d) => {
-                let grant = grant(pick(&HOLDERS, a), pick(&ROLES, b), pick(&SCOPES, c), end(d));
+                let grant = given(a, b, c, d);
                 world.run("root", Command::CreateEligibility { id: elg(&format!("elg_{made}")), grant })
             }
             Op::Assigned(a, b, c, d) => {
-                let grant = grant(pick(&HOLDERS, a), pick(&ROLES, b), pick(&SCOPES, c), end(d));
+                let grant = given(a, b, c, d);
                 world.run("root", Command::CreateAssignment { id: asg(&format!("asg_{made}")), grant })
             }
             Op::Taken(a) => {
@@ -279,7 +287,9 @@ impl Both {
             }
         }
         for (who, sign) in &self.signs {
-            if sign.plus(days(AlertKind::StalePrincipal)) <= now {
+            // nobody is silent with what has not begun
+            let begins = self.reaching(who).iter().map(|(.., window)| window.start).min();
+            if begins.max(Some(*sign)).unwrap().plus(days(AlertKind::StalePrincipal)) <= now {
                 found.insert((AlertKind::StalePrincipal, AlertSubject::Principal(who.clone())));
             }
         }
@@ -349,6 +359,13 @@ impl Both {
             .collect()
     }
 
+    /// When a name went last before an instant, so that whoever has it came then or later.
+    fn came(&self, who: &Uid, by: Timestamp) -> Timestamp {
+        let gone = |record: &&Record| record.events.iter().any(|event| matches!(event, Event::EntityDeleted { uid, .. } if uid == who));
+        let records = self.watched.world.records.iter().filter(|record| record.at <= by);
+        records.filter(gone).map(|record| record.at).max().unwrap_or_default()
+    }
+
     fn counted(&self, found: &mut Found) {
         let now = self.watched.world.now;
         let mut sums: BTreeMap<(AlertKind, AlertSubject), u64> = BTreeMap::new();
@@ -382,7 +399,9 @@ impl Both {
     fn unusual(&self, found: &mut Found) {
         let (now, started) = (self.watched.world.now, self.started());
         for (place, (at, of)) in started.iter().enumerate() {
-            let before: Vec<_> = started[..place].iter().filter(|(_, known)| known.principal == of.principal).collect();
+            // who had the name before is somebody else
+            let came = self.came(&of.principal, *at);
+            let before: Vec<_> = started[..place].iter().filter(|(at, known)| known.principal == of.principal && *at >= came).collect();
             let open = |kind| at.plus(Duration::from_secs(self.rule(kind, Limit::OpenFor))) > now;
             let subject = || AlertSubject::Activation(of.id.clone());
             let Some((first, _)) = before.first() else { continue };
@@ -433,7 +452,7 @@ fn run(steps: &[(u64, Op)], met: &mut BTreeSet<AlertKind>) -> Result<(), TestCas
     // another one looks at all of it at once, when the facts are newer than the records
     let mut again = Watched::over(both.watched.world.clone());
     let lasting: Vec<_> = before.values().filter(|incident| incident.lasts()).cloned().collect();
-    lasting.iter().for_each(|incident| again.detectors.align(incident));
+    lasting.iter().for_each(|incident| again.detectors.align(&again.world.rows, incident));
     again.look();
     let of = |found: Found| -> Found {
         // whether somebody was in a group then is asked of the facts of now

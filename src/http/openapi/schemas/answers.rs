@@ -485,7 +485,7 @@ fn operations() -> Vec<(&'static str, Value)> {
             whole(&[
                 ("seq", count()),
                 ("hash", described(reference("Digest"), "of the record's canonical bytes (RFC 8785)")),
-                ("record", reference("Record")),
+                ("record", described(nullable(reference("Record")), "null: what stands there cannot be read")),
                 (
                     "texts",
                     described(
@@ -493,6 +493,14 @@ fn operations() -> Vec<(&'static str, Value)> {
                         "free texts by their digest; null: erased",
                     ),
                 ),
+            ]),
+        ),
+        (
+            "AuditTip",
+            whole(&[
+                ("seq", described(count(), "the newest record's number")),
+                ("hash", described(reference("Digest"), "of its canonical bytes (RFC 8785)")),
+                ("at", described(reference("Time"), "when it was decided")),
             ]),
         ),
         ("Health", whole(&[("status", json!({ "const": "ok" })), ("seq", seq())])),
