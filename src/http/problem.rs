@@ -190,7 +190,7 @@ pub fn no_credential(challenge: &str) -> Problem {
 pub fn bad_credential(bad: &BadCredential, challenge: &str) -> Problem {
     // RFC 6750, section 3.1: whoever sent a token learns that it was the token, and from this header no more than that
     let challenge = if challenge.starts_with("Bearer ") { format!("{challenge}, error=\"invalid_token\"") } else { challenge.to_owned() };
-    Problem::new(StatusCode::UNAUTHORIZED, "bad_credential", "the credential is not to be believed", bad.to_string())
+    Problem::new(StatusCode::UNAUTHORIZED, "bad_credential", "the credential is not accepted", bad.to_string())
         .header(WWW_AUTHENTICATE, &challenge)
 }
 
@@ -439,7 +439,7 @@ pub fn status_of(rejection: &Rejection) -> (StatusCode, &'static str) {
         R::ConfirmationNeeded { .. } => (StatusCode::CONFLICT, "this much has to be confirmed"),
         R::NoRemedy { .. } => (StatusCode::CONFLICT, "there is no remedy by one change"),
         R::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "stored facts cannot be read"),
-        R::TimeUntrusted => (StatusCode::SERVICE_UNAVAILABLE, "the clock is not to be believed"),
+        R::TimeUntrusted => (StatusCode::SERVICE_UNAVAILABLE, "the clock is not trusted"),
     }
 }
 

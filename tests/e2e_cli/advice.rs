@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::common::names::{ALICE, CAROL};
 use crate::common::{ELEVON, Home, elevon, run};
@@ -51,6 +51,20 @@ fn refusals_name_options_and_commands() {
     }
     let nobody = elevon(&["status", "--url", "http://127.0.0.1:1"]);
     assert!(nobody.code == 2 && nobody.stderr.contains("elevon serve"), "{nobody:?}");
+}
+
+/// Nobody waits in silence for a server that does not run.
+#[test]
+fn a_clock_is_confirmed_without_a_server() {
+    let home = Home::new();
+    home.serve().kill();
+    let data = home.data();
+    let ran = elevon(&["clock", "accept", "--data", data.to_str().unwrap(), "--wait", "PT3S"]);
+    assert!(ran.code == 1 && ran.stdout.contains("one that starts within the hour takes it"), "{ran:?}");
+    assert!(ran.stderr.contains("waiting up to PT3S for a running server"), "{ran:?}");
+    let ran = elevon(&["clock", "accept", "--data", data.to_str().unwrap(), "--wait", "PT0S", "--output", "json"]);
+    let told: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((ran.code, &told["answer"], ran.stderr.as_str()), (1, &json!("waiting"), ""));
 }
 
 #[test]
