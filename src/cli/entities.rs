@@ -127,7 +127,12 @@ fn show(out: &Output, one: &Value) -> Outcome {
         out.value(one)?;
         return Ok(Done::Yes);
     }
-    out.cells(&[plain(entity(one, "/uid")), plain("  "), disabled(one)])?;
+    let name = plain(entity(one, "/uid"));
+    if flag(one, "/disabled") {
+        out.cells(&[name, plain("  "), disabled(one)])?
+    } else {
+        out.cells(&[name])?
+    }
     let mut rows = vec![("owner", plain(text(one, "/owner")))];
     for edge in list(one, "/edges") {
         rows.push(("parent", plain(format!("{} (by {})", entity(edge, "/parent"), text(edge, "/source")))));

@@ -13,9 +13,10 @@ pub(super) fn of(status: u16, problem: &Value) -> Option<String> {
         (_, "unknown_role") => "`elevon roles` lists the roles.".to_owned(),
         (_, "unknown_principal") => "`elevon entity put` stores a principal.".to_owned(),
         (_, "unknown_scope" | "unknown_parent") => "`elevon entity put` stores it.".to_owned(),
-        (_, "principal_disabled") => format!("An administrator can: `elevon entity enable '{}'`.", entity(problem, "/principal")),
+        (_, "principal_disabled") => {
+            format!("An administrator enables it with `elevon entity enable '{}'`.", entity(problem, "/principal"))
+        }
         (_, "scope_required") => "Name the scope with --scope.".to_owned(),
-        (_, "duration_too_long") => format!("Give at most --for {}.", text(problem, "/max")),
         (_, "permanent_not_allowed") => "Give an end with --for or --until.".to_owned(),
         (_, "already_active") => {
             format!("`elevon extend {id}` asks for more time; `elevon deactivate {id}` ends it.", id = text(problem, "/id"))
@@ -24,7 +25,6 @@ pub(super) fn of(status: u16, problem: &Value) -> Option<String> {
             id if id.starts_with("grq_") => format!("`elevon grant-requests cancel {id}` cancels it."),
             id => format!("`elevon cancel {id}` cancels it."),
         },
-        (_, "no_emergency" | "emergency_limit") => "Leave out --emergency.".to_owned(),
         (_, "not_the_holder") => format!("`elevon revoke {}` ends it.", text(problem, "/id")),
         (_, "request_changed") => "Look at it again with `elevon approvals`.".to_owned(),
         (_, "time_untrusted" | "not_ready" | "journal_failed") => "`GET /readyz` and the server's log say more.".to_owned(),

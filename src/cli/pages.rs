@@ -8,8 +8,9 @@ use super::output::{Cell, Output};
 use super::reply::{list, now, text};
 use crate::domain::time::Timestamp;
 
-/// Items that are asked for at once; the most that a page may hold.
-const PAGE: &str = "1000";
+/// Items that are asked for at once. For each the server may look at ten of which the caller may see none, and it answers within a bounded
+/// time: half of the most that a page may hold leaves it room.
+const PAGE: &str = "500";
 /// Most items of a list that are read.
 const MAX_ITEMS: usize = 10_000;
 /// Most pages that are read, where most of them hold nothing.

@@ -25,7 +25,7 @@ pub(super) fn roles(client: &Client, out: &Output, asked: &Roles) -> Outcome {
                 .map(plain)
                 .into()
         };
-        let header = ["role", "scope", "at most", "requires", "approved by", ""];
+        let header = ["role", "scope", "at most", "requires", "approval", "description"];
         out.table(&header, list(&reply, "/items").iter().map(row).collect(), "The policies define no roles.")?;
     }
     Ok(Done::Yes)
@@ -35,11 +35,11 @@ fn words(role: &Value, pointer: &str) -> String {
     list(role, pointer).iter().map(|one| text(one, "")).collect::<Vec<_>>().join(", ")
 }
 
-/// `Environment, Database`, and whether it may be left out.
+/// `Environment, Database`, and whether a scope may be left out.
 fn scopes(role: &Value) -> String {
     let of = words(role, "/scopes");
     let of = if of.is_empty() { "any".to_owned() } else { of };
-    if flag(role, "/scope_required") { of } else { format!("{of}, or everywhere") }
+    if flag(role, "/scope_required") { of } else { format!("{of} (optional)") }
 }
 
 fn needs(role: &Value) -> String {
@@ -53,7 +53,7 @@ fn approval(role: &Value) -> String {
         format!("{} of {}", text(stage, "/quorum"), approvers.join(" or "))
     };
     let stages: Vec<String> = list(role, "/approval/stages").iter().map(stage).collect();
-    if stages.is_empty() { "nobody".to_owned() } else { stages.join(", then ") }
+    if stages.is_empty() { "none".to_owned() } else { stages.join(", then ") }
 }
 
 fn show(out: &Output, role: &Value) -> Outcome {
@@ -64,7 +64,7 @@ fn show(out: &Output, role: &Value) -> Outcome {
         ("duration", format!("{} by default, {} at most", text(role, "/default_duration"), text(role, "/max_duration"))),
         ("requires", needs(role)),
         ("ticket", text(role, "/ticket_pattern")),
-        ("approved by", approval(role)),
+        ("approval", approval(role)),
         ("extensions", format!("{} at most", text(role, "/max_extensions"))),
     ];
     if let Some(emergency) = at(role, "/emergency") {
@@ -97,6 +97,6 @@ mod tests {
         assert_eq!((scopes(&role).as_str(), needs(&role).as_str()), ("Environment, Database", "justification, mfa"));
         assert_eq!(approval(&role), "1 of Group::\"dba\", then 2 of Group::\"dba\" or User::\"anna\"");
         let open = json!({ "scopes": null, "approval": { "stages": [] } });
-        assert_eq!((scopes(&open).as_str(), approval(&open).as_str()), ("any, or everywhere", "nobody"));
+        assert_eq!((scopes(&open).as_str(), approval(&open).as_str()), ("any (optional)", "none"));
     }
 }

@@ -233,11 +233,11 @@ pub trait Reader: Tables + Send + Sync {
     fn entities(&self, kind: Option<&str>, page: &Page) -> Result<Listing<(Uid, Arc<EntityRow>)>, Unavailable>;
 
     /// Records of the journal, oldest first unless the filter says otherwise. A page begins with one seek to its cursor, so that whoever follows the
-    /// journal asks for what came after a sequence ([`Page::after_seq`]) whenever there is more. A record whose bytes are none is handed over as they
-    /// are, so that whoever reads on can say so and pass over it; only a search for what records are about ends there.
+    /// journal asks for what came after a sequence ([`Page::after_seq`]) whenever there is more. Where something stands that is no record, its bytes
+    /// are handed over as they are, whatever is looked for, so that whoever reads says so and goes on behind it.
     ///
     /// # Errors
-    /// The store cannot be read, the cursor is not one of this list's, or what a record is about is asked and it cannot be read.
+    /// The store cannot be read, or the cursor is not one of this list's.
     fn journal(&self, filter: &AuditFilter, page: &Page) -> Result<Listing<Sealed>, Unavailable>;
 
     /// Reads ahead what checks will read, so that the first question about each name need not wait for the disk; returns when there is no more,

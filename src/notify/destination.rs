@@ -192,19 +192,28 @@ impl Destination {
     }
 
     /// Who is told of an event: persons in order of names, and then nobody in particular, where the destination as such hears of it.
-    pub(super) fn told(&self, facts: &dyn Records, record: &Record, message: &Message, heard: &Heard) -> Vec<Option<Uid>> {
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(super) fn told(
+        &self,
+        facts: &dyn Records,
+        record: &Record,
+        message: &Message,
+        heard: &Heard,
+    ) -> Result<Vec<Option<Uid>>, Unavailable> {
         let severe = self.settings.alerts.filter(|_| message.notice == Notice::Alert);
         let by_settings = severe.map(|least| message.severity >= Some(least));
         let hears = by_settings.unwrap_or_else(|| self.settings.events.contains(&message.notice));
         let hears = hears || heard.destinations.contains(&self.settings.name);
-        match &self.carrier {
+        Ok(match &self.carrier {
             Carrier::Webhook { .. } | Carrier::Slack { .. } => hears.then_some(None).into_iter().collect(),
-            Carrier::Set(pusher) => set::subject(facts, &pusher.settings, record, message).map(|_| None).into_iter().collect(),
+            Carrier::Set(pusher) => set::told(facts, &pusher.settings, record, message)?,
             Carrier::Email { to, .. } => {
                 let boxes = (hears && !to.is_empty()).then_some(None);
                 heard.persons.iter().cloned().map(Some).chain(boxes).collect()
             }
-        }
+        })
     }
 
     /// Whether it is people who read it.
@@ -248,7 +257,7 @@ impl Destination {
             }
             Carrier::Set(pusher) => {
                 let sources = set::Sources { facts, moment, journal, addresses: &pusher.addresses };
-                match set::claims(&sources, &pusher.settings, record, message)? {
+                match set::claims(&sources, &pusher.settings, record, message, person)? {
                     Ok(claims) if claims.is_empty() => Made::Nobody,
                     Ok(claims) => Made::Ready(Ready::Tokens(claims)),
                     Err(why) => Made::Lost(why),
@@ -392,7 +401,7 @@ fn unlike_any() -> String {
 }
 
 /// A name as a part of an id: the start of its digest.
-fn short(name: &str) -> String {
+pub(super) fn short(name: &str) -> String {
     let digest = crate::domain::text::Digest::of_bytes(name.as_bytes()).to_string();
     digest.chars().take(16).collect()
 }

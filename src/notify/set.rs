@@ -1,14 +1,17 @@
 //! Security Event Tokens (RFC 8417) with the events of CAEP, so that other systems drop access too: a role that is held from now on, or no longer,
 //! changes what a token of that principal may claim; and when one is over, sessions that rest on it are. Pushed by RFC 8935.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::addresses::Addresses;
+use super::destination::short;
 use super::guard::one_line;
 use super::message::Message;
 use super::settings::{SetSettings, SubjectFormat};
 use crate::domain::event::Event;
-use crate::domain::standing::{self, Moment};
+use crate::domain::standing::{self, Moment, Presence, presence};
 use crate::domain::{Facts, Record, Uid, Unavailable};
 use crate::engine::ports::Reader;
 
@@ -39,6 +42,7 @@ fn meaning(event: &Event, by_somebody: bool) -> Option<(Meaning, &'static str)> 
         Event::AssignmentRemoved { .. } => Some((Meaning::Over, changed_by)),
         Event::AssignmentExpired { .. } => Some((Meaning::Over, "system")),
         Event::EntityDisabled { .. } | Event::EntityDeleted { .. } => Some((Meaning::Over, changed_by)),
+        Event::BundleActivated { .. } => Some((Meaning::Over, "policy")),
         // what was held before is held again
         Event::EntityEnabled { .. } => Some((Meaning::Claims, changed_by)),
         Event::ActivationRequested { .. }
@@ -64,7 +68,6 @@ fn meaning(event: &Event, by_somebody: bool) -> Option<(Meaning, &'static str)> 
         | Event::GrantRequestCancelled { .. }
         | Event::GrantRequestTimedOut { .. }
         | Event::EntityStored { .. }
-        | Event::BundleActivated { .. }
         | Event::Alert(_)
         | Event::CascadeContinues { .. }
         | Event::CascadeCompleted { .. }
@@ -83,8 +86,32 @@ fn meaning(event: &Event, by_somebody: bool) -> Option<(Meaning, &'static str)> 
     }
 }
 
-/// Whom an event is about, where tokens are made of it: of a principal, and one whose type the receiver knows.
-pub(super) fn subject(facts: &dyn Facts, settings: &SetSettings, record: &Record, message: &Message) -> Option<Uid> {
+/// For whom tokens are made of an event: principals, and those whose type the receiver knows; first those that a bundle leaves out, in order of
+/// names, and then whom the event as such is about.
+///
+/// # Errors
+/// The store cannot be read.
+pub(super) fn told(facts: &dyn Facts, settings: &SetSettings, record: &Record, message: &Message) -> Result<Vec<Option<Uid>>, Unavailable> {
+    let event = usize::try_from(message.event).ok().and_then(|place| record.events.get(place));
+    let Some(Event::BundleActivated { entities_removed, .. }) = event else {
+        return Ok(subject(facts, settings, record, message).map(|_| None).into_iter().collect());
+    };
+    let mut gone = BTreeSet::new();
+    for uid in entities_removed.iter().filter(|uid| is_known_there(facts, settings, uid)) {
+        // one that the API had stored is there again
+        if presence(facts, uid)? != Presence::Known {
+            gone.insert(uid.clone());
+        }
+    }
+    Ok(gone.into_iter().map(Some).collect())
+}
+
+fn is_known_there(facts: &dyn Facts, settings: &SetSettings, uid: &Uid) -> bool {
+    facts.definitions().is_principal(uid) && settings.subject.means(uid.kind())
+}
+
+/// Whom an event as such is about, where tokens are made of it.
+fn subject(facts: &dyn Facts, settings: &SetSettings, record: &Record, message: &Message) -> Option<Uid> {
     let event = usize::try_from(message.event).ok().and_then(|place| record.events.get(place))?;
     meaning(event, false)?;
     let uid = if let Event::EntityDisabled { uid, .. } | Event::EntityEnabled { uid, .. } | Event::EntityDeleted { uid, .. } = event {
@@ -92,7 +119,7 @@ pub(super) fn subject(facts: &dyn Facts, settings: &SetSettings, record: &Record
     } else {
         message.parts.holder.as_ref()
     };
-    uid.filter(|uid| facts.definitions().is_principal(uid) && settings.subject.means(uid.kind())).cloned()
+    uid.filter(|uid| is_known_there(facts, settings, uid)).cloned()
 }
 
 /// What tokens are made from, besides the event.
@@ -112,11 +139,13 @@ pub(super) fn claims(
     settings: &SetSettings,
     record: &Record,
     message: &Message,
+    person: Option<&Uid>,
 ) -> Result<Result<Vec<Value>, String>, Unavailable> {
     let Sources { facts, moment, .. } = *sources;
     let event = usize::try_from(message.event).ok().and_then(|place| record.events.get(place));
     let found = event.and_then(|event| meaning(event, record.actor.principal().is_some()));
-    let (Some((meaning, initiated_by)), Some(subject)) = (found, subject(facts, settings, record, message)) else {
+    let subject = person.cloned().or_else(|| subject(facts, settings, record, message));
+    let (Some((meaning, initiated_by)), Some(subject)) = (found, subject) else {
         return Ok(Ok(Vec::new()));
     };
     let sub_id = match sub_id(sources, &settings.subject, record.seq, &subject)? {
@@ -142,11 +171,13 @@ pub(super) fn claims(
         events.push((SESSION_REVOKED, said(("elevon", about.clone()))));
     }
     events.push((TOKEN_CLAIMS_CHANGE, said(("claims", changed.into()))));
+    let id = format!("set_{}", message.id.trim_start_matches("msg_"));
+    let id = person.map_or_else(|| id.clone(), |person| format!("{id}_{}", short(&person.to_string())));
     let token = |(number, (kind, members)): (usize, (&str, Value))| {
         json!({
             "iss": settings.issuer,
             "aud": settings.audience,
-            "jti": format!("set_{}_{number}", message.id.trim_start_matches("msg_")),
+            "jti": format!("{id}_{number}"),
             "txn": record.command_id,
             "sub_id": sub_id,
             "events": { kind: members },

@@ -243,7 +243,7 @@ impl Worker {
         let planned = self.engine.records(|facts, _| {
             let Some(message) = message(facts, (record, hash), event, destination.texts())? else { return Ok(None) };
             let heard = if destination.asks_who_hears() { heard(facts, record, &message)? } else { Heard::default() };
-            let told = destination.told(facts, record, &message, &heard);
+            let told = destination.told(facts, record, &message, &heard)?;
             Ok(Some((message, told, heard.cut)))
         })?;
         let (message, told, cut) = planned.ok_or_else(|| Unavailable(format!("record {} has no event {event}", record.seq)))?;

@@ -285,7 +285,7 @@ impl Store {
                 None => decided_by(&at, seq.0)?.unwrap_or_default(),
             };
             last = Some(when);
-            let meant = matcher.matches(seq.0, when, &bytes)?;
+            let meant = matcher.matches(when, &bytes)?;
             Ok(meant.then(|| Sealed { seq: seq.0, at: when, hash: audit::hash(&bytes), bytes }))
         };
         gather(rows, page, |seq| seq.0.to_string(), |record: &Sealed| record.bytes.len(), keep)

@@ -45,6 +45,9 @@ fn a_principal_is_stored_disabled_enabled_and_deleted() {
     let (code, shown) = server.cli_json(CAROL, &["entity", "enable", ZOE]);
     assert_eq!((code, &shown["disabled"]), (0, &json!(false)), "{shown}");
 
+    let tried = server.cli(CAROL, &["entity", "delete", ZOE, "--dry-run"]);
+    assert!(tried.code == 0 && tried.stderr.contains("nothing was changed"), "{tried:?}");
+    assert_eq!(server.cli(CAROL, &["entity", "get", ZOE]).code, 0);
     let deleted = server.cli(CAROL, &["entity", "delete", ZOE, "--reason", "left"]);
     assert!(deleted.code == 0 && deleted.stdout.contains("deleted"), "{deleted:?}");
     assert_eq!(server.cli(CAROL, &["entity", "get", ZOE]).code, 1);

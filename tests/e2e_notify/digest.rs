@@ -4,8 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use elevon::config::Settings;
-use elevon::domain::{Duration, Timestamp};
-use elevon::engine::ports::Clock;
+use elevon::domain::id::CommandId;
+use elevon::domain::text::Digest;
+use elevon::domain::{Actor, Caller, Command, CredentialKind, Duration, Envelope, Tables, Timestamp, Uid};
+use elevon::engine::ports::{Batch, Clock, Committed, Head, Journal};
 use elevon::engine::{Engine, EngineConfig, NoObserver, Parts, TestClock};
 use elevon::notify::{Office, Opened, Roots, Sources};
 use elevon::policy::Bundle;
@@ -21,17 +23,46 @@ struct Open {
     clock: Arc<TestClock>,
 }
 
+/// A journal in which something stands at one place that is no record.
+struct Harmed {
+    journal: Box<dyn Journal>,
+    place: u64,
+}
+
+impl Journal for Harmed {
+    fn head(&self) -> Head {
+        self.journal.head()
+    }
+
+    fn tables(&self) -> &dyn Tables {
+        self.journal.tables()
+    }
+
+    fn commit(&mut self, expected: &Head, mut batch: Batch) -> Committed {
+        for record in batch.records.iter_mut().filter(|record| record.seq == self.place) {
+            record.bytes = b"not a record".to_vec();
+            record.hash = Digest::of_bytes(&record.bytes);
+        }
+        self.journal.commit(expected, batch)
+    }
+}
+
 impl Open {
     fn on(folder: &Path, now: Timestamp) -> Self {
+        Self::with(folder, now, 0, false)
+    }
+
+    /// The same, with one record harmed as it is written, or with somebody who looks for alerts.
+    fn with(folder: &Path, now: Timestamp, harmed: u64, alerts: bool) -> Self {
         let Stored { store, journal } = Store::open(&folder.join("data"), Folder::Dev).unwrap();
         let clock = Arc::new(TestClock::new(now));
         let policies = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
         let parts = Parts {
-            journal: Box::new(journal),
+            journal: Box::new(Harmed { journal: Box::new(journal), place: harmed }),
             reader: Arc::clone(&store) as _,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             proposed: Some(Bundle::load(&policies).unwrap()),
-            config: EngineConfig { observer: Arc::new(NoObserver), timers: false, alerts: false, clock_desk: None },
+            config: EngineConfig { observer: Arc::new(NoObserver), timers: alerts, alerts, clock_desk: None },
         };
         let engine = Engine::start(parts).unwrap();
         let office = Office::new(Sources { engine: Arc::clone(&engine), outbox: store });
@@ -39,6 +70,21 @@ impl Open {
         let roots: Roots = Arc::new(|_| Err("nobody is called by TLS here".to_owned()));
         office.take(Opened::new(&settings.notify, None, &roots).unwrap()).unwrap();
         Self { engine, office, clock }
+    }
+
+    /// Somebody whom nobody knows asks for what is refused, and that is journaled.
+    fn refuses(&self, number: usize) {
+        let principal = Uid::new("User", "nobody").unwrap();
+        let caller = Caller { principal, credential: CredentialKind::Dev, amr: Vec::new(), auth_time: None, groups: Vec::new() };
+        let envelope = Envelope {
+            id: CommandId::new(&format!("c{number}")).unwrap(),
+            actor: Actor::Caller(caller),
+            idempotency: None,
+            dry_run: false,
+            command: Command::SetDisabled { uid: Uid::new("User", "nobody").unwrap(), disabled: true, reason: None },
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(self.engine.submit(envelope)).unwrap_err();
     }
 
     /// Closes it, and says what its clock showed.
@@ -49,19 +95,57 @@ impl Open {
     }
 }
 
-#[test]
-fn a_week_has_one_digest_however_often_a_server_is_started() {
-    let (folder, receiver) = (tempfile::tempdir().unwrap(), Receiver::start(Mode::Answers(200)));
+/// A folder with a configuration whose one destination hears of some kinds of events, and gets digests.
+fn configured(receiver: &Receiver, events: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
     let config = format!(
         "policies = \"p\"\ndata = \"d\"\n\n[[listeners]]\nname = \"l\"\naddress = \"127.0.0.1:1\"\naccept = [\"token\"]\n\n[[tokens]]\nid = \"t\"\n\
          sha256 = \"{}\"\nprincipal = 'User::\"a\"'\n\n[notify.destinations.ops]\nkind = \"webhook\"\nurl = \"{}\"\nsecret_files = [\"one\"]\n\
-         events = []\nallow_private = true\nfirst_pause = \"PT1S\"\n\n[notify.digest]\nweekday = \"monday\"\nat = \"09:00\"\n\
+         events = [{events}]\nallow_private = true\nfirst_pause = \"PT1S\"\n\n[notify.digest]\nweekday = \"monday\"\nat = \"09:00\"\n\
          zone = \"Europe/Berlin\"\ndestinations = [\"ops\"]\n",
         "0".repeat(64),
         receiver.url()
     );
     std::fs::write(folder.path().join("elevon.toml"), config).unwrap();
     std::fs::write(folder.path().join("one"), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+    folder
+}
+
+#[test]
+fn a_record_that_cannot_be_read_keeps_nothing_that_comes_after_it_from_anybody() {
+    let receiver = Receiver::start(Mode::Answers(200));
+    let folder = configured(&receiver, "\"refused\", \"alert\"");
+    let told = || -> Vec<(String, u64)> {
+        let of = |json: serde_json::Value| (json["type"].as_str().unwrap().to_owned(), json["data"]["seq"].as_u64().unwrap_or_default());
+        receiver.all().iter().map(|request| of(request.json())).collect()
+    };
+    let refused = |seq: u64| ("command_refused".to_owned(), seq);
+    // a Saturday; the first record is the bundle's
+    let open = Open::with(folder.path(), Timestamp::parse("2030-01-26T12:00:00Z").unwrap(), 3, false);
+    for number in 0..3 {
+        open.clock.advance(Duration::from_mins(2));
+        open.refuses(number);
+    }
+    eventually("what came before it and after it is told", || told() == [refused(2), refused(4)]);
+    let error = open.office.destinations().unwrap()[0].last_error.clone();
+    assert!(error.as_ref().is_some_and(|(_, why)| why.contains("record 3 cannot be read")), "{error:?}");
+    let now = open.close();
+    // whoever looks for alerts finds it, and that is told, too
+    let open = Open::with(folder.path(), now, 0, true);
+    eventually("the alert about it is told", || receiver.all().iter().any(|told| told.json().to_string().contains("journal_trouble")));
+    assert_eq!(told()[..2], [refused(2), refused(4)]);
+    // and the week is summed up without it
+    open.clock.advance(Duration::from_hours(45));
+    eventually("the digest", || told().iter().any(|(kind, _)| kind == "digest"));
+    let digest = receiver.all().last().unwrap().json();
+    assert_eq!((&digest["data"]["happened"]["refused"], &digest["data"]["happened"]["policies"]), (&2.into(), &1.into()), "{digest}");
+    open.close();
+}
+
+#[test]
+fn a_week_has_one_digest_however_often_a_server_is_started() {
+    let receiver = Receiver::start(Mode::Answers(200));
+    let folder = configured(&receiver, "");
     let digests = || -> Vec<String> { receiver.ids() };
     // a Saturday: nothing is due
     let open = Open::on(folder.path(), Timestamp::parse("2030-01-26T12:00:00Z").unwrap());

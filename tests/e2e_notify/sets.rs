@@ -242,3 +242,20 @@ fn a_claim_says_what_a_principal_holds_itself_and_comes_back_with_it() {
     let rows = [(CHANGED, 1), (REVOKED, 0), (CHANGED, 0), (CHANGED, 1)];
     assert_eq!(told, rows.map(|(kind, roles)| (kind.to_owned(), roles)));
 }
+
+#[test]
+fn a_principal_that_leaves_with_a_bundle_is_told_of() {
+    let receiver = Receiver::start(Mode::Answers(202));
+    let mut world = world(&receiver);
+    let zoe = |attrs: &str| format!(r#"{{ "uid": {{ "type": "User", "id": "zoe" }}, "attrs": {attrs}, "parents": [] }}"#);
+    world.change_policy("entities.json", |all| all.replacen('[', &format!("[\n  {},", zoe("{}")), 1));
+    world.start();
+    world.administer();
+    assign(&world, "User::\"zoe\"");
+    let zoes =
+        || -> Vec<String> { taken(&world, &receiver).into_iter().filter(|(_, sub)| sub["sub"] == "zoe").map(|(kind, _)| kind).collect() };
+    eventually("it was told that she holds it", || zoes() == [CHANGED]);
+    world.change_policy("entities.json", |all| all.replacen(&format!("\n  {},", zoe("{}")), "", 1));
+    world.hang_up();
+    eventually("it was told that she does not", || zoes() == [CHANGED, REVOKED, CHANGED]);
+}

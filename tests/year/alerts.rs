@@ -76,6 +76,8 @@ pub struct Alerts {
     habits: BTreeMap<usize, Habits>,
     /// Since when anything that was given reaches somebody.
     reached: BTreeMap<usize, At>,
+    /// From when on the first of that is in force, and since when that is so.
+    begins: BTreeMap<usize, Vec<(At, At)>>,
     /// Of whom it was looked at which roles they were given twice.
     doubled: BTreeMap<usize, BTreeSet<usize>>,
     /// When somebody activated something.
@@ -270,10 +272,19 @@ impl Year {
                 let subject = format!("holding {} {}", self.books.people[person].name, self.books.roles[*role].name);
                 self.alerts.set("duplicate_holdings", subject, doubled.contains(role), now);
             }
+            if let Some(begins) = grants.iter().map(|grant| self.books.grants[*grant].start).min() {
+                let known = self.alerts.begins.entry(person).or_default();
+                if known.last().is_none_or(|(_, before)| *before != begins) {
+                    known.push((now, begins));
+                }
+            }
             if grants.is_empty() {
                 self.alerts.reached.remove(&person);
             } else {
-                if self.alerts.reached.insert(person, self.alerts.reached.get(&person).copied().unwrap_or(now)).is_none() {
+                // from when on they could do anything with it
+                let begins = grants.iter().map(|grant| self.books.grants[*grant].start).min().unwrap_or(now);
+                let since = self.alerts.reached.get(&person).copied().filter(|since| *since <= now).unwrap_or(now.max(begins));
+                if self.alerts.reached.insert(person, since).is_none() {
                     self.alerts.signs.entry(person).or_default().push(now);
                 }
             }
@@ -392,21 +403,29 @@ impl Year {
             activated.filter(|at| at + STALE > by).or(activated.max(marked))
         };
         let Some(mut sign) = activated.iter().copied().min() else { return };
+        // nobody is silent with what has not begun
+        let begins = self.alerts.begins.get(&person).cloned().unwrap_or_default();
+        let due_from = |sign: At, after: At| {
+            let untils = begins.iter().skip(1).map(|(since, _)| *since).chain([At::MAX]);
+            begins.iter().zip(untils).find_map(|((since, begins), until)| {
+                let due = after.max(*since).max(sign + STALE).max(begins + STALE);
+                (due < until).then_some(due)
+            })
+        };
+        let mut after = At::MIN;
         loop {
-            let due = sign + STALE;
-            if due > self.now || due >= out {
-                return;
-            }
+            let Some(due) = due_from(sign, after).filter(|due| *due <= self.now && *due < out) else { return };
             if let Some(later) = latest(due).filter(|later| *later > sign) {
                 sign = later;
                 continue;
             }
             let next = activated.iter().copied().find(|at| *at > due).unwrap_or(At::MAX);
             let seen = checked.iter().map(|(at, _)| *at).filter(|at| *at > due).min().unwrap_or(At::MAX);
-            let over = Some(next.min(seen).min(out)).filter(|over| *over <= self.now);
+            let none = begins.iter().find(|(since, begins)| *since > due && begins + STALE > *since).map_or(At::MAX, |(since, _)| *since);
+            let over = Some(next.min(seen).min(none).min(out)).filter(|over| *over <= self.now);
             found.push(Expected { kind: "stale_principal", subject: self.principal(person), began: due, over });
             let Some(over) = over else { return };
-            sign = over;
+            (sign, after) = (if over == none { sign } else { over }, over);
         }
     }
 

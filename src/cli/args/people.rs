@@ -24,11 +24,11 @@ pub(super) const EXPLAIN_EXAMPLES: &str = r#"Examples:
   elevon activate db-admin --scope 'Environment::"prod"' --for PT30M --reason "restore the orders table"
   elevon activate reader --reason "look around" --ticket jira:OPS-7
   elevon activate db-admin cluster-admin --scope 'Environment::"prod"' --reason "move to the new cluster"
-  elevon activate db-admin --scope 'Environment::"prod"' --start 2030-01-31T22:00:00Z --until 2030-02-01T02:00:00Z --reason "upgrade"
+  elevon activate db-admin --scope 'Environment::"prod"' --start 2030-01-31T22:00:00Z --until 2030-02-01T02:00:00Z \
+      --reason "upgrade"
   elevon activate db-admin --scope 'Environment::"prod"' --emergency --reason "orders are down, nobody answers"
 
-Where the role needs approval, the request waits; `elevon status` shows it. Several roles, or several scopes, make one request
-for each of them: each has its own outcome, and the exit code is 1 if any was refused."#)]
+Where the role needs approval, the request waits; `elevon status` shows it. Several roles, or several scopes, make one request for each of them: each has its own outcome, and the exit code is 1 if any was refused."#)]
 pub(in crate::cli) struct Activate {
     /// Role, or several
     #[arg(value_parser = role, required = true, value_name = "ROLE")]
@@ -66,8 +66,7 @@ pub(in crate::cli) struct Activate {
 #[command(after_help = r#"Example:
   elevon extend act_0198c0de-... --for PT30M --reason "the restore is not done yet"
 
-The activation stays active while the request waits, and its end moves once it is approved. The role's settings say how often and how
-early it may be extended."#)]
+The activation stays active while the request waits, and its end moves once it is approved. `elevon roles ROLE` shows how often a role may be extended."#)]
 pub(in crate::cli) struct Extend {
     /// Activation
     #[arg(value_parser = activation)]

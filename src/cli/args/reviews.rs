@@ -55,7 +55,7 @@ pub(in crate::cli) enum Reviews {
     Report(ReviewReport),
     /// List the definitions: what is reviewed, and how often
     Definitions,
-    /// Create a definition
+    /// Define a review: what is reviewed, by whom and how often
     Define(ReviewPlan),
     /// Change a definition, from its next review on
     Change {

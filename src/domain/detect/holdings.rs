@@ -42,7 +42,7 @@ struct Reach {
     roles: BTreeMap<RoleName, bool>,
     /// Whether it is enabled; else it counts for nothing.
     enabled: bool,
-    /// Since when anything reaches it.
+    /// Since when, or from when on, it can use anything of it.
     since: Timestamp,
     /// When the first of its grants begins.
     begins: Timestamp,
@@ -213,7 +213,7 @@ impl Holdings {
         }
     }
 
-    /// Since when anything reaches a principal.
+    /// Since when a principal can use anything that reaches it.
     pub(super) fn reached_since(&self, principal: &Uid) -> Option<Timestamp> {
         self.reach.get(principal).map(|reach| reach.since)
     }
@@ -373,7 +373,8 @@ impl Holdings {
             return Ok(());
         }
         let begins = grants.iter().filter_map(|grant| self.grants.get(grant)).map(|kept| kept.window.start).min().unwrap_or(look.at);
-        let (since, was_enabled) = before.as_ref().map_or((look.at, false), |before| (before.since, before.enabled));
+        let since = before.as_ref().map(|before| before.since).filter(|since| *since <= look.at).unwrap_or(look.at.max(begins));
+        let was_enabled = before.as_ref().is_some_and(|before| before.enabled);
         let (sign, due, began) = before.map_or((look.at, None, begins), |before| (before.sign, before.due, before.begins));
         let mut reach = Reach { grants, roles, enabled, since, begins, sign, due };
         if enabled && (!was_enabled || self.woken.contains(uid)) {

@@ -478,10 +478,8 @@ impl Reader for Memory {
             if sealed.seq <= after || found.len() >= page.limit {
                 continue;
             }
-            let meant = match &filter.kind {
-                None => true,
-                Some(kind) => record.map_err(|error| Unavailable(error.to_string()))?.events.iter().any(|event| event.kind() == kind),
-            };
+            let of_kind = |kind: &String| record.as_ref().map_or(true, |record| record.events.iter().any(|event| event.kind() == kind));
+            let meant = filter.kind.as_ref().is_none_or(of_kind);
             if meant {
                 found.push(Sealed { at, ..sealed.clone() });
             }

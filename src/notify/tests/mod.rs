@@ -475,7 +475,7 @@ fn alerts_go_by_severity() {
             let record = record(Actor::System, vec![raised(severity)]);
             let message = message(&facts, (&record, &Digest([0xab; 32])), 0, false).unwrap().unwrap();
             assert_eq!(message.payload()["data"]["event"]["incident"]["numbers"]["denials"], 12);
-            !destination.told(&facts, &record, &message, &Heard::default()).is_empty()
+            !destination.told(&facts, &record, &message, &Heard::default()).unwrap().is_empty()
         });
         assert_eq!(hears, expected, "{alerts:?} {events:?}");
     }

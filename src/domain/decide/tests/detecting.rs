@@ -114,7 +114,7 @@ impl Watched {
         self.of(kind).last().unwrap().finding.numbers.clone().into_iter().collect()
     }
 
-    fn eligible(&mut self, id: &str, holder: &str, role: &str, scope: Option<&str>, minutes: Option<u64>) {
+    pub(super) fn eligible(&mut self, id: &str, holder: &str, role: &str, scope: Option<&str>, minutes: Option<u64>) {
         self.world.eligible(id, holder, role, scope, minutes).unwrap();
         self.look();
     }

@@ -1,11 +1,17 @@
 //! What detectors know over time: what is over and has to be told so, what begins late, what is forgotten, and what comes again.
 
+use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::sync::Arc;
+
+use proptest::prelude::*;
 
 use super::detecting::{Watched, limits, set, watched_bundle};
 use super::kit::*;
 use crate::domain::alert::{AlertKind, Limit};
 use crate::domain::command::Due;
+use crate::domain::grant::ActivationStatus;
+use crate::domain::standing::{Presence, ancestors, presence};
 use crate::domain::*;
 
 const DAY: u64 = 24 * 60;
@@ -160,6 +166,18 @@ fn nobody_is_silent_with_what_has_not_begun() {
 }
 
 #[test]
+fn who_could_not_begin_earlier_did_not_wait() {
+    let kind = AlertKind::FirstActivation;
+    for (days, wanted) in [(4, 0), (5, 1)] {
+        let mut watched = Watched::new(|definitions| limits(definitions, kind, &[(Limit::Days, 2)]));
+        given_from(&mut watched, "elg_1", "open", 3 * DAY);
+        watched.wait(days * DAY);
+        watched.run("ann", ask("act_1", "ann", "open", None, Some(30))).unwrap();
+        assert_eq!(watched.of(kind).len(), wanted, "{days}");
+    }
+}
+
+#[test]
 fn a_name_that_comes_back_has_no_habits() {
     let kind = AlertKind::FirstActivation;
     let rules = |definitions: &mut Definitions| limits(definitions, kind, &[(Limit::Known, 3), (Limit::Days, 2)]);
@@ -240,4 +258,103 @@ fn an_emergency_that_waits_for_its_review_is_told_when_its_kind_is_looked_for_ag
     switch(&mut watched, "four", false);
     switch(&mut watched, "five", true);
     assert_eq!(of_requests(&watched, kind), ["cleared", "cleared", "cleared"]);
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Asks(usize),
+    TakesBack(usize),
+    Approves(usize, usize),
+    Put(usize, usize, bool),
+    Deleted(usize),
+    Disabled(usize, bool),
+    Swapped(u32),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let n = || 0_usize..64;
+    prop_oneof![
+        3 => n().prop_map(Step::Asks),
+        1 => n().prop_map(Step::TakesBack),
+        3 => (n(), n()).prop_map(|(who, what)| Step::Approves(who, what)),
+        3 => (n(), n(), any::<bool>()).prop_map(|(who, parents, person)| Step::Put(who, parents, person)),
+        1 => n().prop_map(Step::Deleted),
+        3 => (n(), any::<bool>()).prop_map(|(who, disabled)| Step::Disabled(who, disabled)),
+        3 => (1_u32..6).prop_map(Step::Swapped),
+    ]
+}
+
+/// Requests that wait and have fewer voters than they need, counted over everybody there is.
+fn in_vain(watched: &Watched) -> BTreeSet<ActivationId> {
+    let rows = &watched.world.rows;
+    let person = |uid: &Uid| decide::person(rows, uid).unwrap();
+    let stored = rows.all.rows.iter().filter(|(_, row)| row.stored.is_some()).map(|(uid, _)| uid);
+    let people: BTreeSet<&Uid> = rows.definitions.entities.keys().chain(stored).filter(|uid| rows.definitions.is_principal(uid)).collect();
+    let staff = uid("Group:staff");
+    let votes = |uid: &&&Uid| presence(rows, uid).unwrap() == Presence::Known && ancestors(rows, uid).unwrap().contains(&staff);
+    let voters: BTreeSet<String> = people.iter().filter(votes).map(|uid| person(uid)).collect();
+    let quorum = rows.definitions.roles[&role_name("asked")].stages[0].quorum as usize;
+    let pending = rows.all.activations.values().filter(|of| of.status(watched.world.now) == ActivationStatus::Pending);
+    let short = |of: &&Activation| voters.iter().filter(|voter| **voter != person(&of.principal)).count() < quorum;
+    pending.filter(short).map(|of| of.id.clone()).collect()
+}
+
+fn in_order(steps: &[Step], met: &Cell<(usize, usize)>) -> Result<(), TestCaseError> {
+    let mut watched = Watched::over(World::with(asked("0", 2)));
+    put(&mut watched, "Group:more", &["Group:staff"]);
+    let who = |number: usize| ["ann", "bob", "cat", "dan", "eve", "new", "nel"][number % 7];
+    for number in 0..5 {
+        watched.eligible(&format!("elg_{number}"), &format!("User:{}", who(number)), "asked", None, None);
+    }
+    let mut expected = BTreeSet::new();
+    for (number, step) in steps.iter().enumerate() {
+        let id = |of: usize| format!("act_{}", of % steps.len());
+        let world = &mut watched.world;
+        match *step {
+            Step::Asks(who_asks) => drop(world.request(&format!("act_{number}"), who(who_asks), "asked", None, 30)),
+            Step::TakesBack(of) => {
+                let by = world.rows.all.activations.get(&act(&id(of))).map(|of| of.principal.id().to_owned());
+                drop(by.map(|by| world.run(&by, Command::Cancel { id: act(&id(of)), reason: None })));
+            }
+            Step::Approves(voter, of) => drop(world.approve(who(voter), &id(of))),
+            Step::Put(of, parents, second) => {
+                let parents: &[&str] = [&[] as &[&str], &["Group:staff"], &["Group:more"], &["Group:ops"]][parents % 4];
+                drop(world.put_person("root", &format!("User:{}", who(5 + of % 2)), parents, second.then_some("cat")));
+            }
+            Step::Deleted(of) => {
+                let uid = uid(["User:new", "User:nel", "Group:more"][of % 3]);
+                drop(world.run("root", Command::DeleteEntity { uid, reason: None }));
+            }
+            Step::Disabled(of, disabled) => {
+                drop(world.run("root", Command::SetDisabled { uid: user(who(of)), disabled, reason: None }));
+            }
+            Step::Swapped(quorum) => world.swap(&asked(&number.to_string(), quorum)).map(drop).unwrap(),
+        }
+        watched.look();
+        let now = in_vain(&watched);
+        let (raised, again) = met.get();
+        let pending = |id: &ActivationId| watched.world.status(id.as_str()) == "pending";
+        let over = expected.iter().filter(|id| !now.contains(*id) && pending(id)).count();
+        expected.retain(|id| now.contains(id));
+        if matches!(step, Step::Swapped(_)) {
+            expected.extend(now);
+        }
+        met.set((raised + usize::from(matches!(step, Step::Swapped(_))) * expected.len(), again + over));
+        let lasting = watched.of(AlertKind::SmallCircle).into_iter().filter(alert::Incident::lasts);
+        let lasting: BTreeSet<ActivationId> = lasting
+            .filter_map(|found| if let alert::AlertSubject::Activation(id) = found.finding.subject { Some(id) } else { None })
+            .collect();
+        prop_assert_eq!(&lasting, &expected, "after step {} {:?}", number, step);
+    }
+    Ok(())
+}
+
+#[test]
+fn requests_that_wait_in_vain_are_those_that_a_bundle_left_so() {
+    let config = proptest::test_runner::Config { cases: 300, failure_persistence: None, ..Default::default() };
+    let met = Cell::new((0, 0));
+    let mut runner = proptest::test_runner::TestRunner::new(config);
+    runner.run(&prop::collection::vec(step(), 1..40), |steps| in_order(&steps, &met)).unwrap_or_else(|error| panic!("{error}"));
+    let (in_vain, again) = met.get();
+    assert!(in_vain > 20 && again > 20, "what was never met shows nothing: {in_vain} waited in vain, {again} did not any more");
 }
