@@ -490,7 +490,7 @@ mod tests {
         metrics.bundle.get_or_create(&RevisionLabels { revision: "r".to_owned() }).set(1);
         metrics.incidents.get_or_create(&AlertLabels { kind: "never_used", severity: "low" }).set(1);
         let labels = DestinationLabels { destination: "ops".to_owned() };
-        for family in [&metrics.notified, &metrics.notify_failures, &metrics.given_up, &metrics.forgotten] {
+        for family in [&metrics.notified, &metrics.notify_failures, &metrics.given_up, &metrics.forgotten, &metrics.held_back] {
             family.get_or_create(&labels).inc();
         }
         for family in [&metrics.notify_lag, &metrics.notify_failing, &metrics.dead_letters] {
