@@ -265,8 +265,9 @@ impl Store {
     }
 
     pub(super) fn list_journal(&self, filter: &AuditFilter, page: &Page) -> Result<Listing<Sealed>, Unavailable> {
+        // A record is there for nobody before what it changed is: a commit is in the database before rows that are held in memory follow it.
+        let mut span = Span::all().before(&Seq(self.head.load().seq.saturating_add(1)));
         let at = At::pinned(&self.db);
-        let mut span = Span::all();
         if let Some(from) = filter.from {
             span = span.starting(&first_decided(&at, from)?);
         }

@@ -6,6 +6,8 @@ use crate::domain::grant::{ActivationStatus, Cause, RoleRow};
 use crate::domain::{Rows as _, Tables as _};
 use crate::engine::ports::{ActivationFilter, AuditFilter, GrantFilter, MAX_EXAMINED};
 use crate::store::family::JOURNAL;
+use crate::store::family::JOURNAL;
+use crate::store::key::Seq;
 use crate::store::key::Seq;
 
 fn ids(found: &[Arc<Activation>]) -> Vec<&str> {
@@ -235,6 +237,25 @@ fn a_record_that_cannot_be_read_is_handed_over_and_ends_no_list() {
     assert_eq!(seqs(AuditFilter { principal: Some(uid("User u7")), ..AuditFilter::default() }), [1, 5, 6, 8]);
     assert_eq!(seqs(AuditFilter { kind: Some("entity_deleted".to_owned()), ..AuditFilter::default() }), [1, 5, 6]);
     assert_eq!(seqs(AuditFilter { role: Some(role("x")), from: Some(when(5)), ..AuditFilter::default() }), [] as [u64; 0]);
+}
+
+#[test]
+fn a_record_is_there_for_nobody_before_what_it_changed_is() {
+    let mut desk = Desk::new();
+    furnish(&mut desk);
+    let store = Arc::clone(desk.store());
+    let seqs = || {
+        let found = store.journal(&AuditFilter::default(), &Page::first(100)).unwrap().items;
+        found.into_iter().map(|record| record.seq).collect::<Vec<_>>()
+    };
+    let before = seqs();
+    // as in the middle of a commit: it is in the database, and what is held in memory does not follow it yet
+    let last = *before.last().unwrap();
+    let bytes = store.journal(&AuditFilter::default(), &Page::after_seq(last - 1, 1)).unwrap().items[0].bytes.clone();
+    let mut batch = WriteBatch::default();
+    poke(&store.db, &mut batch, &JOURNAL, &Seq(last + 1), &bytes);
+    store.db.write(batch).unwrap();
+    assert_eq!(seqs(), before);
 }
 
 #[test]
