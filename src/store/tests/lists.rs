@@ -6,8 +6,6 @@ use crate::domain::grant::{ActivationStatus, Cause, RoleRow};
 use crate::domain::{Rows as _, Tables as _};
 use crate::engine::ports::{ActivationFilter, AuditFilter, GrantFilter, MAX_EXAMINED};
 use crate::store::family::JOURNAL;
-use crate::store::family::JOURNAL;
-use crate::store::key::Seq;
 use crate::store::key::Seq;
 
 fn ids(found: &[Arc<Activation>]) -> Vec<&str> {
