@@ -110,10 +110,12 @@ impl Office {
         let mut desks = self.locked();
         let mut before = std::mem::take(&mut *desks);
         before.values().for_each(|desk| desk.bell.stop());
+        // those that are new begin at one place, whatever is recorded meanwhile
+        let head = self.sources.engine.reader().head().seq;
         for destination in opened.destinations {
             let digest = opened.digest.clone().filter(|digest| digest.destinations.contains(destination.name()));
             let old = before.remove(destination.name());
-            let desk = self.desk(destination, digest, old)?;
+            let desk = self.desk(destination, digest, old, head)?;
             desks.insert(desk.destination.name().to_owned(), desk);
         }
         drop(desks);
@@ -121,13 +123,12 @@ impl Office {
         Ok(())
     }
 
-    fn desk(&self, destination: Destination, digest: Option<DigestSettings>, old: Option<Desk>) -> Result<Desk, Unavailable> {
+    fn desk(&self, destination: Destination, digest: Option<DigestSettings>, old: Option<Desk>, head: u64) -> Result<Desk, Unavailable> {
         let Sources { engine, outbox } = self.sources.clone();
         let destination = Arc::new(destination);
         let name = destination.name().to_owned();
         let last = digest.as_ref().and_then(|digest| digest.last(engine.moment().now));
         if outbox.position(&name)?.is_none() {
-            let head = engine.reader().head().seq;
             outbox.save_position(&name, &Position::after(head, last.unwrap_or_default()))?;
             tracing::info!(destination = name, after = head, "a new destination hears of what happens from now on");
         }

@@ -229,8 +229,9 @@ fn a_claim_says_what_a_principal_holds_itself_and_comes_back_with_it() {
     assign(&world, "User::\"alice\"");
     for verb in ["disable", "enable"] {
         world.send("POST", &format!("/v1/entities/{verb}"), &json!({ "type": "User", "id": "alice", "reason": "a leave" }));
+        // a claim says what is held when it is made
+        eventually("everything was told", || world.destination("idp")["lag"] == json!(0));
     }
-    eventually("everything was told", || world.destination("idp")["lag"] == json!(0));
     let all = receiver.all();
     let about = all.iter().map(|took| claims(&world, took)).filter(|claims| claims["sub_id"]["sub"] == "alice");
     let told: Vec<(String, usize)> = about
