@@ -9,6 +9,7 @@
 pub mod digest;
 pub mod guard;
 pub mod hearing;
+mod later;
 pub mod links;
 pub mod message;
 pub mod office;

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::bell::Bell;
 use super::destination::{Destination, Shared};
 use super::digest::{DigestSettings, Digests};
+use super::later::Later;
 use super::links::Links;
 use super::post::Roots;
 use super::settings::NotifySettings;
@@ -168,6 +169,7 @@ impl Office {
                 shown,
                 position,
                 waiting: VecDeque::new(),
+                later: Later::default(),
                 storm: Storm::default(),
                 planned: None,
                 moved: no_digest_yet,

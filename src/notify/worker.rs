@@ -11,6 +11,7 @@ use super::bell::Bell;
 use super::destination::{Destination, Made, Ready};
 use super::digest::{Digest, DigestSettings, Digests};
 use super::hearing::{Heard, heard};
+use super::later::{Due, Later};
 use super::message::{Message, message};
 use super::post::{Failure, MAX_RETRY_AFTER};
 use super::storm::{Held, Storm};
@@ -66,6 +67,8 @@ pub(super) struct Worker {
     pub(super) position: Position,
     /// Records that were read and not yet told.
     pub(super) waiting: VecDeque<(Record, Hash)>,
+    /// Letters that are tried again by themselves.
+    pub(super) later: Later,
     /// Who made people hear how much.
     pub(super) storm: Storm,
     /// Who is told of the event that is next, once that is known.
@@ -135,7 +138,7 @@ impl Worker {
     }
 
     fn turn(&mut self, first: bool) -> Result<Turn, Unavailable> {
-        if self.bell.take_again() || first {
+        if self.bell.take_again() || first || self.later.is_due(self.engine.moment().now) {
             self.try_letters_again()?;
         }
         for _ in 0..EVENTS {
@@ -303,6 +306,9 @@ impl Worker {
         let most = if failure.of_the_recipient { settings.max_attempts.min(OF_ONE_RECIPIENT) } else { settings.max_attempts };
         let over = self.position.attempts >= most || now.since(since) >= settings.give_up_after;
         if failure.permanent || over {
+            if failure.of_the_recipient && !failure.permanent && self.later.put(&matter, 0, now) {
+                tracing::info!(destination = self.destination.name(), "a mailbox takes nothing for now; the letter is tried again later");
+            }
             self.give_up(matter, kind, at, now, failure.why)?;
             return Ok(Turn::Again);
         }
@@ -405,16 +411,21 @@ impl Worker {
 
     // ---- letters -----------------------------------------------------------------------------------------------------------------
 
-    /// Tries each letter once of which somebody asked for that.
+    /// Tries each letter once of which somebody asked for that, or which is due by itself.
     fn try_letters_again(&mut self) -> Result<(), Unavailable> {
+        let due = self.later.take(self.engine.moment().now);
+        let is_due = |letter: &Letter| due.iter().find(|due| due.matter == letter.matter);
         let mut page = Page::first(LETTERS);
         loop {
             let found = self.outbox.letters(Some(self.destination.name()), &page)?;
-            for (id, letter) in found.items.into_iter().filter(|(_, letter)| letter.again) {
+            for (id, letter) in found.items {
+                let due = is_due(&letter);
                 if self.bell.stopped() {
                     return Ok(());
                 }
-                self.try_letter(&id, letter)?;
+                if letter.again || due.is_some() {
+                    self.try_letter(&id, letter, due)?;
+                }
             }
             match found.next {
                 Some(next) => page.after = Some(next),
@@ -423,7 +434,7 @@ impl Worker {
         }
     }
 
-    fn try_letter(&mut self, id: &LetterId, letter: Letter) -> Result<(), Unavailable> {
+    fn try_letter(&mut self, id: &LetterId, letter: Letter, due: Option<&Due>) -> Result<(), Unavailable> {
         let now = self.engine.moment().now;
         let sent = match self.ready_again(&letter.matter)? {
             Made::Ready(ready) => self.destination.send(&ready, now),
@@ -443,6 +454,9 @@ impl Worker {
             Err(failure) => {
                 let letter = Letter { again: false, attempts: letter.attempts.saturating_add(1), error: failure.why.clone(), ..letter };
                 self.outbox.change_letter(id, Some(&letter))?;
+                if let Some(due) = due.filter(|_| !failure.permanent) {
+                    self.later.put_off(due, now);
+                }
                 self.failed(now, &failure);
             }
         }

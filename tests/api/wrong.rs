@@ -205,6 +205,7 @@ fn rows() -> Vec<Row> {
         ("GET", "/v1/audit/events?kind=a&kind=b", "", String::new(), 400, "bad_parameter", "kind"),
         ("GET", "/v1/audit/events?order=newest", "", String::new(), 400, "bad_parameter", "order"),
         ("GET", "/v1/audit/tip?limit=1", "", String::new(), 400, "bad_parameter", "limit"),
+        ("GET", "/v1/notifications/dead-letters?destination=Ops%20Room", "", String::new(), 400, "bad_parameter", "destination"),
         ("GET", "/v1/audit/events?cursor=x", "", String::new(), 400, "bad_parameter", "cursor"),
         ("GET", "/v1/elevated", "", String::new(), 400, "bad_parameter", "principal_type"),
         ("GET", "/v1/elevated?principal_type=User&principal_id=alice", "", String::new(), 400, "bad_parameter", "role"),

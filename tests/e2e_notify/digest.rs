@@ -18,10 +18,10 @@ use crate::common::{Home, eventually};
 use crate::receiver::{Mode, Receiver};
 
 /// An engine and an office on a folder, until it is dropped.
-struct Open {
+pub(crate) struct Open {
     engine: Arc<Engine>,
-    office: Arc<Office>,
-    clock: Arc<TestClock>,
+    pub(crate) office: Arc<Office>,
+    pub(crate) clock: Arc<TestClock>,
 }
 
 /// A journal in which something stands at one place that is no record.
@@ -49,7 +49,7 @@ impl Journal for Harmed {
 }
 
 impl Open {
-    fn on(folder: &Path, now: Timestamp) -> Self {
+    pub(crate) fn on(folder: &Path, now: Timestamp) -> Self {
         Self::with(folder, now, 0, false)
     }
 
@@ -74,8 +74,8 @@ impl Open {
     }
 
     /// Somebody whom nobody knows asks for what is refused, and that is journaled.
-    fn refuses(&self, number: usize) {
-        let principal = Uid::new("User", "nobody").unwrap();
+    pub(crate) fn refuses(&self, number: usize) {
+        let principal = Uid::new("User", &format!("nobody-{number}")).unwrap();
         let caller = Caller { principal, credential: CredentialKind::Dev, amr: Vec::new(), auth_time: None, groups: Vec::new() };
         let envelope = Envelope {
             id: CommandId::new(&format!("c{number}")).unwrap(),
@@ -89,22 +89,30 @@ impl Open {
     }
 
     /// Closes it, and says what its clock showed.
-    fn close(self) -> Timestamp {
+    pub(crate) fn close(self) -> Timestamp {
         self.office.stop();
         self.engine.stop();
         self.clock.now()
     }
 }
 
+/// What every configuration begins with.
+pub(crate) fn beginning() -> String {
+    let digest = "0".repeat(64);
+    format!(
+        "policies = \"p\"\ndata = \"d\"\n\n[[listeners]]\nname = \"l\"\naddress = \"127.0.0.1:1\"\naccept = [\"token\"]\n\n[[tokens]]\nid = \"t\"\n\
+         sha256 = \"{digest}\"\nprincipal = 'User::\"a\"'\n\n"
+    )
+}
+
 /// A home with a configuration whose one destination hears of some kinds of events, and gets digests.
 fn configured(receiver: &Receiver, events: &str) -> Home {
     let folder = Home::new();
     let config = format!(
-        "policies = \"p\"\ndata = \"d\"\n\n[[listeners]]\nname = \"l\"\naddress = \"127.0.0.1:1\"\naccept = [\"token\"]\n\n[[tokens]]\nid = \"t\"\n\
-         sha256 = \"{}\"\nprincipal = 'User::\"a\"'\n\n[notify.destinations.ops]\nkind = \"webhook\"\nurl = \"{}\"\nsecret_files = [\"one\"]\n\
+        "{}[notify.destinations.ops]\nkind = \"webhook\"\nurl = \"{}\"\nsecret_files = [\"one\"]\n\
          events = [{events}]\nallow_private = true\nfirst_pause = \"PT1S\"\n\n[notify.digest]\nweekday = \"monday\"\nat = \"09:00\"\n\
          zone = \"Europe/Berlin\"\ndestinations = [\"ops\"]\n",
-        "0".repeat(64),
+        beginning(),
         receiver.url()
     );
     std::fs::write(folder.path().join("elevon.toml"), config).unwrap();

@@ -1,8 +1,10 @@
 //! Mail servers that are slow, that refuse, and that refuse one person: the others hear all the same.
 
+use elevon::domain::{Duration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::common::eventually;
+use crate::common::{Home, eventually};
+use crate::digest::{Open, beginning};
 use crate::mail_server::{DRIPS, Scripted};
 use crate::world::World;
 
@@ -57,6 +59,34 @@ fn what_is_refused_for_one_keeps_nothing_from_others() {
         letters.as_array().unwrap().iter().map(|letter| (letter["person"]["id"].clone(), letter["attempts"].clone())).collect();
     let (alice, bob, boxes) = ((json!("alice"), json!(1)), (json!("bob"), json!(3)), (Value::Null, json!(1)));
     assert_eq!(letters, [alice, boxes.clone(), bob, boxes.clone(), boxes]);
+}
+
+#[test]
+fn a_mailbox_that_takes_nothing_for_now_is_tried_again_by_itself() {
+    let server = Scripted::start(|line| line.starts_with("RCPT").then_some("450 4.2.0 greylisted, come back later\r\n"));
+    let home = Home::new();
+    let config = format!(
+        "{}[notify.destinations.mail]\nkind = \"email\"\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\nallow_private = true\n\
+         from = \"elevon@example.com\"\nfirst_pause = \"PT1S\"\nlongest_pause = \"PT1S\"\nto = [\"ops@example.com\"]\nevents = [\"refused\"]\n\n[notify.digest]\ndestinations = [\"mail\"]\n",
+        beginning(),
+        server.port()
+    );
+    std::fs::write(home.path().join("elevon.toml"), config).unwrap();
+    let open = Open::on(home.path(), Timestamp::parse("2030-01-26T12:00:00Z").unwrap());
+    let status = || open.office.destinations().unwrap().remove(0);
+    open.refuses(0);
+    eventually("it is a dead letter", || status().dead_letters == 1);
+    // too early, and still refused, and then taken
+    for (minutes, number) in [(4, 1), (2, 2)] {
+        open.clock.advance(Duration::from_mins(minutes));
+        open.refuses(number);
+        eventually("the next one is a dead letter, too", || status().dead_letters == 1 + number as u64);
+    }
+    server.set(|_| None);
+    open.clock.advance(Duration::from_mins(16));
+    open.refuses(3);
+    eventually("all of them were taken", || server.to().len() == 4 && status().dead_letters == 0);
+    open.close();
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::http::Server;
 use crate::http::asker::{Asker, Params, Sent};
 use crate::http::problem::Problem;
 use crate::http::reply::Answer;
+use crate::policy::is_destination_name;
 
 use super::grants::not_found;
 use super::paging::{cursor_or, listed};
@@ -89,7 +90,9 @@ pub(super) async fn test(asker: Asker, Path(name): Path<String>, sent: Sent) -> 
 pub(super) async fn letters(asker: Asker, mut params: Params) -> Result<Answer, Problem> {
     demand(&asker)?;
     let page = params.page()?;
-    let destination = params.optional("destination")?;
+    let destination = params.read("destination", |text| {
+        is_destination_name(text).then(|| text.to_owned()).ok_or("such a name has 1 to 32 lower-case letters, digits, `-` and `_`")
+    })?;
     params.finish()?;
     let seq = asker.seq;
     let body = asker

@@ -31,7 +31,7 @@ pub(super) fn operations() -> Vec<Operation> {
         .answer(200, "What came of it.", reference("DestinationTested"))
         .refused(&there),
         get("/v1/notifications/dead-letters", "listDeadLetters", TAG, "What could not be delivered, by destination, oldest first")
-            .query(page().into_iter().chain([parameter("destination", reference("Name"), "of this destination")]))
+            .query(page().into_iter().chain([parameter("destination", destination_name(), "of this destination")]))
             .answer(200, "A page.", page_of("DeadLetter"))
             .refused(&["not_permitted"]),
         post("/v1/notifications/dead-letters/{id}/retry", "retryDeadLetter", TAG, "Have one tried once more; it goes when it is taken")
@@ -49,13 +49,18 @@ pub(super) fn operations() -> Vec<Operation> {
     ]
 }
 
+/// As `is_destination_name` wants it.
+fn destination_name() -> Value {
+    json!({ "type": "string", "pattern": "^[a-z0-9_-]{1,32}$" })
+}
+
 /// What is answered.
 pub(super) fn answers() -> Vec<(&'static str, Value)> {
     let name = || reference("Name");
     let error = || nullable(whole(&[("at", time()), ("message", string())]));
     let letter = [
         ("id", name()),
-        ("destination", name()),
+        ("destination", destination_name()),
         ("kind", described(string(), "the event's kind, or `digest`")),
         ("record", described(nullable(count()), "the journal's record that it is about")),
         ("event", described(nullable(count()), "its place there, from 0")),
