@@ -67,7 +67,7 @@ fn cells(seq: &str, record: &Value, texts: Option<&Value>) -> Vec<Vec<Cell>> {
             looking(Look::Quiet, seq),
             plain(text(record, "/at")),
             plain(actor(record)),
-            plain(text(event, "/kind").replace('_', " ")),
+            plain(kind(event)),
             plain(about(event)),
             plain(why(event, texts)),
         ]
@@ -80,8 +80,28 @@ fn actor(record: &Value) -> String {
     if caller.is_empty() { "elevon".to_owned() } else { caller }
 }
 
+/// `alert raised`: what happened, in words.
+fn kind(event: &Value) -> String {
+    let words = [text(event, "/kind"), text(event, "/what")];
+    words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ").replace('_', " ")
+}
+
 /// Where the parts of an event's subject stand: in the event itself, or in what it carries.
-const CARRIERS: [&str; 9] = ["", "/activation", "/eligibility", "/assignment", "/entity", "/vote", "/request", "/of", "/grant"];
+const CARRIERS: [&str; 13] = [
+    "",
+    "/activation",
+    "/eligibility",
+    "/assignment",
+    "/entity",
+    "/vote",
+    "/request",
+    "/of",
+    "/grant",
+    "/incident",
+    "/incident/finding",
+    "/review",
+    "/definition",
+];
 
 /// The first of some members that is there, wherever it stands.
 fn first(event: &Value, members: &[&str], read: impl Fn(&Value, &str) -> String) -> Option<String> {
@@ -92,6 +112,7 @@ fn first(event: &Value, members: &[&str], read: impl Fn(&Value, &str) -> String)
 /// What an event is about, from whichever members it has.
 fn about(event: &Value) -> String {
     let parts = [
+        Some(text(event, "/incident/finding/kind")).filter(|kind| !kind.is_empty()),
         first(event, &["principal", "holder", "uid"], entity),
         first(event, &["role"], text),
         first(event, &["scope"], entity).map(|scope| format!("on {scope}")),
@@ -153,11 +174,22 @@ mod tests {
                 "act_1 until 2030-01-01T00:00:00Z",
                 "",
             ),
+            (
+                json!({"kind": "alert", "what": "raised", "incident": {
+                    "id": "inc_1", "finding": {"kind": "weak_settings", "role": "db-admin", "principal": null, "scope": null},
+                }}),
+                "weak_settings db-admin inc_1",
+                "",
+            ),
+            (json!({"kind": "alert", "what": "cleared", "id": "inc_1", "remedied": false}), "inc_1", ""),
+            (json!({"kind": "review_opened", "review": {"id": "rev_1"}, "next": null}), "rev_1", ""),
             (json!({"kind": "command_refused", "rule": "self_grant", "count": 1, "detail": "no"}), "self_grant", "no"),
         ];
         let texts = json!({digest.as_str(): "restore orders", "cd".repeat(32): null});
         for (event, subject, reason) in rows {
             assert_eq!((about(&event).as_str(), why(&event, Some(&texts)).as_str()), (subject, reason), "{event}");
         }
+        assert_eq!(kind(&json!({"kind": "alert", "what": "raised"})), "alert raised");
+        assert_eq!(kind(&json!({"kind": "activation_started"})), "activation started");
     }
 }

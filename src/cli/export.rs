@@ -34,6 +34,9 @@ pub(super) fn export(client: impl FnOnce() -> Result<Client, Failure>, out: &Out
     };
     // what was checked before something broke is kept
     let written = shipment.write();
+    if shipped.is_err() {
+        shipment.leave_nothing_empty();
+    }
     shipped?;
     written?;
     shipment.finish(asked)?;
@@ -154,6 +157,16 @@ impl<'a> Shipment<'a> {
         Ok(())
     }
 
+    /// Takes a file away again that was made for nothing.
+    fn leave_nothing_empty(&self) {
+        if let Some(Archive { path, made: true, .. }) = &self.archive
+            && self.count == 0
+        {
+            // where it cannot be, an empty file is in nobody's way
+            let _ = std::fs::remove_file(path);
+        }
+    }
+
     /// Says what was written, once it lies on the disk.
     fn finish(self, asked: &AuditExport) -> Result<(), Failure> {
         let said = match self.count {
@@ -162,7 +175,7 @@ impl<'a> Shipment<'a> {
             many => format!("{many} records, {} to {}", self.from, self.from.saturating_add(many).saturating_sub(1)),
         };
         let tip = self.walk.tip().map(|tip| Noted::from(tip).to_string());
-        let Some(Archive { file, path, last, cut_short }) = self.archive else {
+        let Some(Archive { file, path, last, cut_short, made: _ }) = self.archive else {
             if !self.out.json {
                 self.out.remark(&format!("{said}{}", tip.map(|tip| format!(", up to {tip}")).unwrap_or_default()))?;
             }
@@ -200,6 +213,8 @@ fn another(path: &Path, seq: u64) -> String {
 struct Archive {
     file: File,
     path: PathBuf,
+    /// Whether it was not there before.
+    made: bool,
     /// Its last whole line, until it was found in the journal.
     last: Option<Vec<u8>>,
     /// What stands after that: the beginning of a line that was not written to its end.
@@ -214,6 +229,7 @@ impl Archive {
         how.read(true).append(true).create(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut how, 0o600);
+        let made = !path.exists();
         let mut file = how.open(path).map_err(unusable)?;
         match file.try_lock() {
             Ok(()) => {}
@@ -237,6 +253,6 @@ impl Archive {
         if cut_short.len() as u64 > MAX_LINE || (skipped > 0 && last.as_ref().is_none_or(|last| last.len() as u64 > MAX_LINE)) {
             return Err(foreign());
         }
-        Ok(Self { file, path: path.to_owned(), last, cut_short })
+        Ok(Self { file, path: path.to_owned(), made, last, cut_short })
     }
 }

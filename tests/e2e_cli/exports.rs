@@ -43,3 +43,16 @@ fn a_server_that_lies_about_its_journal_is_not_believed() {
         assert!(ran.stderr.contains(said), "{what}: {ran:?}");
     }
 }
+
+#[test]
+fn an_export_that_is_refused_leaves_no_file_and_takes_none_away() {
+    let home = Home::new();
+    let (new, there) = (home.path().join("new.jsonl"), home.path().join("there.jsonl"));
+    std::fs::write(&there, "").unwrap();
+    let stub = Stub::answering(|_| (403, json!({ "rule": "not_permitted", "detail": "no policy permits it", "seq": 9 })));
+    for file in [&new, &there] {
+        let ran = stub.cli(&["audit", "export", "--file", file.to_str().unwrap()]);
+        assert_eq!((ran.code, ran.stderr.contains("no policy permits it")), (1, true), "{ran:?}");
+    }
+    assert_eq!((new.exists(), there.exists()), (false, true));
+}

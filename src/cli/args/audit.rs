@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 
 use super::read::{activation, entity, instant, role};
 use crate::audit::{BadNote, Noted};
@@ -80,12 +80,13 @@ pub(in crate::cli) struct AuditList {
 }
 
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("journal").required(true)))]
 pub(in crate::cli) struct AuditVerify {
     /// Data folder
-    #[arg(long, value_name = "DIR", required_unless_present = "file", conflicts_with = "file")]
+    #[arg(long, value_name = "DIR", group = "journal")]
     pub(in crate::cli) data: Option<PathBuf>,
     /// File written by `elevon audit export`, or `-` for standard input
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", group = "journal")]
     pub(in crate::cli) file: Option<PathBuf>,
     /// Record that was noted before, as printed by `elevon audit tip`
     #[arg(long, value_parser = noted, value_name = "SEQ:HASH")]
